@@ -1,0 +1,32 @@
+"""The error tree, split by who must act. Every message is one line that says what to do; it holds no number and no code."""
+
+
+class BindingError(Exception):
+    """Base of all errors of this package that a person may read."""
+
+
+class ConfigError(BindingError):
+    """The operator must correct the configuration, a file or a credential."""
+
+
+class UnavailableError(BindingError):
+    """A part outside (PostgreSQL, ARI, AMI, the lab) does not answer now; it may later."""
+
+
+class NotFoundError(BindingError):
+    """The account, user, attempt or binding that was named does not exist."""
+
+
+class Refusal(BindingError):
+    """The request was understood and is refused.
+
+    `code` is a stable word for programs (`own_number`, `call_in_progress`, …), `limit` the name of the limit that
+    was reached and `retry_at` the POSIX time in seconds at which it lifts, where they apply.
+    """
+
+    def __init__(self, code: str, message: str, *, limit: str | None = None, retry_at: float | None = None) -> None:
+        """Make a refusal with the stable word *code* and the plain sentence *message*."""
+        super().__init__(message)
+        self.code = code
+        self.limit = limit
+        self.retry_at = retry_at

@@ -1,0 +1,312 @@
+"""What the use cases and the calls need from the world, named by need. Only shapes; no behaviour lives here."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+from binding_ivr.call.events import Event
+from binding_ivr.call.outcome import AttemptState, Fault, Outcome, Verdict
+
+EventSink = Callable[[Event], None]
+"""Takes one event of a call without waiting; the receiver only enqueues."""
+
+
+# --- telephony -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallOrder:
+    """One outgoing call. Every string was built from validated values.
+
+    `endpoint` is an Asterisk dial string, `caller_id` an E.164 number or empty, `ring_s` whole seconds (1 or more),
+    `max_s` the absolute limit of the channel in seconds, ringing included, `language` an Asterisk language code.
+    """
+
+    channel_id: str
+    endpoint: str = field(repr=False)
+    caller_id: str
+    ring_s: int
+    max_s: int
+    language: str
+    variables: Mapping[str, str]
+
+
+class PlaceError(Exception):
+    """A call could not be placed or handed over; the message is one line without numbers."""
+
+    def __init__(self, detail: str, *, network: bool = False) -> None:
+        """Say why in *detail*; *network* is true when the route itself is there but is out of order."""
+        super().__init__(detail)
+        self.detail = detail
+        self.network = network
+
+
+class Telephony(Protocol):
+    """Places, watches and ends calls (ARI)."""
+
+    def watch(self, channel_id: str, sink: EventSink) -> None:
+        """Send the events of *channel_id* to *sink* from now on. Called before the channel exists."""
+
+    def unwatch(self, channel_id: str) -> None:
+        """Stop sending events of *channel_id*; unknown ids are ignored."""
+
+    async def place(self, order: CallOrder) -> None:
+        """Ask Asterisk for the call. Raises PlaceError. Ringing, Answered and Ended arrive at the sink."""
+
+    async def handoff(self, channel_id: str) -> None:
+        """Send the answered channel into the dialplan context of the conversation. Raises PlaceError."""
+
+    async def hangup(self, channel_id: str) -> bool:
+        """End the channel. True when it is known to be gone or ending, False when Asterisk could not be asked."""
+
+    async def strays(self) -> list[str] | None:
+        """Ids of all channels of this application's id prefix that exist now; None when Asterisk cannot be asked."""
+
+
+class Conversation(Protocol):
+    """The FastAGI session of one call. Results arrive as events at the sink given to `expect`."""
+
+    def admit(self) -> None:
+        """The channel was answered: from now on its (one) session may begin. Talking follows when it does."""
+
+    def say(self, prompts: Sequence[str], escape: str) -> None:
+        """Play prompts one after another: Digit, SayDone or TalkLost follows."""
+
+    def listen(self, seconds: float) -> None:
+        """Wait for one digit: Digit, Silence or TalkLost follows."""
+
+    def close(self) -> None:
+        """End the session, if it began, and forget it. No event follows. May be called twice."""
+
+
+class Conversations(Protocol):
+    """Waits for the FastAGI sessions of our own calls."""
+
+    def expect(self, attempt_id: UUID, channel_id: str, sink: EventSink) -> Conversation:
+        """Announce the one session that *channel_id* may open for *attempt_id*."""
+
+
+class LookupStatus(StrEnum):
+    """The answer's kind at every door of the look-up."""
+
+    FOUND = "FOUND"
+    NONE = "NONE"
+    SUSPENDED = "SUSPENDED"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class LookupAnswer:
+    """What a look-up tells the dialplan; all but `status` empty unless it is FOUND.
+
+    `number` is E.164 with `+`, `dial` the dial string of the route that serves it, `since` ISO 8601 UTC.
+    """
+
+    status: LookupStatus
+    number: str = ""
+    dial: str = ""
+    account: str = ""
+    extension: str = ""
+    since: str = ""
+
+
+class Lookups(Protocol):
+    """Answers the dialplan."""
+
+    async def trusted_number(self, account: str, extension: str) -> LookupAnswer:
+        """The trusted number of an extension. Bad input is NONE; a fault of ours is ERROR, never an exception."""
+
+    async def trusted_caller(self, number: str) -> LookupAnswer:
+        """The extension whose user's trusted number is *number* (any writing with a country code)."""
+
+
+# --- the store -----------------------------------------------------------------------------------------------
+
+
+class BindingStatus(StrEnum):
+    """Only `verified` is ever answered to the dialplan."""
+
+    NONE = "none"
+    PENDING = "pending"
+    VERIFIED = "verified"
+    SUSPENDED = "suspended"
+
+
+class SuspendReason(StrEnum):
+    """Why a binding is suspended."""
+
+    REPORTED = "reported"
+    TAKEN_OVER = "taken_over"
+    AGED = "aged"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A tenant. `settings` overrides sections of the configuration (see DESIGN: configuration keys)."""
+
+    account: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A PBX user. `language` is empty when the account's first prompt language is to be used."""
+
+    account: str
+    user_id: str
+    extensions: tuple[str, ...]
+    language: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNumber:
+    """A number of an account: `kind` is `extension`, `did` (E.164) or `pattern` (Asterisk pattern on E.164 digits)."""
+
+    account: str
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One validation call as stored. Times are aware UTC datetimes. There is no code in it."""
+
+    attempt_id: UUID
+    account: str
+    user_id: str
+    number: str = field(repr=False)
+    state: AttemptState
+    digits: int
+    outcome: Outcome | None
+    fault: Fault | None
+    tries: int
+    cause: int | None
+    tech_cause: int | None
+    detail: str
+    key_id: str
+    node: str | None
+    created_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    shown_until: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRow:
+    """The user's one binding. `pending_number` is set while a replacement waits for its proof."""
+
+    account: str
+    user_id: str
+    status: BindingStatus
+    reason: SuspendReason | None
+    number: str | None = field(repr=False)
+    pending_number: str | None = field(repr=False)
+    since: datetime | None
+    last_attempt: AttemptRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks, for the audit: `who` such as `cli:root` or `user:1001`, `source` `cli|web|desk|call|system`."""
+
+    who: str
+    source: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttempt:
+    """An accepted number on its way to a call.
+
+    `replace` is the rule R3 in force (`at_once` or `when_verified`), `delay_s` seconds until the call may leave,
+    `shown_s` until the code is no longer shown for an unanswered call, `attempt_s` the whole life of the attempt.
+    """
+
+    attempt_id: UUID
+    account: str
+    user_id: str
+    number: str = field(repr=False)
+    key_id: str
+    replace: str
+    delay_s: float
+    shown_s: float
+    attempt_s: float
+    queue_length: int
+    limits: Mapping[str, int]
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedAttempt:
+    """An attempt that this node must call now."""
+
+    attempt_id: UUID
+    account: str
+    user_id: str
+    number: str = field(repr=False)
+    language: str
+    key_id: str
+    expires_at: datetime
+    settings: Mapping[str, Any]
+
+
+class AttemptLedger(Protocol):
+    """What the dialing side needs of the store."""
+
+    async def claim(self, node: str, most: int, lease_s: float) -> list[ClaimedAttempt]:
+        """Take up to *most* queued attempts whose time has come; they are `dialing` and ours for *lease_s*.
+
+        Queued attempts that waited too long are ended `expired` by the same call.
+        """
+
+    async def next_due(self) -> float | None:
+        """Seconds until the earliest queued attempt may be claimed (0 when now), None when nothing is queued."""
+
+    async def renew(self, node: str, attempt_ids: Sequence[UUID], lease_s: float) -> set[UUID]:
+        """Renew the leases; return the ids that are still ours and not ended."""
+
+    async def report(self, attempt_id: UUID, state: AttemptState, digits: int) -> None:
+        """Write state and digit count and tell the watchers; an ended attempt stays as it is."""
+
+    async def finish(self, attempt_id: UUID, verdict: Verdict) -> bool:
+        """Write the verdict and all that follows from it in one transaction; False when it was ended before."""
+
+    async def abandoned(self, node: str) -> list[UUID]:
+        """Attempts that *node* once claimed and that have no verdict yet, plus those whose lease ran out anywhere."""
+
+    async def alive(self, node: str, version: str) -> None:
+        """Note that this node lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something changed in PostgreSQL. `kind`: `queued`, `cancel`, `attempt` (state, digits or outcome), `binding`."""
+
+    kind: str
+    account: str = ""
+    user_id: str = ""
+    attempt_id: UUID | None = None
+    state: str = ""
+    digits: int = 0
+    outcome: str = ""
+    fault: str = ""
+    status: str = ""
+
+
+NoticeHandler = Callable[[Notice], None]
+
+
+class Notices(Protocol):
+    """The stream of changes (LISTEN/NOTIFY), re-established after a loss; handlers then get kind `resync`."""
+
+    def subscribe(self, handler: NoticeHandler) -> Callable[[], None]:
+        """Call *handler* for each notice until the returned function is called. It must not block."""
+
+
+Closer = Callable[[], Awaitable[None]]
