@@ -1,4 +1,4 @@
-"""The error tree, split by who must act. Every message is one line that says what to do; it holds no number and no code."""
+"""The error tree, split by who must act. Every message is one line that says what to do; no number, no code."""
 
 
 class BindingError(Exception):

@@ -47,6 +47,10 @@ class PlaceError(Exception):
 class Telephony(Protocol):
     """Places, watches and ends calls (ARI)."""
 
+    @property
+    def ready(self) -> bool:
+        """True while calls can be placed and their events are heard."""
+
     def watch(self, channel_id: str, sink: EventSink) -> None:
         """Send the events of *channel_id* to *sink* from now on. Called before the channel exists."""
 
@@ -280,8 +284,8 @@ class AttemptLedger(Protocol):
     async def abandoned(self, node: str) -> list[UUID]:
         """Attempts that *node* once claimed and that have no verdict yet, plus those whose lease ran out anywhere."""
 
-    async def alive(self, node: str, version: str) -> None:
-        """Note that this node lives."""
+    async def alive(self, node: str, version: str, capacity: int) -> None:
+        """Note that this node lives and makes up to *capacity* calls at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The pure call machine of one validation call: events and time in, commands out. No I/O, clock, logger or task here."""
+"""The pure call machine of one validation call: events and time in, commands out; no I/O, clock, logger or task."""

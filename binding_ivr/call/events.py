@@ -77,6 +77,13 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class Abort:
+    """The call cannot go on for a reason of ours: the service stops, or another node has taken the attempt."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """The verdict of Finish is committed."""
 
@@ -94,5 +101,6 @@ Event = (
     | PlaceFailed
     | Ended
     | CancelRequested
+    | Abort
     | Recorded
 )

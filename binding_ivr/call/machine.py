@@ -1,0 +1,402 @@
+"""The call machine: everything that decides how one validation call goes on and ends; it does nothing itself.
+
+`handle(event, now)` and `tick(now)` return commands; `deadline` is the one time at which `tick` wants to be called.
+Times are seconds of any monotonic clock. In any order of events there is exactly one Finish per call.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import assert_never
+
+from binding_ivr.call import events as ev
+from binding_ivr.call.commands import Command, Finish, Handoff, Hangup, Listen, Originate, Prompt, Report, Say
+from binding_ivr.call.digits import CODE_DIGITS, REPORT_KEY, Entry, EntryState
+from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict, of_unanswered
+
+BARGE_IN = CODE_DIGITS + REPORT_KEY
+
+RING_GRACE_S = 5.0
+"""Asterisk ends the ringing itself; only when it does not, we do."""
+HANDOFF_S = 10.0
+"""From the answer to the first word of the FastAGI session; beyond, the dialplan does not lead to us."""
+NOTICE_S = 3.0
+"""How long a broken conversation waits for the news of why it broke (the callee hung up, or a fault of ours)."""
+RECORD_S = 8.0
+"""How long the callee waits in silence for the verdict to be committed."""
+CLOSING_S = 30.0
+"""The longest closing prompt."""
+HANGUP_S = 5.0
+"""Between two requests to end the channel."""
+HANGUPS = 3
+"""Requests to end the channel before the call is left to the sweep for strays."""
+
+CLOSING_PROMPT: dict[Outcome, Prompt] = {
+    Outcome.VERIFIED: Prompt.VERIFIED,
+    Outcome.WRONG_CODE: Prompt.NO_MORE_TRIES,
+    Outcome.NO_INPUT: Prompt.NO_INPUT,
+    Outcome.REPORTED: Prompt.REPORTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The timings and counts of DESIGN section 5. Seconds; counts are 1 or more; `length` is 6 to 10 digits."""
+
+    length: int = 6
+    tries: int = 3
+    ring_s: float = 30.0
+    first_digit_s: float = 10.0
+    loops: int = 5
+    next_digit_s: float = 5.0
+    max_s: float = 120.0
+    routes: int = 1
+
+
+class Phase(Enum):
+    """Where the call is."""
+
+    NEW = auto()
+    DIALING = auto()  # asked for, nothing heard from the network
+    RINGING = auto()
+    HANDOFF = auto()  # answered, on its way to the conversation
+    TALKING = auto()
+    LOST = auto()  # the conversation broke; why is not known yet
+    RECORDING = auto()  # verdict given, being committed, the callee waits
+    CLOSING = auto()  # the closing prompt plays
+    HANGING_UP = auto()
+    DONE = auto()
+
+
+_BEFORE_ANSWER = frozenset({Phase.DIALING, Phase.RINGING})
+
+
+class CallMachine:
+    """One call, from Begin to the end of its channel."""
+
+    def __init__(self, rules: Rules, is_right: Callable[[str], bool]) -> None:
+        """Prepare a call; *is_right* compares one whole entry with the access code in constant time."""
+        self._rules = rules
+        self._is_right = is_right
+        self._entry = Entry(rules.length)
+        self._phase = Phase.NEW
+        self._route = 0
+        self._tries = 0
+        self._loops = 0
+        self._hangups = 0
+        self._ask_after = False  # a notice ("not right") plays; the request for the code follows it
+        self._hangup_noticed = False
+        self._talk_is_lost = False
+        self._lost_detail = ""
+        self._verdict: Verdict | None = None
+        self._phase_until: float | None = None
+        self._call_until: float | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Where the call is."""
+        return self._phase
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict, once there is one."""
+        return self._verdict
+
+    @property
+    def done(self) -> bool:
+        """True when the verdict was given and nothing of the call is left (or it was left to the sweep)."""
+        return self._phase is Phase.DONE
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` must be called at the latest; None when nothing is timed."""
+        times = [t for t in (self._phase_until, self._call_until) if t is not None]
+        return min(times, default=None)
+
+    def handle(self, event: ev.Event, now: float) -> list[Command]:  # noqa: C901 - one line per event of a closed set
+        """Take one event; late and doubled ones are normal and answered with what is still right."""
+        if self.done:
+            return []
+        match event:
+            case ev.Begin():
+                return self._begin(now)
+            case ev.Ringing():
+                return self._ringing()
+            case ev.Answered():
+                return self._answered(now)
+            case ev.Talking():
+                return self._talking(now)
+            case ev.Digit(digit):
+                return self._digit(digit, now)
+            case ev.SayDone():
+                return self._said(now)
+            case ev.Silence():
+                return self._silence(now)
+            case ev.TalkLost(detail):
+                return self._talk_lost(detail, now)
+            case ev.HangupNoticed():
+                return self._noticed(now)
+            case ev.PlaceFailed(detail, network):
+                return self._place_failed(detail, network, now)
+            case ev.Ended(cause, tech_cause):
+                return self._ended(cause, tech_cause, now)
+            case ev.CancelRequested():
+                return self._stop(Outcome.CANCELED, "", now)
+            case ev.Abort(detail):
+                return self._stop(Outcome.FAILED, detail, now)
+            case ev.Recorded():
+                return self._recorded(now)
+            case _:
+                assert_never(event)
+
+    def tick(self, now: float) -> list[Command]:
+        """Do what is due at *now*; nothing when called early."""
+        if self._call_until is not None and now >= self._call_until:
+            self._call_until = None
+            if self._verdict is None:
+                return self._give_up("the call reached its longest duration", now)
+        if self._phase_until is None or now < self._phase_until:
+            return []
+        self._phase_until = None
+        return self._phase_is_over(now)
+
+    # --- before the answer ---------------------------------------------------------------------------------
+
+    def _begin(self, now: float) -> list[Command]:
+        if self._phase is not Phase.NEW:
+            return []
+        return self._dial(now)
+
+    def _dial(self, now: float) -> list[Command]:
+        self._enter(Phase.DIALING, now + self._rules.ring_s + RING_GRACE_S)
+        return [Originate(self._route), Report(AttemptState.DIALING)]
+
+    def _ringing(self) -> list[Command]:
+        if self._phase is not Phase.DIALING:
+            return []
+        self._phase = Phase.RINGING  # the ring deadline goes on
+        return [Report(AttemptState.RINGING)]
+
+    def _answered(self, now: float) -> list[Command]:
+        if self._verdict is not None:
+            return [Hangup()]  # the far end answered while the call was being given up
+        if self._phase not in _BEFORE_ANSWER:
+            return []
+        self._enter(Phase.HANDOFF, now + HANDOFF_S)
+        self._call_until = now + self._rules.max_s
+        return [Handoff(), Report(AttemptState.ANSWERED)]
+
+    def _place_failed(self, detail: str, network: bool, now: float) -> list[Command]:
+        if self._verdict is not None:
+            return []
+        if self._phase is Phase.DIALING and self._next_route():
+            return self._dial(now)
+        outcome = Outcome.CONGESTION if network else Outcome.FAILED
+        if self._phase is Phase.HANDOFF:
+            return self._finish(outcome, now, detail=detail, hangup=True)
+        return self._finish(outcome, now, detail=detail) + self._gone()  # there is no channel
+
+    def _next_route(self) -> bool:
+        """Step to the next route, if there is one. Only for failures of the network before it rang."""
+        if self._route + 1 >= self._rules.routes:
+            return False
+        self._route += 1
+        return True
+
+    # --- the conversation ----------------------------------------------------------------------------------
+
+    def _talking(self, now: float) -> list[Command]:
+        if self._phase is not Phase.HANDOFF:
+            return [Hangup()] if self._verdict is not None else []
+        self._enter(Phase.TALKING, None)
+        return [Say((Prompt.GREETING, Prompt.REASON, Prompt.ASK_CODE), BARGE_IN)]
+
+    def _digit(self, key: str, now: float) -> list[Command]:
+        if self._phase is not Phase.TALKING:
+            return self._late_digit(key, now)
+        match self._entry.press(key):
+            case EntryState.REPORTED:
+                return self._finish(Outcome.REPORTED, now)
+            case EntryState.COMPLETE:
+                return self._entered(now)
+            case EntryState.INCOMPLETE:
+                return self._missed(Prompt.INCOMPLETE, now)
+            case EntryState.OPEN:
+                heard = len(self._entry.digits)
+                listen = Listen(self._rules.next_digit_s if heard else self._rules.first_digit_s)
+                return [listen, Report(AttemptState.ANSWERED, heard)]
+            case state:
+                assert_never(state)
+
+    def _late_digit(self, key: str, now: float) -> list[Command]:
+        """The news of the hang-up may overtake the last digit, which was pressed before it and counts."""
+        if self._phase is not Phase.LOST or self._entry.press(key) is not EntryState.COMPLETE:
+            return []
+        return self._entered(now) if self._is_right(self._entry.digits) else []
+
+    def _entered(self, now: float) -> list[Command]:
+        right = self._is_right(self._entry.digits)
+        heard = Report(AttemptState.ANSWERED, len(self._entry.digits))
+        if not right:
+            return [heard, *self._missed(Prompt.WRONG_CODE, now)]
+        self._tries += 1
+        return [heard, *self._finish(Outcome.VERIFIED, now)]
+
+    def _missed(self, why: Prompt, now: float) -> list[Command]:
+        """One try is used up. The notice takes no code digit, so the tail of a longer stream is never an entry."""
+        self._tries += 1
+        self._loops = 0
+        self._entry.clear()
+        if self._tries >= self._rules.tries:
+            return self._finish(Outcome.WRONG_CODE, now)
+        self._ask_after = True
+        return [Say((why,), REPORT_KEY), Report(AttemptState.ANSWERED)]
+
+    def _said(self, now: float) -> list[Command]:
+        if self._phase is Phase.TALKING and self._ask_after:
+            self._ask_after = False
+            return [Say((Prompt.ASK_CODE,), BARGE_IN)]
+        if self._phase is Phase.TALKING:
+            return [Listen(self._rules.first_digit_s)]
+        if self._phase is Phase.CLOSING:
+            return self._hang_up(now)
+        return []
+
+    def _silence(self, now: float) -> list[Command]:
+        if self._phase is not Phase.TALKING:
+            return []
+        if self._entry.digits:
+            return self._missed(Prompt.INCOMPLETE, now)
+        self._loops += 1
+        if self._loops >= self._rules.loops:
+            return self._finish(self._outcome_of_silence(), now)
+        return [Say((Prompt.GREETING, Prompt.ASK_CODE), BARGE_IN)]
+
+    def _outcome_of_silence(self) -> Outcome:
+        return Outcome.WRONG_CODE if self._tries else Outcome.NO_INPUT
+
+    def _talk_lost(self, detail: str, now: float) -> list[Command]:
+        self._talk_is_lost = True
+        if self._phase is Phase.TALKING:
+            self._lost_detail = detail
+            self._enter(Phase.LOST, now + NOTICE_S)
+            return []
+        if self._phase is Phase.CLOSING:
+            return self._hang_up(now)
+        return []
+
+    def _noticed(self, now: float) -> list[Command]:
+        self._hangup_noticed = True
+        if self._phase in (Phase.TALKING, Phase.LOST):
+            # The end of the channel follows with its cause; if that news is lost, the call ends all the same.
+            self._enter(Phase.LOST, now + NOTICE_S)
+        return []
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    def _ended(self, cause: int | None, tech_cause: int | None, now: float) -> list[Command]:
+        if self._verdict is not None:
+            return self._gone()
+        if self._phase in _BEFORE_ANSWER:
+            return self._ended_unanswered(cause, tech_cause, now)
+        if self._phase is Phase.NEW:
+            return []
+        self._phase_until = None
+        if self._phase is Phase.HANDOFF and not self._hangup_noticed:
+            detail = (
+                "answered, but the conversation never began: include binding_ivr.conf in the dialplan and check [agi]"
+            )
+            finish = self._finish(Outcome.FAILED, now, cause=cause, tech_cause=tech_cause, detail=detail)
+        elif self._hangup_noticed or (cause is not None and not self._lost_detail):
+            finish = self._finish(Outcome.HUNG_UP, now, cause=cause, tech_cause=tech_cause)
+        else:
+            detail = self._lost_detail or "the channel vanished; was Asterisk restarted?"
+            finish = self._finish(Outcome.FAILED, now, cause=cause, tech_cause=tech_cause, detail=detail)
+        return finish + self._gone()
+
+    def _ended_unanswered(self, cause: int | None, tech_cause: int | None, now: float) -> list[Command]:
+        outcome, fault = of_unanswered(cause, tech_cause)
+        if outcome is Outcome.CONGESTION and self._phase is Phase.DIALING and self._next_route():
+            return self._dial(now)
+        detail = ""
+        if outcome is Outcome.FAILED:
+            detail = "the call ended before it was answered for a reason that is in no table"
+        finish = self._finish(outcome, now, fault=fault, cause=cause, tech_cause=tech_cause, detail=detail)
+        return finish + self._gone()
+
+    def _stop(self, outcome: Outcome, detail: str, now: float) -> list[Command]:
+        if self._verdict is not None:
+            return []
+        placed = self._phase is not Phase.NEW
+        finish = self._finish(outcome, now, detail=detail, hangup=placed)
+        return finish if placed else finish + self._gone()
+
+    def _give_up(self, detail: str, now: float) -> list[Command]:
+        return self._finish(self._outcome_of_silence(), now, detail=detail, hangup=True)
+
+    def _finish(
+        self,
+        outcome: Outcome,
+        now: float,
+        *,
+        fault: Fault | None = None,
+        cause: int | None = None,
+        tech_cause: int | None = None,
+        detail: str = "",
+        hangup: bool = False,
+    ) -> list[Command]:
+        """Give the verdict, once. With *hangup* the channel ends at once, else after the closing prompt."""
+        assert self._verdict is None
+        self._verdict = Verdict(outcome, fault or FAULTS[outcome], self._tries, cause, tech_cause, detail)
+        self._call_until = None
+        finish: list[Command] = [Finish(self._verdict)]
+        if hangup:
+            return finish + self._hang_up(now)
+        self._enter(Phase.RECORDING, now + RECORD_S)
+        return finish
+
+    def _recorded(self, now: float) -> list[Command]:
+        if self._phase is not Phase.RECORDING or self._verdict is None:
+            return []
+        return self._close(CLOSING_PROMPT.get(self._verdict.outcome, Prompt.PROBLEM), now)
+
+    def _close(self, prompt: Prompt, now: float) -> list[Command]:
+        if self._talk_is_lost:
+            return self._hang_up(now)
+        self._enter(Phase.CLOSING, now + CLOSING_S)
+        return [Say((prompt,), "")]
+
+    def _hang_up(self, now: float) -> list[Command]:
+        self._hangups += 1
+        self._enter(Phase.HANGING_UP, now + HANGUP_S)
+        return [Hangup()]
+
+    def _gone(self) -> list[Command]:
+        self._enter(Phase.DONE, None)
+        return []
+
+    def _phase_is_over(self, now: float) -> list[Command]:
+        match self._phase:
+            case Phase.DIALING | Phase.RINGING:
+                return self._finish(Outcome.NO_ANSWER, now, detail="no end of the ringing was reported", hangup=True)
+            case Phase.HANDOFF:
+                detail = "answered, but the conversation never began: include binding_ivr.conf and check [agi]"
+                return self._finish(Outcome.FAILED, now, detail=detail, hangup=True)
+            case Phase.LOST:
+                outcome = Outcome.HUNG_UP if self._hangup_noticed else Outcome.FAILED
+                detail = "" if self._hangup_noticed else self._lost_detail
+                return self._finish(outcome, now, detail=detail, hangup=True)
+            case Phase.RECORDING:
+                return self._close(Prompt.PROBLEM, now)
+            case Phase.CLOSING:
+                return self._hang_up(now)
+            case Phase.HANGING_UP:
+                return self._hang_up(now) if self._hangups < HANGUPS else self._gone()
+            case Phase.NEW | Phase.TALKING | Phase.DONE:
+                return []
+            case phase:
+                assert_never(phase)
+
+    def _enter(self, phase: Phase, until: float | None) -> None:
+        self._phase = phase
+        self._phase_until = until

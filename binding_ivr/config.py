@@ -1,0 +1,400 @@
+"""The configuration: its keys with unit, range and default, and the one way to read it. It opens no connection."""
+
+import os
+import re
+import secrets
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from binding_ivr.errors import ConfigError
+
+ENV_PREFIX = "BINDING_IVR__"
+ENV_FILE = "BINDING_IVR_CONFIG"
+DEFAULT_PATH = Path("/etc/binding-ivr/binding-ivr.toml")
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+Phone = Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{5,14})?$")]
+
+
+class Service(Struct, forbid_unknown_fields=True, frozen=True):
+    """[service]"""
+
+    node: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,60}$")] = ""
+    state_dir: str = "/var/lib/binding-ivr"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Database(Struct, forbid_unknown_fields=True, frozen=True):
+    """[database]"""
+
+    dsn: str = ""
+    pool_max: Annotated[int, Meta(ge=2, le=100)] = 10
+
+
+class Ari(Struct, forbid_unknown_fields=True, frozen=True):
+    """[ari]"""
+
+    url: Annotated[str, Meta(pattern=r"^https?://[^/\s]+$")] = "http://127.0.0.1:8088"
+    user: str = ""
+    password: str = ""
+    app: Name = "binding_ivr"
+
+
+class Ami(Struct, forbid_unknown_fields=True, frozen=True):
+    """[ami]"""
+
+    host: str = "127.0.0.1"
+    port: Port = 5038
+    user: str = ""
+    secret: str = ""
+
+
+class Agi(Struct, forbid_unknown_fields=True, frozen=True):
+    """[agi]"""
+
+    bind: str = "127.0.0.1"
+    port: Port = 4573
+    advertise: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]+:[0-9]{1,5})?$")] = ""
+    allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+
+
+class Web(Struct, forbid_unknown_fields=True, frozen=True):
+    """[web]"""
+
+    bind: str = "127.0.0.1"
+    port: Port = 8080
+    public_url: str = ""
+    frame_ancestors: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    user_header: str = ""
+
+
+class Auth(Struct, forbid_unknown_fields=True, frozen=True):
+    """[auth]"""
+
+    jwt_secret: str = ""
+    jwks_url: str = ""
+    audience: str = "binding_ivr"
+    session_minutes: Annotated[int, Meta(ge=1, le=1440)] = 30
+    step_up_minutes: Annotated[int, Meta(ge=0, le=1440)] = 0
+
+
+class Code(Struct, forbid_unknown_fields=True, frozen=True):
+    """[code]"""
+
+    length: Annotated[int, Meta(ge=6, le=10)] = 6
+    reveal: Literal["at_request", "on_answer"] = "at_request"
+    shown_s: Annotated[float, Meta(ge=10, le=3600)] = 300.0
+    attempt_s: Annotated[float, Meta(ge=10, le=7200)] = 600.0
+    tries: Annotated[int, Meta(ge=1, le=5)] = 3
+    keys: Mapping[Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,20}$")], str] = field(default_factory=dict)
+    active_key: str = "1"
+
+
+class Call(Struct, forbid_unknown_fields=True, frozen=True):
+    """[call]"""
+
+    ring_s: Annotated[float, Meta(ge=1, le=120)] = 30.0
+    first_digit_s: Annotated[float, Meta(ge=1, le=60)] = 10.0
+    loops: Annotated[int, Meta(ge=1, le=20)] = 5
+    next_digit_s: Annotated[float, Meta(ge=0.5, le=30)] = 5.0
+    max_s: Annotated[float, Meta(ge=5, le=600)] = 120.0
+    delay_s: Annotated[float, Meta(ge=0, le=30)] = 3.0
+    hours: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")] = (
+        "08:00-21:00"
+    )
+
+
+class Binding(Struct, forbid_unknown_fields=True, frozen=True):
+    """[binding]"""
+
+    replace: Literal["at_once", "when_verified"] = "at_once"
+    stale_days: Annotated[int, Meta(ge=0, le=3650)] = 180
+    suspend_days: Annotated[int, Meta(ge=0, le=3650)] = 30
+
+
+NumberType = Literal["MOBILE", "FIXED_LINE_OR_MOBILE", "FIXED_LINE", "VOIP", "PERSONAL_NUMBER"]
+Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
+
+
+class Number(Struct, forbid_unknown_fields=True, frozen=True):
+    """[number]"""
+
+    default_region: Region = "US"
+    regions: tuple[Region, ...] = ("US",)
+    types: tuple[NumberType, ...] = ("MOBILE", "FIXED_LINE_OR_MOBILE")
+
+
+class Limits(Struct, forbid_unknown_fields=True, frozen=True):
+    """[limits]"""
+
+    number_hour: Count = 3
+    number_day: Count = 5
+    user_hour: Count = 5
+    concurrent_node: Annotated[int, Meta(ge=1, le=1000)] = 2
+    queue_length: Count = 20
+    queue_s: Annotated[float, Meta(ge=5, le=3600)] = 60.0
+
+
+class Prompts(Struct, forbid_unknown_fields=True, frozen=True):
+    """[prompts]"""
+
+    path: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_./-]{1,100}$")] = "binding_ivr"
+    languages: Annotated[tuple[Literal["en", "es", "fr", "de", "zh"], ...], Meta(min_length=1)] = (
+        "en",
+        "es",
+        "fr",
+        "de",
+        "zh",
+    )
+    site_name: Annotated[str, Meta(max_length=60)] = "Example"
+    recordings: str = ""
+
+
+class Route(Struct, forbid_unknown_fields=True, frozen=True):
+    """[[routes]]"""
+
+    name: Name
+    endpoint: str
+    regions: tuple[Annotated[str, Meta(pattern=r"^(\*|[A-Z]{2})$")], ...] = ("*",)
+    caller_id: Phone = ""
+    max_channels: Annotated[int, Meta(ge=1, le=10_000)] = 10
+
+
+class Config(Struct, forbid_unknown_fields=True, frozen=True):
+    """The whole configuration; every part is immutable."""
+
+    service: Service = field(default_factory=Service)
+    database: Database = field(default_factory=Database)
+    ari: Ari = field(default_factory=Ari)
+    ami: Ami = field(default_factory=Ami)
+    agi: Agi = field(default_factory=Agi)
+    web: Web = field(default_factory=Web)
+    auth: Auth = field(default_factory=Auth)
+    code: Code = field(default_factory=Code)
+    call: Call = field(default_factory=Call)
+    binding: Binding = field(default_factory=Binding)
+    number: Number = field(default_factory=Number)
+    limits: Limits = field(default_factory=Limits)
+    prompts: Prompts = field(default_factory=Prompts)
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def node(self) -> str:
+        """The name of this node: `[service] node`, else the host's name."""
+        return self.service.node or re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:60] or "node"
+
+    @property
+    def state_dir(self) -> Path:
+        """Where an embedded installation keeps its key and its database."""
+        return Path(self.service.state_dir).expanduser()
+
+    def for_account(self, overrides: Mapping[str, Any]) -> "Config":
+        """Return this configuration with an account's own `[number]`, `[limits]`, `[call]`, `[binding]`, `[[routes]]`.
+
+        Raises ConfigError when the stored overrides are not valid (any more).
+        """
+        if not overrides:
+            return self
+        unknown = sorted(set(overrides) - set(ACCOUNT_SECTIONS))
+        if unknown:
+            raise ConfigError(f"{unknown[0]}: an account may only override {', '.join(ACCOUNT_SECTIONS)}")
+        merged = msgspec.to_builtins(self)
+        for section, values in overrides.items():
+            merged[section] = values if section == "routes" else {**merged[section], **values}
+        return _convert(merged)
+
+    def for_account_or_default(self, overrides: Mapping[str, Any]) -> "Config":
+        """Like `for_account`, but the defaults of the installation stand in for overrides that are not valid."""
+        try:
+            return self.for_account(overrides)
+        except ConfigError:
+            return self
+
+
+ACCOUNT_SECTIONS = ("number", "limits", "call", "binding", "routes")
+_SECRETS = {("database", "dsn"), ("ari", "password"), ("ami", "secret"), ("auth", "jwt_secret")}
+_PLACEHOLDERS = {"e164", "digits", "national"}
+_ENDPOINT = re.compile(r"^(PJSIP|SIP|Local|DAHDI|IAX2)/[A-Za-z0-9@._/{}+;=-]+$")
+_SHORTEST_KEY = 16
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the configuration: *path*, else BINDING_IVR_CONFIG, else /etc/binding-ivr/binding-ivr.toml, else defaults.
+
+    Values of the environment (BINDING_IVR__SECTION__KEY) win. Raises ConfigError that names the key's path.
+    """
+    named = path or (Path(environ[ENV_FILE]) if environ.get(ENV_FILE) else None)
+    tree = _read(named or DEFAULT_PATH, required=named is not None)
+    _read_secret_files(tree, (named or DEFAULT_PATH).parent)
+    _merge_environment(tree, environ)
+    return _checked(_convert(tree))
+
+
+def _read(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(f"{path}: no such configuration file") from None
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _read_secret_files(tree: dict[str, Any], folder: Path) -> None:
+    """Replace `key_file = "PATH"` by the file's first line, for every secret."""
+    for section, key in _SECRETS:
+        values = tree.get(section)
+        if not isinstance(values, dict) or f"{key}_file" not in values:
+            continue
+        values[key] = _secret_of(folder / str(values.pop(f"{key}_file")), f"{section}.{key}_file")
+
+
+def _secret_of(path: Path, name: str) -> str:
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name}: {path} cannot be read: {getattr(error, 'strerror', 'not text')}") from None
+    if not lines or not lines[0].strip():
+        raise ConfigError(f"{name}: {path} is empty")
+    return lines[0].strip()
+
+
+def _merge_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
+    for variable, text in environ.items():
+        if not variable.startswith(ENV_PREFIX):
+            continue
+        parts = [part.lower() for part in variable.removeprefix(ENV_PREFIX).split("__")]
+        if parts == ["routes"]:
+            tree["routes"] = _value(text, variable)
+            continue
+        if len(parts) != 2 or not all(parts):
+            raise ConfigError(f"{variable}: write it as {ENV_PREFIX}SECTION__KEY")
+        section, key = parts
+        if key.endswith("_file") and (section, key.removesuffix("_file")) in _SECRETS:
+            key, text = key.removesuffix("_file"), _secret_of(Path(text), variable)
+        values = tree.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{section}: must be a table")
+        values[key] = text if _wants_text(section, key) else _value(text, variable)
+
+
+def _wants_text(section: str, key: str) -> bool:
+    default = getattr(getattr(Config(), section, None), key, None)
+    return isinstance(default, str)
+
+
+def _value(text: str, variable: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise ConfigError(f"{variable}: must be a number, true, false, or JSON for lists and tables") from None
+
+
+def _convert(tree: dict[str, Any]) -> Config:
+    try:
+        return msgspec.convert(tree, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_told(str(error))) from None
+
+
+def _told(message: str) -> str:
+    """Turn msgspec's "Expected … - at `$.call.ring_s`" into "call.ring_s: expected …"."""
+    what, _, where = message.partition(" - at `")
+    path = where.rstrip("`").removeprefix("$").removeprefix(".")
+    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what)
+    if unknown:
+        key = f"{path}.{unknown[1]}" if path else unknown[1]
+        return f"{key}: unknown key; see the sample file for those that exist"
+    return f"{path or 'configuration'}: {what[:1].lower()}{what[1:]}"
+
+
+def _checked(config: Config) -> Config:
+    """Check what spans several keys."""
+    for at, route in enumerate(config.routes):
+        _check_endpoint(f"routes[{at}].endpoint", route.endpoint)
+    names = [route.name for route in config.routes]
+    if len(set(names)) != len(names):
+        raise ConfigError("routes: two routes have the same name")
+    if config.code.keys and config.code.active_key not in config.code.keys:
+        raise ConfigError(f"code.active_key: code.keys holds no key {config.code.active_key!r}")
+    for key_id, text in config.code.keys.items():
+        key_bytes(text, f"code.keys.{key_id}")
+    if config.code.shown_s > config.code.attempt_s:
+        raise ConfigError("code.shown_s: must not be longer than code.attempt_s")
+    if config.number.default_region not in config.number.regions:
+        raise ConfigError("number.default_region: must be one of number.regions")
+    if re.search(r"(^|/)\.\.(/|$)", config.prompts.path) or config.prompts.path.startswith("/"):
+        raise ConfigError("prompts.path: a path below Asterisk's sounds folder, without ..")
+    return config
+
+
+def _check_endpoint(path: str, endpoint: str) -> None:
+    names = set(re.findall(r"\{([^{}]*)\}", endpoint))
+    if names - _PLACEHOLDERS:
+        raise ConfigError(f"{path}: unknown placeholder; use {{e164}}, {{digits}} or {{national}}")
+    if not names:
+        raise ConfigError(f"{path}: needs one of the placeholders {{e164}}, {{digits}}, {{national}}")
+    if not _ENDPOINT.match(endpoint):
+        raise ConfigError(f'{path}: not a dial string such as "PJSIP/{{e164}}@trunk"')
+
+
+def key_bytes(text: str, name: str) -> bytes:
+    """Return an access-code key as bytes. Raises ConfigError naming *name*, never the key, when it is too short."""
+    key = text.encode()
+    if len(key) < _SHORTEST_KEY:
+        raise ConfigError(f"{name}: needs at least {_SHORTEST_KEY} characters; make one: openssl rand -base64 32")
+    return key
+
+
+def code_keys(config: Config) -> tuple[str, Mapping[str, bytes]]:
+    """Return the active key's id and all keys; without configured keys, those of `state_dir/code-keys.json`.
+
+    The file is made at the first start (mode 0600). Raises ConfigError when it cannot be read or made.
+    """
+    if config.code.keys:
+        keys = {key_id: key_bytes(text, f"code.keys.{key_id}") for key_id, text in config.code.keys.items()}
+        return config.code.active_key, keys
+    path = config.state_dir / "code-keys.json"
+    try:
+        config.state_dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make_key_file(path)
+        stored = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.MsgspecError) as error:
+        why = getattr(error, "strerror", None) or "not valid"
+        raise ConfigError(
+            f"{path}: the access-code key cannot be read or made: {why}; check [service] state_dir"
+        ) from None
+    keys = {key_id: key_bytes(text, f"{path}: {key_id}") for key_id, text in stored.items()}
+    if not keys:
+        raise ConfigError(f"{path}: holds no key; remove the file to have one made")
+    return max(keys), keys
+
+
+def _make_key_file(path: Path) -> None:
+    """Write a fresh key so that of two processes starting together both read the same one."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(msgspec.json.encode({"1": secrets.token_urlsafe(32)}))
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()

@@ -1,0 +1,241 @@
+"""Claims queued attempts for this node, runs their calls, renews their leases and ends what a crash left behind."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
+from uuid import UUID
+
+import structlog
+
+from binding_ivr.call import events as ev
+from binding_ivr.call.machine import CallMachine, Rules
+from binding_ivr.call.outcome import FAULTS, Outcome, Verdict
+from binding_ivr.config import Config
+from binding_ivr.dialing.call import CallShell
+from binding_ivr.dialing.channels import ChannelBudget
+from binding_ivr.dialing.orders import RoutedOrder, attempt_of, orders
+from binding_ivr.errors import BindingError
+from binding_ivr.log import masked
+from binding_ivr.metrics import Metrics
+from binding_ivr.policy.code import is_code
+from binding_ivr.ports import AttemptLedger, ClaimedAttempt, Conversations, Notice, Notices, Telephony
+
+log = structlog.get_logger()
+
+LEASE_S = 20.0
+"""A node that renews no lease for so long is taken for dead."""
+UPKEEP_S = 5.0
+POLL_S = 5.0
+"""Claiming goes on without any wake-up at this pace, so that a lost notice costs seconds, not calls."""
+MOST_ROUTES = 10
+
+CodeOf = Callable[[ClaimedAttempt], str]
+
+
+class Dispatcher:
+    """The dialing side of one node."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        ledger: AttemptLedger,
+        notices: Notices,
+        telephony: Telephony,
+        conversations: Conversations,
+        code_of: CodeOf,
+        agi_address: Callable[[], str],
+        metrics: Metrics,
+        version: str,
+    ) -> None:
+        """Prepare; *code_of* derives an attempt's access code, *agi_address* is where Asterisk reaches our FastAGI."""
+        self._config = config
+        self._ledger = ledger
+        self._notices = notices
+        self._telephony = telephony
+        self._conversations = conversations
+        self._code_of = code_of
+        self._agi_address = agi_address
+        self._metrics = metrics
+        self._version = version
+        self._budget = ChannelBudget()
+        self._calls: dict[UUID, CallShell] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._claiming = asyncio.Lock()
+        self._draining = False
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    @property
+    def active(self) -> int:
+        """Calls in flight on this node."""
+        return len(self._calls)
+
+    async def start(self) -> None:
+        """End what an earlier run of this node left behind, then begin to claim."""
+        await self._ledger.alive(self._config.node, self._version, self._config.limits.concurrent_node)
+        await self._end_abandoned()
+        self._unsubscribe = self._notices.subscribe(self._noticed)
+        self._loops = [
+            asyncio.create_task(self._for_ever(self._claim_round), name="claim"),
+            asyncio.create_task(self._for_ever(self._upkeep_round), name="upkeep"),
+        ]
+
+    async def drain(self) -> None:
+        """Claim no more and wait until every call has ended by itself."""
+        self._draining = True
+        while self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=5)
+            if self._tasks:
+                log.info("waiting_for_calls", left=len(self._tasks))
+
+    async def stop(self) -> None:
+        """End every call now and stop. Verdicts that cannot be committed within 10 s are left to the recovery."""
+        self._draining = True
+        self._unsubscribe()
+        for loop in self._loops:
+            loop.cancel()
+        for call in self._calls.values():
+            call.post(ev.Abort("the service was stopped"))
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=10)
+            for task in late:
+                task.cancel()
+        await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
+
+    async def recover(self) -> None:
+        """After Asterisk came back: hang up the channels of ours that have no call."""
+        await self._sweep()
+        self._wake.set()
+
+    # --- claiming ------------------------------------------------------------------------------------------
+
+    def _noticed(self, notice: Notice) -> None:
+        if notice.kind in ("queued", "resync"):
+            self._wake.set()
+        elif notice.kind == "cancel" and notice.attempt_id in self._calls:
+            self._calls[notice.attempt_id].post(ev.CancelRequested())
+
+    async def _for_ever(self, round_: Callable[[], Awaitable[None]]) -> None:
+        """Run one round after another; a fault is told in one line and the next round comes all the same."""
+        told = ""
+        while True:
+            try:
+                await round_()
+                told = ""
+            except BindingError as error:
+                if str(error) != told:
+                    log.warning("dialing_waits", reason=str(error))
+                    told = str(error)
+                await asyncio.sleep(1)
+            except Exception:
+                log.exception("dialing_round_failed")
+                await asyncio.sleep(1)
+
+    async def _claim_round(self) -> None:
+        self._wake.clear()
+        free = self._config.limits.concurrent_node - len(self._calls)
+        if self._draining or not self._telephony.ready:
+            free = 0
+        async with self._claiming:
+            for attempt in await self._ledger.claim(self._config.node, max(0, free), LEASE_S):
+                self._begin(attempt)
+        due = await self._ledger.next_due()
+        pause = POLL_S if due is None or free <= 0 else min(max(due, 0.01), POLL_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+
+    def _begin(self, attempt: ClaimedAttempt) -> None:
+        call = self._prepare(attempt)
+        self._calls[attempt.attempt_id] = call
+        task = asyncio.create_task(self._run(call), name=f"call-{attempt.attempt_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        log.info(
+            "call_started",
+            attempt=str(attempt.attempt_id),
+            account=attempt.account,
+            user=attempt.user_id,
+            number=masked(attempt.number),
+        )
+
+    def _prepare(self, attempt: ClaimedAttempt) -> CallShell:
+        config = self._config.for_account_or_default(attempt.settings)
+        routed: list[RoutedOrder] = []
+        try:
+            routed = orders(attempt, config, self._agi_address())[:MOST_ROUTES]
+        except BindingError as error:
+            log.warning("no_order", attempt=str(attempt.attempt_id), reason=str(error))
+        rules = Rules(
+            length=config.code.length,
+            tries=config.code.tries,
+            ring_s=config.call.ring_s,
+            first_digit_s=config.call.first_digit_s,
+            loops=config.call.loops,
+            next_digit_s=config.call.next_digit_s,
+            max_s=config.call.max_s,
+            routes=max(1, len(routed)),
+        )
+        code = self._code_of(attempt)
+        return CallShell(
+            attempt,
+            CallMachine(rules, lambda heard: is_code(code, heard)),
+            routed,
+            telephony=self._telephony,
+            conversations=self._conversations,
+            ledger=self._ledger,
+            budget=self._budget,
+            metrics=self._metrics,
+        )
+
+    async def _run(self, call: CallShell) -> None:
+        attempt_id = call.attempt.attempt_id
+        try:
+            await call.run()
+        except Exception:
+            log.exception("call_failed", attempt=str(attempt_id))  # the lease runs out and the upkeep ends it
+        finally:
+            self._calls.pop(attempt_id, None)
+            self._wake.set()
+
+    # --- upkeep --------------------------------------------------------------------------------------------
+
+    async def _upkeep_round(self) -> None:
+        await asyncio.sleep(UPKEEP_S)
+        await self._ledger.alive(self._config.node, self._version, self._config.limits.concurrent_node)
+        mine = list(self._calls)
+        if mine:
+            kept = await self._ledger.renew(self._config.node, mine, LEASE_S)
+            self._drop(set(mine) - kept)
+        await self._end_abandoned()
+        await self._sweep()
+
+    def _drop(self, lost: Iterable[UUID]) -> None:
+        """An attempt that is not ours any more was ended in PostgreSQL; its call must end too."""
+        for attempt_id in lost:
+            if call := self._calls.get(attempt_id):
+                call.post(ev.Abort("the attempt was ended elsewhere"))
+
+    async def _end_abandoned(self) -> None:
+        async with self._claiming:
+            abandoned = [a for a in await self._ledger.abandoned(self._config.node) if a not in self._calls]
+        for attempt_id in abandoned:
+            verdict = Verdict(
+                Outcome.FAILED, FAULTS[Outcome.FAILED], detail="the service was interrupted during the call"
+            )
+            if await self._ledger.finish(attempt_id, verdict):
+                self._metrics.attempts.labels(verdict.outcome, verdict.fault).inc()
+                log.warning("attempt_recovered", attempt=str(attempt_id), outcome=verdict.outcome)
+
+    async def _sweep(self) -> None:
+        """No channel outlives its attempt: hang up those of our application that no call of this node has."""
+        for stray in await self._telephony.strays() or ():
+            attempt_id = attempt_of(stray, self._config.ari.app)
+            call = self._calls.get(attempt_id) if attempt_id else None
+            if attempt_id is None or (call is not None and call.channel in (stray, None)):
+                continue
+            log.warning("stray_channel_hung_up", attempt=str(attempt_id))
+            self._metrics.strays.inc()
+            await self._telephony.hangup(stray)

@@ -1,0 +1,50 @@
+"""The service's Prometheus metrics, in a registry of their own. No label ever holds a number or a user."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+VERDICT_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """All metrics of one service; names and labels are listed in docs/operations.md."""
+
+    def __init__(self) -> None:
+        """Register every metric at zero."""
+        self.registry = CollectorRegistry()
+        self.attempts = Counter(
+            "binding_ivr_attempts",
+            "Validation calls that ended, by outcome and fault.",
+            ["outcome", "fault"],
+            registry=self.registry,
+        )
+        self.calls = Gauge("binding_ivr_calls", "Validation calls in flight on this node.", registry=self.registry)
+        self.call_seconds = Histogram(
+            "binding_ivr_call_seconds",
+            "From the claim of an attempt to the end of its channel.",
+            buckets=(1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180),
+            registry=self.registry,
+        )
+        self.verdict_seconds = Histogram(
+            "binding_ivr_verdict_commit_seconds",
+            "From a call's verdict to its commit in PostgreSQL.",
+            buckets=VERDICT_BUCKETS,
+            registry=self.registry,
+        )
+        self.lookups = Counter(
+            "binding_ivr_lookups",
+            "Look-ups answered to the dialplan, by kind of question and status.",
+            ["question", "status"],
+            registry=self.registry,
+        )
+        self.strays = Counter(
+            "binding_ivr_stray_channels",
+            "Channels of ours that had no call and were hung up.",
+            registry=self.registry,
+        )
+        self.ari_ready = Gauge(
+            "binding_ivr_ari_ready", "1 while the ARI event socket is connected.", registry=self.registry
+        )
+
+    def text(self) -> bytes:
+        """Return all metrics in the Prometheus text format."""
+        return generate_latest(self.registry)

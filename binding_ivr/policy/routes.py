@@ -1,0 +1,47 @@
+"""Which routes serve a number, and the dial string on each. It knows nothing of channels."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from binding_ivr.policy.numbers import E164, PhoneNumber, parse
+
+ANY_REGION = "*"
+
+
+class RouteLike(Protocol):
+    """A `[[routes]]` table."""
+
+    @property
+    def regions(self) -> Sequence[str]:
+        """ISO regions served, or `*`."""
+
+    @property
+    def endpoint(self) -> str:
+        """The dial string's template."""
+
+
+R = TypeVar("R", bound=RouteLike)
+
+
+def serving(routes: Sequence[R], region: str) -> list[R]:
+    """Return the routes for *region* in their configured order."""
+    return [route for route in routes if ANY_REGION in route.regions or region in route.regions]
+
+
+def dial_string(template: str, number: PhoneNumber) -> str:
+    """Fill `{e164}`, `{digits}` and `{national}` of *template* from a validated number.
+
+    Raises ValueError when the number is not E.164, so that nothing else can ever be dialled.
+    """
+    if not E164.match(number.e164) or not number.national.isascii() or not number.national.isdigit():
+        raise ValueError("only a validated E.164 number is dialled")
+    return (
+        template.replace("{e164}", number.e164)
+        .replace("{digits}", number.digits)
+        .replace("{national}", number.national)
+    )
+
+
+def stored(e164: str) -> PhoneNumber:
+    """Return a number that was accepted before. Raises Refusal when it is no longer valid."""
+    return parse(e164, "ZZ")

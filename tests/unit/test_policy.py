@@ -1,0 +1,143 @@
+"""Numbers, limits and the access code: the pure rules."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from binding_ivr.errors import Refusal
+from binding_ivr.policy import limits
+from binding_ivr.policy.code import access_code, is_code
+from binding_ivr.policy.numbers import NumberRules, OwnNumbers, accept, as_people_write_it, check_pattern, matches
+from binding_ivr.policy.routes import dial_string, stored
+
+RULES = NumberRules("US", ("US", "GB"), ("MOBILE", "FIXED_LINE_OR_MOBILE"))
+OWN = OwnNumbers(extensions={"1001"}, dids={"+12025550199"}, patterns={"_1202555018X"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "202 555 0123",
+        "(202) 555-0123",
+        "+1 202-555-0123",
+        "1.202.555.0123",
+        "０２０２".replace("０２０２", "２０２５５５０１２３"),
+    ],
+)
+def test_all_writings_of_a_number_are_one(text: str) -> None:
+    assert accept(text, RULES, OWN).e164 == "+12025550123"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "not_a_number"),
+        ("call me", "not_a_number"),
+        ("1-800-FLOWERS", "not_a_number"),
+        ("++1", "not_a_number"),
+        ("+1202555012" * 5, "not_a_number"),
+        ('+12025550123" & x', "not_a_number"),
+        ("+12025550123\r\nAction: x", "not_a_number"),
+        ("+15551230001", "not_valid"),
+        ("+1202555012", "not_valid"),
+        ("911", "emergency_number"),
+        ("112", "emergency_number"),
+        ("1001", "own_number"),
+        ("+1 202 555 0199", "own_number"),
+        ("202 555 0185", "own_number"),
+        ("+1 900 555 1234", "type_not_allowed"),
+        ("+1 800 555 1234", "type_not_allowed"),
+        ("+44 20 7946 0958", "type_not_allowed"),
+        ("+1 242 359 1234", "region_not_allowed"),  # the Bahamas share +1
+        ("+4915123456789", "region_not_allowed"),
+    ],
+)
+def test_refused_numbers(text: str, code: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        accept(text, RULES, OWN)
+    assert refused.value.code == code
+    assert "\n" not in str(refused.value)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_number_or_a_refusal(text: str) -> None:
+    try:
+        number = accept(text, RULES, OWN)
+    except Refusal as refusal:
+        assert refusal.code
+    else:
+        assert stored(number.e164) == number
+        assert dial_string("PJSIP/{e164}@trunk", number) == f"PJSIP/{number.e164}@trunk"
+
+
+def test_dial_strings() -> None:
+    number = stored("+12025550123")
+    assert dial_string("PJSIP/{digits}@trunk", number) == "PJSIP/12025550123@trunk"
+    assert dial_string("Local/{national}@from-internal", number) == "Local/2025550123@from-internal"
+    assert as_people_write_it("+12025550123") == "+1 202-555-0123"
+    assert "2025550123" not in repr(number)
+
+
+def test_patterns() -> None:
+    assert matches("_1202555XXXX", "12025550123")
+    assert not matches("_1202555XXXX", "120255501234")
+    assert matches("_1N0[1-3]!", "1202")
+    assert matches("_44.", "447700900123")
+    assert not matches("_44.", "44")
+    assert check_pattern("_1202555XXXX") == "_1202555XXXX"
+    for bad in ("1202", "_", "_12A", "_[9-1]123", "_12.3", "_(a+)+$"):
+        with pytest.raises(Refusal):
+            check_pattern(bad)
+
+
+def test_codes_are_of_the_attempt_alone() -> None:
+    key, attempt = b"k" * 32, UUID(int=7)
+    code = access_code(key, attempt, 6)
+    assert code == access_code(key, attempt, 6)
+    assert len(code) == 6
+    assert code.isdigit()
+    assert is_code(code, code)
+    assert not is_code(code, code[:5])
+    assert not is_code(code, "")
+    assert len({access_code(key, uuid4(), 10) for _ in range(500)}) == 500
+    assert access_code(b"j" * 32, attempt, 10) != access_code(key, attempt, 10)
+    for bad in (5, 11):
+        with pytest.raises(ValueError, match="6 to 10"):
+            access_code(key, attempt, bad)
+    with pytest.raises(ValueError, match="16 bytes"):
+        access_code(b"short", attempt, 6)
+
+
+def test_codes_are_uniform() -> None:
+    counts = [0] * 10
+    for n in range(5000):
+        for digit in access_code(b"k" * 32, UUID(int=n), 6):
+            counts[int(digit)] += 1
+    # 30,000 digits, 3,000 expected of each, standard deviation 52: six of them
+    assert all(abs(count - 3000) < 312 for count in counts)
+
+
+def test_limits_name_the_one_that_lifts_last() -> None:
+    now = 1_000_000.0
+    allowed = {"number_hour": 3, "number_day": 5, "user_hour": 5}
+    calls = [now - 60, now - 600, now - 1200]
+    limits.check(allowed, {"number": calls[:2]}, now)
+    with pytest.raises(Refusal) as refused:
+        limits.check(allowed, {"number": calls}, now)
+    assert (refused.value.code, refused.value.limit, refused.value.retry_at) == (
+        "limit_reached",
+        "number_hour",
+        now - 1200 + 3600,
+    )
+    limits.check(allowed, {"number": calls}, now - 1200 + 3600)
+    day = [*calls, now - 7200, now - 8000]
+    with pytest.raises(Refusal) as refused:
+        limits.check(allowed, {"number": day}, now)
+    assert (refused.value.limit, refused.value.retry_at) == ("number_day", now - 8000 + 86400)
+
+
+def test_a_limit_of_zero_never_passes() -> None:
+    with pytest.raises(Refusal):
+        limits.check({"user_hour": 0}, {}, 5.0)
