@@ -6,6 +6,8 @@ import secrets
 import socket
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -98,6 +100,7 @@ class Code(Struct, forbid_unknown_fields=True, frozen=True):
     tries: Annotated[int, Meta(ge=1, le=5)] = 3
     keys: Mapping[Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,20}$")], str] = field(default_factory=dict)
     active_key: str = "1"
+    number_key: str = ""
 
 
 class Call(Struct, forbid_unknown_fields=True, frozen=True):
@@ -222,7 +225,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 ACCOUNT_SECTIONS = ("number", "limits", "call", "binding", "routes")
-_SECRETS = {("database", "dsn"), ("ari", "password"), ("ami", "secret"), ("auth", "jwt_secret")}
+_SECRETS = {("database", "dsn"), ("ari", "password"), ("ami", "secret"), ("auth", "jwt_secret"), ("code", "number_key")}
 _PLACEHOLDERS = {"e164", "digits", "national"}
 _ENDPOINT = re.compile(r"^(PJSIP|SIP|Local|DAHDI|IAX2)/[A-Za-z0-9@._/{}+;=-]+$")
 _SHORTEST_KEY = 16
@@ -335,6 +338,8 @@ def _checked(config: Config) -> Config:
         raise ConfigError(f"code.active_key: code.keys holds no key {config.code.active_key!r}")
     for key_id, text in config.code.keys.items():
         key_bytes(text, f"code.keys.{key_id}")
+    if config.code.number_key:
+        key_bytes(config.code.number_key, "code.number_key")
     if config.code.shown_s > config.code.attempt_s:
         raise ConfigError("code.shown_s: must not be longer than code.attempt_s")
     if config.number.default_region not in config.number.regions:
@@ -362,11 +367,27 @@ def key_bytes(text: str, name: str) -> bytes:
     return key
 
 
-def code_keys(config: Config) -> tuple[str, Mapping[str, bytes]]:
-    """Return the active key's id and all keys; without configured keys, those of `state_dir/code-keys.json`.
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The secrets of an installation: `active` names the key of new attempts, `number` keys the hashes of numbers."""
+
+    active: str
+    codes: Mapping[str, bytes] = dataclass_field(repr=False)
+    number: bytes = dataclass_field(repr=False)
+
+
+def load_keys(config: Config) -> Keys:
+    """Return the configured keys; without them, those of `state_dir/code-keys.json`.
 
     The file is made at the first start (mode 0600). Raises ConfigError when it cannot be read or made.
     """
+    active, codes = _code_keys(config)
+    if config.code.number_key:
+        return Keys(active, codes, key_bytes(config.code.number_key, "code.number_key"))
+    return Keys(active, codes, codes[min(codes)])
+
+
+def _code_keys(config: Config) -> tuple[str, Mapping[str, bytes]]:
     if config.code.keys:
         keys = {key_id: key_bytes(text, f"code.keys.{key_id}") for key_id, text in config.code.keys.items()}
         return config.code.active_key, keys

@@ -33,13 +33,15 @@ class CallShell:
         machine: CallMachine,
         orders: Sequence[RoutedOrder],
         *,
+        problem: str,
         telephony: Telephony,
         conversations: Conversations,
         ledger: AttemptLedger,
         budget: ChannelBudget,
         metrics: Metrics,
     ) -> None:
-        """Prepare the call; nothing happens before `run`."""
+        """Prepare the call; nothing happens before `run`. *problem* says why when *orders* is empty."""
+        self._problem = problem
         self.attempt = attempt
         self._machine = machine
         self._orders = orders
@@ -122,7 +124,7 @@ class CallShell:
     async def _originate(self, at: int) -> None:
         self._leave_channel()
         if at >= len(self._orders):
-            self.post(ev.PlaceFailed("no route serves this number's region; add one under [[routes]]"))
+            self.post(ev.PlaceFailed(self._problem))
             return
         routed = self._orders[at]
         self._release = self._budget.take(routed.route, routed.max_channels)

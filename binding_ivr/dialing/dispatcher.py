@@ -164,10 +164,12 @@ class Dispatcher:
     def _prepare(self, attempt: ClaimedAttempt) -> CallShell:
         config = self._config.for_account_or_default(attempt.settings)
         routed: list[RoutedOrder] = []
+        code, problem = "", "no route serves this number's region; add one under [[routes]]"
         try:
+            code = self._code_of(attempt)
             routed = orders(attempt, config, self._agi_address())[:MOST_ROUTES]
         except BindingError as error:
-            log.warning("no_order", attempt=str(attempt.attempt_id), reason=str(error))
+            problem = str(error)
         rules = Rules(
             length=config.code.length,
             tries=config.code.tries,
@@ -178,11 +180,11 @@ class Dispatcher:
             max_s=config.call.max_s,
             routes=max(1, len(routed)),
         )
-        code = self._code_of(attempt)
         return CallShell(
             attempt,
             CallMachine(rules, lambda heard: is_code(code, heard)),
             routed,
+            problem=problem,
             telephony=self._telephony,
             conversations=self._conversations,
             ledger=self._ledger,

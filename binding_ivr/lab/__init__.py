@@ -1,1 +1,7 @@
+"""A real Asterisk in a folder with a scripted phone network: for demos, tests, rehearsals. Not for service."""
 
+from binding_ivr.lab.errors import LabError
+from binding_ivr.lab.instance import Instance
+from binding_ivr.lab.lab import Lab
+
+__all__ = ["Instance", "Lab", "LabError"]

@@ -27,3 +27,8 @@ def access_code(key: bytes, attempt_id: UUID, length: int) -> str:
 def is_code(expected: str, heard: str) -> bool:
     """Compare a whole entry with the code in constant time (for entries of equal length)."""
     return hmac.compare_digest(expected.encode(), heard.encode())
+
+
+def number_hash(key: bytes, e164: str) -> bytes:
+    """Return the keyed hash (32 bytes) under which a number is suppressed without being stored."""
+    return hmac.new(key, b"binding_ivr number\0" + e164.encode(), hashlib.sha256).digest()

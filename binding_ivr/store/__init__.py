@@ -1,1 +1,89 @@
+"""The store: everything that speaks SQL. It decides no policy and places no call."""
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from binding_ivr.errors import ConfigError
+from binding_ivr.store.attempts import PgAttempts
+from binding_ivr.store.bindings import PgBindings, TrustedRow
+from binding_ivr.store.database import Database, check_dsn
+from binding_ivr.store.directory import PgDirectory
+from binding_ivr.store.embedded import EmbeddedPostgres, open_embedded
+from binding_ivr.store.migrate import migrate, pending
+from binding_ivr.store.notices import PgNotices
+from binding_ivr.store.suppressions import PgSuppressions, Suppression
+
+__all__ = [
+    "Database",
+    "EmbeddedPostgres",
+    "PgAttempts",
+    "PgBindings",
+    "PgDirectory",
+    "PgNotices",
+    "PgSuppressions",
+    "Store",
+    "Suppression",
+    "TrustedRow",
+    "migrate",
+    "open_embedded",
+    "open_store",
+    "pending",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """All parts of the store on one pool. `notices` listens only after `await notices.start()`."""
+
+    db: Database
+    attempts: PgAttempts
+    bindings: PgBindings
+    directory: PgDirectory
+    suppressions: PgSuppressions
+    notices: PgNotices
+    embedded: EmbeddedPostgres | None
+
+
+@asynccontextmanager
+async def open_store(
+    dsn: str | None,
+    state_dir: Path,
+    pool_max: int = 10,
+    *,
+    queue_s: float = 60.0,
+    migrations: Literal["apply", "check", "skip"] = "apply",
+    connect_timeout: float = 5.0,
+    command_timeout: float = 10.0,
+) -> AsyncIterator[Store]:
+    """Open the store at *dsn*, or an embedded PostgreSQL under *state_dir* when it is empty; close all at the end.
+
+    *migrations*: `apply` what is missing, only `check` (ConfigError when something is), or `skip` (for the commands
+    that migrate or diagnose). Times are in seconds. Raises ConfigError or UnavailableError.
+    """
+    async with AsyncExitStack() as stack:
+        embedded = None
+        if not dsn:
+            embedded = await open_embedded(state_dir)
+            stack.push_async_callback(embedded.close)
+            dsn = embedded.dsn
+        check_dsn(dsn)
+        db = await Database.connect(dsn, pool_max, connect_timeout=connect_timeout, command_timeout=command_timeout)
+        stack.push_async_callback(db.close)
+        if migrations == "apply":
+            await migrate(db)
+        elif migrations == "check" and (missing := await pending(db)):
+            raise ConfigError(f"{db.server} lacks the migration {missing[0]}; run: binding-ivr migrate")
+        notices = PgNotices(dsn, connect_timeout=connect_timeout)
+        stack.push_async_callback(notices.stop)
+        yield Store(
+            db=db,
+            attempts=PgAttempts(db, queue_s=queue_s),
+            bindings=PgBindings(db),
+            directory=PgDirectory(db),
+            suppressions=PgSuppressions(db),
+            notices=notices,
+            embedded=embedded,
+        )

@@ -1,1 +1,1 @@
-
+"""The HTTP side: operations today (health and metrics). It holds no state."""

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 import binding_ivr
-from binding_ivr.config import ACCOUNT_SECTIONS, Config, code_keys, load
+from binding_ivr.config import ACCOUNT_SECTIONS, Config, load, load_keys
 from binding_ivr.errors import ConfigError
 
 SAMPLE = Path(binding_ivr.__file__).with_name("binding-ivr.sample.toml")
@@ -142,10 +142,12 @@ def test_account_overrides() -> None:
 
 def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
     config = read(tmp_path, f"[service]\nstate_dir = '{tmp_path / 'state'}'")
-    active, keys = code_keys(config)
-    assert code_keys(config) == (active, keys)
-    assert len(keys[active]) >= 16
+    keys = load_keys(config)
+    assert load_keys(config) == keys
+    assert len(keys.codes[keys.active]) >= 16
+    assert keys.number == keys.codes[keys.active]
+    assert keys.codes[keys.active].decode() not in repr(keys)
     assert (tmp_path / "state" / "code-keys.json").stat().st_mode & 0o777 == 0o600
     (tmp_path / "state" / "code-keys.json").write_text("{")
     with pytest.raises(ConfigError, match="cannot be read or made"):
-        code_keys(config)
+        load_keys(config)

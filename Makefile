@@ -1,0 +1,53 @@
+# Every target does its own set-up: a virtual environment in .venv with the package and its tools.
+# make demo        place a real call on a real Asterisk and prove a number; Ctrl-C ends it. AUTO=1: unattended
+# make test        everything: checks, unit, integration and e2e tests
+# make check       the quick one: format, lint, types, import contracts, unit tests
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint unit integration e2e wheel wheel-demo clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("binding_ivr needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/binding-ivr demo $(if $(AUTO),--auto)
+
+check: lint unit
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(READY)
+	$(BIN)/pytest -q tests/unit
+
+integration: $(READY)
+	$(BIN)/pytest -q tests/integration
+
+e2e: $(READY)
+	$(BIN)/pytest -q tests/e2e
+
+test: $(READY) lint
+	$(BIN)/pytest tests/unit tests/integration tests/e2e
+
+# A wheel, installed in a fresh virtual environment outside of the checkout, must run the demo all by itself.
+wheel: $(READY)
+	rm -rf dist
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

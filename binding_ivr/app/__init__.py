@@ -1,0 +1,1 @@
+"""Wires the parts together: the use cases, the running service and the demonstration."""

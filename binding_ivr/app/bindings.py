@@ -1,0 +1,167 @@
+"""The use cases of a binding: accept a number, call again, cancel, forget, tell. Web and commands both come here."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from binding_ivr.app.codes import Codes
+from binding_ivr.call.outcome import AttemptState
+from binding_ivr.config import Config, load_keys
+from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.policy.limits import WINDOWS
+from binding_ivr.policy.numbers import NumberRules, OwnNumbers, PhoneNumber, accept, own_numbers, parse, plain
+from binding_ivr.policy.routes import serving
+from binding_ivr.ports import Actor, AttemptRow, BindingRow, BindingStatus, NewAttempt, SuspendReason
+from binding_ivr.store import Store, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An attempt as its user may see it: `code` is None while it must not be shown."""
+
+    attempt: AttemptRow
+    code: str | None = field(repr=False)
+
+
+class Bindings:
+    """The use cases on one store."""
+
+    def __init__(self, config: Config, store: Store, codes: Codes) -> None:
+        """Serve the installation of *config*."""
+        self._config = config
+        self._store = store
+        self._codes = codes
+
+    async def bind(self, account: str, user_id: str, number: str, actor: Actor) -> Shown:
+        """Accept *number* (national or international writing) for the user and start an attempt.
+
+        Raises Refusal (see policy.numbers, policy.limits and the store's `accept`) and NotFoundError.
+        """
+        config = await self._account_config(account)
+        wanted = await self._acceptable(number, config)
+        return await self._attempt(config, account, user_id, wanted, actor)
+
+    async def revalidate(self, account: str, user_id: str, actor: Actor) -> Shown:
+        """Call the present number again, with a new code. Raises like `bind`, and Refusal `no_number`."""
+        config = await self._account_config(account)
+        binding = await self._store.bindings.get(account, user_id)
+        number = binding.pending_number or binding.number
+        if number is None:
+            raise Refusal("no_number", "there is no number to call; enter one first")
+        wanted = await self._acceptable(number, config)
+        return await self._attempt(config, account, user_id, wanted, actor)
+
+    async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
+        """End the call in flight. Raises NotFoundError when there is none."""
+        await self._store.attempts.cancel(account, user_id, actor)
+
+    async def remove(self, account: str, user_id: str, actor: Actor) -> None:
+        """Forget the number. Raises NotFoundError when there is none."""
+        if not await self._store.bindings.remove(account, user_id, actor):
+            raise NotFoundError(f"user {user_id} has no number")
+
+    async def suspend(self, account: str, user_id: str, actor: Actor) -> None:
+        """Take the trust away until `resume`."""
+        await self._store.bindings.suspend(account, user_id, SuspendReason.ADMIN, actor)
+
+    async def resume(self, account: str, user_id: str, actor: Actor) -> BindingStatus:
+        """End a suspension; return the status after it."""
+        return await self._store.bindings.resume(account, user_id, actor)
+
+    async def status(self, account: str, user_id: str) -> BindingRow:
+        """Return the user's binding. Raises NotFoundError for an unknown user."""
+        return await self._store.bindings.get(account, user_id)
+
+    async def attempt(self, attempt_id: UUID) -> Shown:
+        """Return an attempt as its user may see it now."""
+        return self.shown(await self._store.attempts.attempt(attempt_id))
+
+    def shown(self, attempt: AttemptRow) -> Shown:
+        """Add the code while it lives and may be shown (`[code] reveal`)."""
+        if attempt.state is AttemptState.ENDED:
+            return Shown(attempt, None)
+        answered = attempt.state is AttemptState.ANSWERED
+        if not answered and (self._config.code.reveal == "on_answer" or datetime.now(UTC) > attempt.shown_until):
+            return Shown(attempt, None)
+        return Shown(attempt, self._codes.of_attempt(attempt.attempt_id, attempt.key_id))
+
+    async def suppress(self, number: str, actor: Actor) -> bool:
+        """Have a number never called again; False when it was suppressed before. Raises Refusal for no number."""
+        return await self._store.suppressions.add(self._hash(number), "admin", actor.who)
+
+    async def unsuppress(self, number: str) -> None:
+        """Allow a number again. Raises NotFoundError and Refusal."""
+        await self._store.suppressions.remove(self._hash(number))
+
+    async def suppressed(self, number: str) -> bool:
+        """Tell whether a number is suppressed. Raises Refusal for no number."""
+        return await self._store.suppressions.has(self._hash(number))
+
+    def _hash(self, number: str) -> bytes:
+        return self._codes.of_number(parse(number, self._config.number.default_region).e164)
+
+    async def _account_config(self, account: str) -> Config:
+        return self._config.for_account((await self._store.directory.account(account)).settings)
+
+    async def _acceptable(self, text: str, config: Config) -> PhoneNumber:
+        rules = NumberRules(config.number.default_region, config.number.regions, config.number.types)
+        number = accept(text, rules, await self._own(text, config))
+        if not serving(config.routes, number.region):
+            raise Refusal("no_route", "no route serves numbers of this country; ask your administrator")
+        return number
+
+    async def _own(self, text: str, config: Config) -> OwnNumbers:
+        """The numbers a call would loop back to: of every account, and our own caller IDs."""
+        digits = "".join(sign for sign in plain(text) if sign.isdigit())
+        try:
+            e164 = parse(text, config.number.default_region).e164
+        except Refusal:
+            e164 = ""
+        own = await self._store.directory.own_numbers_for_check(e164, digits)
+        callers = [("did", route.caller_id) for route in config.routes if route.caller_id]
+        return own_numbers([(number.kind, number.value) for number in own] + callers)
+
+    async def _attempt(self, config: Config, account: str, user_id: str, number: PhoneNumber, actor: Actor) -> Shown:
+        limits = {name: getattr(config.limits, name) for name in WINDOWS}
+        new = NewAttempt(
+            attempt_id=uuid4(),
+            account=account,
+            user_id=user_id,
+            number=number.e164,
+            key_id=self._codes.active_key,
+            replace=config.binding.replace,
+            delay_s=config.call.delay_s,
+            shown_s=config.code.shown_s,
+            attempt_s=config.code.attempt_s,
+            queue_length=config.limits.queue_length,
+            limits=limits,
+            actor=actor,
+        )
+        return self.shown(await self._store.attempts.accept(new, self._codes.of_number(number.e164)))
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """An open installation as the commands use it."""
+
+    config: Config
+    store: Store
+    codes: Codes
+    bindings: Bindings
+
+
+@asynccontextmanager
+async def open_house(config: Config) -> AsyncIterator[House]:
+    """Open the store (embedded when no DSN is set) and the use cases on it; close them at the end."""
+    keys = load_keys(config)
+    async with open_store(
+        config.database.dsn or None,
+        config.state_dir,
+        config.database.pool_max,
+        queue_s=config.limits.queue_s,
+        migrations="check" if config.database.dsn else "apply",
+    ) as store:
+        codes = Codes(config, keys)
+        yield House(config, store, codes, Bindings(config, store, codes))

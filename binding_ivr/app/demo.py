@@ -1,0 +1,171 @@
+"""The demonstration: a lab, the service as operators run it, one real call that proves a number, and its look-up."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from binding_ivr.app.bindings import House, Shown, open_house
+from binding_ivr.app.live import follow, grouped, sentence
+from binding_ivr.call.outcome import Outcome
+from binding_ivr.config import Config, load
+from binding_ivr.errors import UnavailableError
+from binding_ivr.lab import Lab
+from binding_ivr.log import masked, set_up
+from binding_ivr.policy.numbers import as_people_write_it
+from binding_ivr.ports import Actor, User
+
+ACCOUNT, USER, EXTENSION = "default", "1001", "1001"
+READY_S = 30.0
+STOP_S = 20.0
+
+
+class Demo:
+    """`binding-ivr demo`."""
+
+    def __init__(self, *, auto: bool) -> None:
+        """Prepare; *auto* ends after the call and prints one line of JSON last."""
+        self._auto = auto
+
+    async def run(self) -> int:
+        """Return 0 when the number was proven over SIP and the dialplan found it, else 1."""
+        async with AsyncExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="binding-ivr-demo-")))
+            _tell("starting the lab: an Asterisk as the PBX, another as the phone network")
+            lab = await stack.enter_async_context(Lab())
+            _tell(f"Asterisk {lab.pbx.version} is up")
+            path = folder / "binding-ivr.toml"
+            config = write_config(path, lab.settings(), folder)
+            service = await stack.enter_async_context(running_service(path, config, folder / "service.log"))
+            _tell(f"the service is up (process {service.pid})")
+            set_up("console", "error")
+            house = await stack.enter_async_context(open_house(config))
+            result = await self._prove(house, lab)
+            print(json.dumps(result), flush=True)
+            proven = result["status"] == "verified" and result["dialplan"].get("status") == "FOUND"
+            if not self._auto and proven:
+                await self._stay(path, service)
+            return 0 if proven else 1
+
+    async def _prove(self, house: House, lab: Lab) -> dict[str, Any]:
+        number = lab.number("right")
+        await house.store.directory.import_users([User(ACCOUNT, USER, (EXTENSION,), "en", "")])
+        shown = await house.bindings.bind(ACCOUNT, USER, number, Actor("demo", "cli"))
+        assert shown.code is not None
+        _tell(f"number accepted: {as_people_write_it(number)}")
+        _tell(f"access code: {grouped(shown.code)}")
+        await lab.set_code(number, shown.code)  # the callee reads it from the screen
+
+        def tell(step: str, now: Shown) -> None:
+            _tell(sentence(step, now, house.config.code.length))
+
+        attempt = await follow(house, shown, tell)
+        answer = await lab.trusted_number(ACCOUNT, EXTENSION)
+        dialplan = {name.removeprefix("BINDING_").lower(): value for name, value in answer.items()}
+        heard = f"{dialplan.get('status')} {masked(dialplan.get('number', ''))}"
+        _tell(f"the dialplan asks for extension {EXTENSION}: {heard}")
+        for name in ("number", "dial"):
+            dialplan[name] = dialplan.get(name, "").replace(number, masked(number))
+        return {
+            "status": "verified" if attempt.outcome is Outcome.VERIFIED else str(attempt.outcome),
+            "number": masked(number),
+            "attempt": str(attempt.attempt_id),
+            "tries": attempt.tries,
+            "dialplan": dialplan,
+        }
+
+    async def _stay(self, path: Path, service: asyncio.subprocess.Process) -> None:
+        """Leave everything running until Ctrl-C or the end of the service."""
+        command = f"{sys.executable} -m binding_ivr"
+        _tell("everything goes on running; in another terminal try")
+        for words in ("status 1001", "lookup 1001", "attempts", "revalidate 1001 --wait"):
+            print(f"    {command} {words} --config {path}", flush=True)
+        _tell("Ctrl-C ends it")
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(service.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+def write_config(path: Path, settings: Mapping[str, Any], folder: Path) -> Config:
+    """Write a configuration for the service beside a lab and return it as read back."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        web_port = free.getsockname()[1]
+    sections = {
+        **settings,
+        "service": {"node": "demo", "state_dir": str(folder / "state")},
+        "web": {"port": web_port},
+        "call": {"delay_s": 1},
+    }
+    path.write_text(toml_text(sections))
+    path.chmod(0o600)
+    return load(path)
+
+
+def toml_text(sections: Mapping[str, Any]) -> str:
+    """Write tables, and lists of tables, of plain values as TOML (whose basic strings are JSON's)."""
+    lines: list[str] = []
+    for name, section in sections.items():
+        tables = section if isinstance(section, list) else [section]
+        head = f"[[{name}]]" if isinstance(section, list) else f"[{name}]"
+        for table in tables:
+            lines += [head, *(f"{key} = {json.dumps(value)}" for key, value in table.items()), ""]
+    return "\n".join(lines)
+
+
+@asynccontextmanager
+async def running_service(path: Path, config: Config, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run `binding-ivr serve` as a process of its own until the end of the context."""
+    with log.open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "binding_ivr", "serve", "--config", str(path),
+            stdout=out, stderr=out, env={**os.environ, "BINDING_IVR_CONFIG": str(path)}, start_new_session=True,
+        )  # fmt: skip
+    try:
+        await _until_ready(process, config.web.port, log)
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _until_ready(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
+        try:
+            async with asyncio.timeout(READY_S):
+                while process.returncode is None:
+                    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                        async with http.get(f"http://127.0.0.1:{port}/health/ready") as reply:
+                            if reply.status == 200:
+                                return
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            pass
+    last = (log.read_text(errors="replace").strip().splitlines() or ["nothing"])[-1]
+    raise UnavailableError(f"the service did not become ready; its last words: {last[-300:]}")
+
+
+def _tell(text: str) -> None:
+    print(f"  {text}", flush=True)

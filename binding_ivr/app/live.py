@@ -1,0 +1,82 @@
+"""Follows one attempt to its end and tells each step as it happens. It changes nothing."""
+
+import asyncio
+from collections.abc import Callable
+
+from binding_ivr.app.bindings import House, Shown
+from binding_ivr.call.outcome import AttemptState, Outcome
+from binding_ivr.ports import AttemptRow, Notice
+
+POLL_S = 1.0
+"""Progress arrives by notice; should one be lost, the row tells at this pace."""
+
+STEPS = {
+    AttemptState.QUEUED: "waiting for a free line",
+    AttemptState.DIALING: "calling",
+    AttemptState.RINGING: "ringing",
+    AttemptState.ANSWERED: "answered",
+}
+OUTCOMES = {
+    Outcome.VERIFIED: "verified: the number is proven",
+    Outcome.WRONG_CODE: "the code was not right; ask for a new call",
+    Outcome.NO_INPUT: "nobody entered a code; ask for a new call",
+    Outcome.HUNG_UP: "the call was hung up before the code was entered; ask for a new call",
+    Outcome.REPORTED: "the person called did not ask for this; the number will not be called again",
+    Outcome.BUSY: "the line was busy; ask for a new call",
+    Outcome.NO_ANSWER: "nobody answered; ask for a new call when the phone is at hand",
+    Outcome.DECLINED: "the call was declined; ask for a new call and accept it",
+    Outcome.UNREACHABLE: "this number is not in service; check it",
+    Outcome.CONGESTION: "the phone network could not take the call; try again in a few minutes",
+    Outcome.CANCELED: "the call was canceled",
+    Outcome.EXPIRED: "no line was free in time, or the code grew too old; ask for a new call",
+    Outcome.FAILED: "the call failed on our side; try again, or ask your administrator",
+}
+
+
+async def follow(house: House, shown: Shown, tell: Callable[[str, Shown], None]) -> AttemptRow:
+    """Call *tell* with each new step (`queued` … `ended`, or `digits`) until the attempt has ended; return it."""
+    changed = asyncio.Event()
+    attempt_id = shown.attempt.attempt_id
+
+    def noticed(notice: Notice) -> None:
+        if notice.kind == "resync" or notice.attempt_id == attempt_id:
+            changed.set()
+
+    unsubscribe = house.store.notices.subscribe(noticed)
+    await house.store.notices.start()
+    told: tuple[AttemptState, int] | None = None
+    try:
+        while True:
+            now = await house.bindings.attempt(attempt_id)
+            step = (now.attempt.state, now.attempt.digits)
+            if step != told:
+                only_digits = told is not None and told[0] is step[0]
+                told = step
+                tell("digits" if only_digits else now.attempt.state.value, now)
+            if now.attempt.state is AttemptState.ENDED:
+                return now.attempt
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await changed.wait()
+            except TimeoutError:
+                continue
+            finally:
+                changed.clear()
+    finally:
+        unsubscribe()
+
+
+def sentence(step: str, shown: Shown, length: int) -> str:
+    """One plain line for a step."""
+    attempt = shown.attempt
+    if attempt.outcome is not None:
+        more = f" ({attempt.detail})" if attempt.detail and attempt.outcome is Outcome.FAILED else ""
+        return OUTCOMES[attempt.outcome] + more
+    if step == "digits" or attempt.digits:
+        return f"{attempt.digits} of {length} digits"
+    return STEPS[attempt.state]
+
+
+def grouped(code: str) -> str:
+    """Write a code in groups of three for reading: `482 913`."""
+    return " ".join(code[at : at + 3] for at in range(0, len(code), 3))

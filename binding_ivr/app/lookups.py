@@ -1,0 +1,104 @@
+"""Answers the dialplan's look-ups from the store: one answer for every door. It never raises and never guesses."""
+
+import asyncio
+import re
+from datetime import UTC, datetime
+
+import structlog
+
+from binding_ivr.config import Config
+from binding_ivr.errors import BindingError
+from binding_ivr.metrics import Metrics
+from binding_ivr.policy.numbers import parse
+from binding_ivr.policy.routes import dial_string, serving, stored
+from binding_ivr.ports import BindingStatus, LookupAnswer, LookupStatus
+from binding_ivr.store import Store, TrustedRow
+
+log = structlog.get_logger()
+
+ANSWER_S = 2.0
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_EXTENSION = re.compile(r"[A-Za-z0-9*#._-]{1,32}\Z")
+_CALLER = re.compile(r"\+?[0-9]{3,15}\Z")
+
+_NONE = LookupAnswer(LookupStatus.NONE)
+_ERROR = LookupAnswer(LookupStatus.ERROR)
+
+
+class StoreLookups:
+    """Implements `ports.Lookups`."""
+
+    def __init__(self, config: Config, store: Store, metrics: Metrics) -> None:
+        """Look up in *store*; routes of *config* (and of the account) make the dial string."""
+        self._config = config
+        self._store = store
+        self._metrics = metrics
+
+    async def trusted_number(self, account: str, extension: str) -> LookupAnswer:
+        """The trusted number of an extension; SUSPENDED when its binding is suspended."""
+        if not _NAME.match(account) or not _EXTENSION.match(extension):
+            return self._counted("trusted_number", _NONE)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                row = await self._store.bindings.trusted_number(account, extension)
+                answer = await self._answer(row)
+        except (BindingError, TimeoutError) as error:
+            answer = self._failed("trusted_number", error)
+        return self._counted("trusted_number", answer)
+
+    async def trusted_caller(self, number: str) -> LookupAnswer:
+        """The extension whose user's trusted number is *number*; with country code, with or without `+`."""
+        if not _CALLER.match(number):
+            return self._counted("trusted_caller", _NONE)
+        try:
+            e164 = self._e164(number)
+            async with asyncio.timeout(ANSWER_S):
+                row = await self._store.bindings.trusted_caller(e164) if e164 else None
+                answer = await self._answer(row)
+        except (BindingError, TimeoutError) as error:
+            answer = self._failed("trusted_caller", error)
+        return self._counted("trusted_caller", answer)
+
+    def _e164(self, number: str) -> str | None:
+        """Read a caller ID as trunks send it: E.164 with `+`, without it, or in national writing."""
+        for writing in (number,) if number.startswith("+") else (f"+{number}", number):
+            try:
+                return parse(writing, self._config.number.default_region).e164
+            except BindingError:
+                continue
+        return None
+
+    async def _answer(self, row: TrustedRow | None) -> LookupAnswer:
+        if row is None:
+            return _NONE
+        if row.status is not BindingStatus.VERIFIED or row.number is None:
+            return LookupAnswer(LookupStatus.SUSPENDED if row.status is BindingStatus.SUSPENDED else LookupStatus.NONE)
+        return LookupAnswer(
+            LookupStatus.FOUND,
+            number=row.number,
+            dial=await self._dial(row.account, row.number),
+            account=row.account,
+            extension=row.extension,
+            since=iso(row.since),
+        )
+
+    async def _dial(self, account: str, e164: str) -> str:
+        """The dial string of the first route that serves the number; empty when none does."""
+        settings = (await self._store.directory.account(account)).settings
+        routes = self._config.for_account_or_default(settings).routes
+        number = stored(e164)
+        served = serving(routes, number.region)
+        return dial_string(served[0].endpoint, number) if served else ""
+
+    def _failed(self, question: str, error: Exception) -> LookupAnswer:
+        log.warning("lookup_failed", question=question, reason=str(error) or type(error).__name__)
+        return _ERROR
+
+    def _counted(self, question: str, answer: LookupAnswer) -> LookupAnswer:
+        self._metrics.lookups.labels(question, answer.status).inc()
+        return answer
+
+
+def iso(at: datetime) -> str:
+    """Write a time as ISO 8601 in UTC with whole seconds, for example 2026-11-23T16:00:00Z."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,158 @@
+"""The running service of one node: starts its parts in order, stops them in reverse, drains on the first signal."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+import structlog
+
+from binding_ivr import __version__
+from binding_ivr.app.bindings import House, open_house
+from binding_ivr.app.lookups import StoreLookups
+from binding_ivr.asterisk.agi import AgiServer
+from binding_ivr.asterisk.ari import AriDriver
+from binding_ivr.config import Config
+from binding_ivr.dialing.dispatcher import Dispatcher
+from binding_ivr.errors import BindingError, ConfigError
+from binding_ivr.metrics import Metrics
+from binding_ivr.ports import ClaimedAttempt
+from binding_ivr.web.server import WebServer
+
+log = structlog.get_logger()
+
+READY_ANSWER_S = 2.0
+
+
+def check_for_service(config: Config) -> None:
+    """Raise ConfigError when keys are missing without which no call can be made."""
+    if not config.ari.user:
+        raise ConfigError("ari.user: not set; write the section's name of ari.conf and its password")
+    if not config.routes:
+        raise ConfigError('routes: none; add a [[routes]] table with a name and an endpoint "PJSIP/{e164}@TRUNK"')
+
+
+class Service:
+    """All parts of one node. Use `run`, or `start` and `stop`."""
+
+    def __init__(self, config: Config) -> None:
+        """Prepare the service; raises ConfigError when it could not make calls."""
+        check_for_service(config)
+        self._config = config
+        self._stack = AsyncExitStack()
+        self.metrics = Metrics()
+        self.house: House | None = None
+        self.agi: AgiServer | None = None
+        self.ari: AriDriver | None = None
+        self.web: WebServer | None = None
+        self.dispatcher: Dispatcher | None = None
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT: the first lets calls end by themselves, the second ends them now."""
+        first, second = asyncio.Event(), asyncio.Event()
+
+        def signaled() -> None:
+            (second if first.is_set() else first).set()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, signaled)
+        try:
+            await self.start()
+            await first.wait()
+            log.info("stopping", calls=self._dispatcher.active)
+            await _either(self._dispatcher.drain(), second.wait())
+        finally:
+            await self.stop()
+            log.info("stopped")
+
+    async def start(self) -> None:
+        """Start every part. Raises BindingError; parts that had started are stopped by `stop`."""
+        config = self._config
+        house = self.house = await self._stack.enter_async_context(open_house(config))
+        await house.store.notices.start()
+        self.agi = AgiServer(
+            StoreLookups(config, house.store, self.metrics),
+            bind=config.agi.bind,
+            port=config.agi.port,
+            allow=config.agi.allow,
+            prefix=config.prompts.path,
+        )
+        await self.agi.start()
+        self._stack.push_async_callback(self.agi.stop)
+        self.ari = AriDriver(url=config.ari.url, user=config.ari.user, password=config.ari.password, app=config.ari.app)
+        self.dispatcher = self._make_dispatcher(house, self.agi, self.ari)
+        self.ari.on_connect = self.dispatcher.recover
+        self._stack.push_async_callback(self.ari.stop)
+        await self.ari.start()
+        self._stack.push_async_callback(self.dispatcher.stop)
+        await self.dispatcher.start()
+        self.web = WebServer(config.web.bind, config.web.port, readiness=self.readiness, metrics=self.metrics)
+        await self.web.start()
+        self._stack.push_async_callback(self.web.stop)
+        log.info(
+            "ready",
+            node=config.node,
+            version=__version__,
+            agi_port=self.agi.port,
+            web_port=self.web.port,
+            ari="ok" if self.ari.ready else "not connected",
+        )
+
+    async def stop(self) -> None:
+        """Stop every part, the last started first. Calls in flight end with a verdict."""
+        await self._stack.aclose()
+
+    async def readiness(self) -> Mapping[str, str]:
+        """Tell for each part `ok` or what is wrong."""
+        assert self.house is not None
+        assert self.ari is not None
+        parts = {"ari": "ok" if self.ari.ready else "no connection to Asterisk's ARI"}
+        try:
+            async with asyncio.timeout(READY_ANSWER_S):
+                await self.house.store.attempts.next_due()
+            parts["postgresql"] = "ok"
+        except (BindingError, TimeoutError):
+            parts["postgresql"] = "PostgreSQL does not answer"
+        return parts
+
+    @property
+    def _dispatcher(self) -> Dispatcher:
+        assert self.dispatcher is not None
+        return self.dispatcher
+
+    def _make_dispatcher(self, house: House, agi: AgiServer, ari: AriDriver) -> Dispatcher:
+        def code_of(attempt: ClaimedAttempt) -> str:
+            return house.codes.of_attempt(attempt.attempt_id, attempt.key_id)
+
+        def agi_address() -> str:
+            return self._config.agi.advertise or f"{_reachable(self._config.agi.bind)}:{agi.port}"
+
+        return Dispatcher(
+            self._config,
+            ledger=house.store.attempts,
+            notices=house.store.notices,
+            telephony=ari,
+            conversations=agi,
+            code_of=code_of,
+            agi_address=agi_address,
+            metrics=self.metrics,
+            version=__version__,
+        )
+
+
+def _reachable(bind: str) -> str:
+    """An address to connect to for a server that listens on *bind*."""
+    return "127.0.0.1" if bind in ("", "0.0.0.0", "::") else bind  # noqa: S104 - compared, not bound
+
+
+async def _either(*awaitables: Coroutine[Any, Any, Any]) -> None:
+    """Wait until one of *awaitables* is done; cancel the others."""
+    tasks = [asyncio.create_task(awaitable) for awaitable in awaitables]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,207 @@
+"""One call's conversation over its FastAGI session: prompts out, digits in, as call events; it decides nothing."""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from binding_ivr.asterisk.agi_edge import AgiRequest, PeerGoneError
+from binding_ivr.asterisk.agi_protocol import DIGITS, AgiProtocolError, Answer
+from binding_ivr.call.events import Digit, Event, HangupNoticed, SayDone, Silence, Talking, TalkLost
+from binding_ivr.ports import EventSink
+
+log = structlog.get_logger()
+
+_PROMPT = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class TalkTimes:
+    """Bounds in seconds: a session's wait for its admission, one prompt, and what a reply may take beyond its task."""
+
+    admission_s: float = 2.0
+    prompt_s: float = 60.0
+    reply_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Say:
+    prompts: tuple[str, ...]
+    escape: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Listen:
+    seconds: float
+
+
+class Talk:
+    """Implements `ports.Conversation`. Its session's connection lends its task to `run`."""
+
+    def __init__(
+        self, channel_id: str, sink: EventSink, *, prefix: str, times: TalkTimes, forget: Callable[["Talk"], None]
+    ) -> None:
+        """Wait for the session of *channel_id*; *prefix* is the prompts' folder, *forget* is called once at the end."""
+        self.channel_id = channel_id
+        self.taken = False
+        self._sink = sink
+        self._prefix = prefix
+        self._times = times
+        self._forget = forget
+        self._admitted = asyncio.Event()
+        self._jobs: deque[_Say | _Listen] = deque()
+        self._job_came: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._closed = False
+
+    # --- ports.Conversation ----------------------------------------------------------------------------------
+
+    def admit(self) -> None:
+        """The channel was answered: from now on its (one) session may begin. Talking follows when it does."""
+        self._admitted.set()
+
+    def say(self, prompts: Sequence[str], escape: str) -> None:
+        """Play prompts one after another: Digit, SayDone or TalkLost follows."""
+        names = tuple(str(name) for name in prompts)
+        if not all(_PROMPT.match(name) for name in names) or not set(escape) <= set(DIGITS):
+            raise ValueError("prompt names are made of letters, digits, _ and -; escape digits of 0-9*#A-D")
+        self._push(_Say(names, escape))
+
+    def listen(self, seconds: float) -> None:
+        """Wait for one digit: Digit, Silence or TalkLost follows."""
+        self._push(_Listen(seconds))
+
+    def close(self) -> None:
+        """End the session, if it began, and forget it. No event follows. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._forget(self)
+        self._admitted.set()
+        if self._task is not None:
+            self._task.cancel()
+
+    # --- the session -----------------------------------------------------------------------------------------
+
+    async def admission(self) -> bool:
+        """Wait a little for `admit`: the session may come a moment before the answer was noticed."""
+        try:
+            async with asyncio.timeout(self._times.admission_s):
+                await self._admitted.wait()
+        except TimeoutError:
+            return False
+        return not self._closed
+
+    async def run(self, request: AgiRequest) -> None:
+        """Converse until the session ends; says so to the sink unless `close` ended it."""
+        self._task = asyncio.current_task()
+        try:
+            self._tell(Talking())
+            await self._converse(request)
+        except PeerGoneError as error:
+            self._tell(HangupNoticed() if error.hung_up else TalkLost("Asterisk closed the FastAGI session"))
+        except AgiProtocolError as error:
+            self._tell(TalkLost(str(error)))
+        except asyncio.CancelledError:
+            if not self._closed:
+                self._tell(TalkLost("the FastAGI server was stopped"))
+                raise
+        finally:
+            self._task = None
+
+    async def _converse(self, request: AgiRequest) -> None:
+        while True:
+            match await self._next_job(request):
+                case _Say(prompts, escape):
+                    self._tell(await self._say(request, prompts, escape))
+                case _Listen(seconds):
+                    self._tell(await self._listen(request, seconds))
+
+    async def _next_job(self, request: AgiRequest) -> _Say | _Listen:
+        """Wait for something to do, and notice meanwhile when the session ends."""
+        if request.hung_up:
+            raise PeerGoneError(True)
+        if not self._jobs:
+            self._job_came = asyncio.get_running_loop().create_future()
+            line = asyncio.ensure_future(request.line())
+            try:
+                await asyncio.wait((self._job_came, line), return_when=asyncio.FIRST_COMPLETED)
+                if line.done():
+                    line.result()  # raises what ended the session
+                    if request.hung_up:
+                        raise PeerGoneError(True)
+                    raise AgiProtocolError("Asterisk sent a reply to no command")
+            finally:
+                self._job_came = None
+                if not line.done():
+                    line.cancel()  # what it has not returned stays in the reader's buffer
+                    await asyncio.wait((line,))
+        return self._jobs.popleft()
+
+    async def _say(self, request: AgiRequest, prompts: Sequence[str], escape: str) -> Event:
+        for name in prompts:
+            file = f"{self._prefix}/{name}"
+            answer = await self._command(request, f'STREAM FILE {file} "{escape}"', self._times.prompt_s)
+            if answer.result == -1:
+                raise await self._failure(request, file)
+            if (digit := _digit(answer)) is not None:
+                return Digit(digit)
+        return SayDone()
+
+    async def _listen(self, request: AgiRequest, seconds: float) -> Event:
+        milliseconds = max(1, round(seconds * 1000))  # never below: -1 would wait for ever
+        limit_s = milliseconds / 1000 + self._times.reply_s
+        answer = await self._command(request, f"WAIT FOR DIGIT {milliseconds}", limit_s)
+        if answer.result == -1:
+            raise PeerGoneError(True)
+        digit = _digit(answer)
+        return Silence() if digit is None else Digit(digit)
+
+    async def _command(self, request: AgiRequest, command: str, limit_s: float) -> Answer:
+        verb = command.partition(" ")[0]
+        try:
+            answer = await request.ask(command, limit_s)
+        except TimeoutError:
+            raise AgiProtocolError(f"stalled: Asterisk did not answer {verb} within {limit_s:g} s") from None
+        if answer.code == 511:  # not permitted on a dead channel
+            raise PeerGoneError(True)
+        if answer.code != 200 or answer.result is None:
+            raise AgiProtocolError(f"Asterisk answered {answer.code} to {verb}")
+        return answer
+
+    async def _failure(self, request: AgiRequest, file: str) -> Exception:
+        """Tell a missing file from a hang-up: STREAM FILE answers -1 to both, so ask whether the channel lives."""
+        try:
+            status = await self._command(request, "CHANNEL STATUS", self._times.reply_s)
+        except PeerGoneError:
+            return PeerGoneError(True)  # a hang-up ends the session (AGIEXITONHANGUP), sometimes before its notice
+        if request.hung_up or status.result == -1:
+            return PeerGoneError(True)
+        language = request.hello.language or "?"
+        detail = f"prompt {file} ({language}) is missing in Asterisk's sounds folder"
+        log.error("agi.prompt_missing", detail=detail + "; run binding-ivr prompts build --output <that folder>")
+        return AgiProtocolError(detail)
+
+    def _push(self, job: _Say | _Listen) -> None:
+        self._jobs.append(job)
+        if self._job_came is not None and not self._job_came.done():
+            self._job_came.set_result(None)
+
+    def _tell(self, event: Event) -> None:
+        if self._closed:
+            return
+        try:
+            self._sink(event)
+        except Exception:  # one call's fault must not end the listener
+            log.exception("agi.sink_failed", channel=self.channel_id)
+
+
+def _digit(answer: Answer) -> str | None:
+    """The key that the reply names by its ASCII value, if it is one."""
+    if answer.result is None or not 0 < answer.result < 128:
+        return None
+    key = chr(answer.result).upper()
+    return key if key in DIGITS else None

@@ -1,0 +1,140 @@
+"""Decodes ARI's event frames and turns those of one channel into call events; it does no I/O and keeps no registry."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import msgspec
+
+from binding_ivr.call.events import Answered, Ended, Event, HangupNoticed, Ringing
+from binding_ivr.ports import EventSink
+
+SILENCED = ("ChannelVarset", "ChannelDialplan", "ChannelCallerId", "ChannelConnectedLine")
+"""Event types that Asterisk is asked not to send: half of all bytes, and we use none of them."""
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """The part of ARI's Channel that is used. `state` is `Down`, `Ringing`, `Up`, …"""
+
+    id: str
+    state: str = ""
+
+
+class AriEvent(msgspec.Struct, frozen=True):
+    """The union of the fields that the handled event types carry."""
+
+    type: str
+    channel: Channel | None = None
+    peer: Channel | None = None
+    dialstatus: str = ""
+    cause: int | None = None
+    tech_cause: int | None = None
+    application: str = ""
+
+    @property
+    def channel_id(self) -> str:
+        """The channel that the event is about; empty when it is about none. A Dial event names it `peer`."""
+        subject = self.peer if self.type == "Dial" else self.channel
+        return subject.id if subject is not None else ""
+
+
+class _Head(msgspec.Struct):
+    type: str
+
+
+_HANDLED = frozenset(
+    ("Dial", "ChannelStateChange", "StasisStart", "ChannelHangupRequest", "ChannelDestroyed", "ApplicationReplaced")
+)
+_head = msgspec.json.Decoder(_Head)
+_event = msgspec.json.Decoder(AriEvent)
+_channels = msgspec.json.Decoder(list[Channel])
+
+
+class UndecodableError(Exception):
+    """What Asterisk sent is not what ARI documents."""
+
+
+def decode_event(data: str | bytes) -> AriEvent | None:
+    """Decode one frame. None for the many event types that are not used. Raises UndecodableError.
+
+    The type is looked at first: other types may carry a `peer` or `channel` of another shape.
+    """
+    try:
+        if _head.decode(data).type not in _HANDLED:
+            return None
+        return _event.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise UndecodableError(type(error).__name__) from error
+
+
+def decode_channels(data: bytes) -> list[Channel]:
+    """Decode the reply to `GET /channels`. Raises UndecodableError."""
+    try:
+        return _channels.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise UndecodableError(type(error).__name__) from error
+
+
+class Stage(Enum):
+    """How far our own request for the channel has come."""
+
+    NEW = "new"
+    PLACING = "placing"
+    PLACED = "placed"
+
+
+@dataclass(slots=True)
+class Line:
+    """What is known of one watched channel. The flags make each notice go out once, whatever Asterisk repeats."""
+
+    sink: EventSink
+    stage: Stage = Stage.NEW
+    placed_at: float = field(default=0.0)
+    seen: bool = False
+    rang: bool = False
+    answered: bool = False
+    noticed: bool = False
+    ended: bool = False
+
+    def translate(self, event: AriEvent) -> Event | None:
+        """Note *event* and return what the call must hear of it, if anything."""
+        self.seen = True
+        match event.type:
+            case "Dial":
+                return self._ringing() if event.dialstatus in ("RINGING", "PROGRESS") else None
+            case "ChannelStateChange":
+                return self._ringing() if event.channel is not None and event.channel.state == "Ringing" else None
+            case "StasisStart":
+                return self.answer()
+            case "ChannelHangupRequest":
+                return self._hangup_noticed()
+            case "ChannelDestroyed":
+                return self.end(event.cause or None, event.tech_cause or None)  # 0 is Asterisk's word for unknown
+            case _:
+                return None
+
+    def answer(self) -> Event | None:
+        """The channel was answered."""
+        if self.answered or self.ended:
+            return None
+        self.answered = True
+        return Answered()
+
+    def end(self, cause: int | None, tech_cause: int | None) -> Event | None:
+        """The channel is gone."""
+        if self.ended:
+            return None
+        self.ended = True
+        return Ended(cause, tech_cause)
+
+    def _ringing(self) -> Event | None:
+        if self.rang or self.answered or self.ended:
+            return None
+        self.rang = True
+        return Ringing()
+
+    def _hangup_noticed(self) -> Event | None:
+        # A request before the answer is the network's refusal on its way; ChannelDestroyed brings its cause.
+        if self.noticed or self.ended or not self.answered:
+            return None
+        self.noticed = True
+        return HangupNoticed()

@@ -1,0 +1,253 @@
+"""Keeps the one event socket of our application open and says when it is not; it knows no calls and places none."""
+
+import asyncio
+import contextlib
+import random
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import aiohttp
+import msgspec
+import structlog
+
+from binding_ivr.asterisk.ari_events import SILENCED, AriEvent, UndecodableError, decode_event
+from binding_ivr.asterisk.ari_http import LOGIN_HINT, AriHttp, RefusedError, UnreachableError
+from binding_ivr.asterisk.quiet import Quiet
+
+log = structlog.get_logger()
+
+_OLDEST_SERIES = 18
+_SERIES_22_SAFE = (22, 10, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTimes:
+    """How long the link waits, all in seconds.
+
+    `heartbeat_s` is the period of the socket's ping and of the watchdog's request, `retry_s` first and longest pause
+    after a loss, `refused_s` the pause after a refused login, `standby_s` first and longest pause while another daemon
+    holds our application.
+    """
+
+    heartbeat_s: float = 10.0
+    retry_s: tuple[float, float] = (0.2, 10.0)
+    refused_s: float = 30.0
+    standby_s: tuple[float, float] = (5.0, 60.0)
+
+
+class LinkState(StrEnum):
+    """Where the link stands; each change is one log line."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    LOST = "lost"
+    REPLACED = "replaced"
+    REFUSED = "refused"
+
+
+class ReplacedError(Exception):
+    """Another connection took our application."""
+
+
+class AriLink:
+    """The event socket with its filter, heartbeat, watchdog and reconnects."""
+
+    def __init__(
+        self,
+        http: AriHttp,
+        app: str,
+        *,
+        on_event: Callable[[AriEvent], None],
+        on_up: Callable[[], Awaitable[None]],
+        times: LinkTimes,
+    ) -> None:
+        """*on_event* must not wait. *on_up* runs after each connect, before events are read; it may wait a little."""
+        self._http = http
+        self._app = app
+        self._on_event = on_event
+        self._on_up = on_up
+        self._times = times
+        self._quiet = Quiet()
+        self._task: asyncio.Task[None] | None = None
+        self._first: asyncio.Future[RefusedError | None] | None = None
+        self._logged: LinkState | None = None
+        self.state = LinkState.CONNECTING
+        self.version = ""
+        self.epoch = 0
+        """Counts the connects: two equal readings mean that no event between them was lost."""
+
+    @property
+    def ready(self) -> bool:
+        """True while events arrive."""
+        return self.state is LinkState.CONNECTED
+
+    async def start(self, patience_s: float) -> None:
+        """Begin, and wait up to *patience_s* for the first result. Raises RefusedError when an operator must act."""
+        self._first = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run(), name="ari-link")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                refused = await asyncio.shield(self._first)
+                if refused is not None:
+                    raise refused
+
+    async def stop(self) -> None:
+        """Close the socket and end the task."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        if self._first is not None:
+            self._first.cancel()
+        self.state = LinkState.CONNECTING
+
+    async def _run(self) -> None:
+        retry = _Pauses(*self._times.retry_s)
+        while True:
+            epoch = self.epoch
+            try:
+                await self._connected_once()
+            except ReplacedError:
+                self._change(LinkState.REPLACED, f"another daemon uses the ARI app {self._app}; standing by")
+                await self._stand_by()
+                continue
+            except RefusedError as error:
+                self._settle(error)
+                self._change(LinkState.REFUSED, str(error))
+                await asyncio.sleep(self._times.refused_s)
+                continue
+            except UnreachableError as error:
+                self._settle(None)
+                self._change(LinkState.LOST, f"Asterisk's ARI does not answer at [ari] url ({error}); trying on")
+            except Exception:  # a fault of ours must not end the daemon's only ear
+                log.exception("ari.fault")
+                self.state = LinkState.LOST
+            if self.epoch != epoch:
+                retry = _Pauses(*self._times.retry_s)
+            await asyncio.sleep(next(retry))
+
+    async def _connected_once(self) -> None:
+        """Connect, read until the socket ends, and raise what ended it."""
+        socket = await self._http.events(self._app, heartbeat_s=self._times.heartbeat_s)
+        try:
+            await self._set_filter()
+            await self._read_version()
+            self.epoch += 1
+            await self._on_up()
+            self._change(LinkState.CONNECTED, "")
+            self._settle(None)
+            watchdog = asyncio.create_task(self._watch(socket), name="ari-watchdog")
+            try:
+                await self._read(socket)
+            finally:
+                watchdog.cancel()
+                await asyncio.wait([watchdog])
+        finally:
+            if self.ready:
+                self.state = LinkState.LOST  # at once, not only when close() is through
+            with contextlib.suppress(Exception):
+                await socket.close()
+
+    async def _set_filter(self) -> None:
+        # After each connect: Asterisk forgets the filter of an application that had neither socket nor channels.
+        path = f"/applications/{self._app}/eventFilter"
+        reply = await self._http.request("PUT", path, json={"disallowed": [{"type": name} for name in SILENCED]})
+        if reply.status in LOGIN_HINT:
+            raise RefusedError(LOGIN_HINT[reply.status])
+        if reply.status != 200:  # older series have no filters: correct without, only dearer
+            log.warning("ari.no_event_filter", status=reply.status)
+
+    async def _read_version(self) -> None:
+        reply = await self._http.request("GET", "/asterisk/info")
+        version = _version_of(reply.body) if reply.status == 200 else ""
+        if version and version != self.version:
+            _warn_of_old(version)
+        self.version = version
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                continue
+            try:
+                event = decode_event(message.data)
+            except UndecodableError as error:
+                if (swallowed := self._quiet.admits("undecodable")) is not None:
+                    log.warning("ari.undecodable_frame", size=len(message.data), error=str(error), more=swallowed)
+                continue
+            if event is None:
+                continue
+            if event.type == "ApplicationReplaced":
+                if event.application == self._app:
+                    raise ReplacedError
+                continue
+            self._on_event(event)
+        raise UnreachableError("the event socket closed")
+
+    async def _watch(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        # The socket's own ping is answered even when ARI's workers hang (a deadlock that was seen upstream).
+        failed = 0
+        while failed < 2:
+            await asyncio.sleep(self._times.heartbeat_s)
+            try:
+                reply = await self._http.request("GET", "/asterisk/ping")
+                failed = 0 if reply.status in (200, 404) else failed + 1  # 404: a series that has no ping
+            except UnreachableError:
+                failed += 1
+        log.warning("ari.watchdog", detail="Asterisk's ARI no longer answers; reconnecting")
+        await socket.close()
+
+    async def _stand_by(self) -> None:
+        """Wait until nobody holds our application any more: two daemons must not take it from each other in turns."""
+        for pause in _Pauses(*self._times.standby_s):
+            await asyncio.sleep(pause)
+            with contextlib.suppress(UnreachableError):
+                reply = await self._http.request("GET", f"/applications/{self._app}")
+                if reply.status == 404:
+                    return
+
+    def _settle(self, refused: RefusedError | None) -> None:
+        if self._first is not None and not self._first.done():
+            self._first.set_result(refused)
+
+    def _change(self, state: LinkState, detail: str) -> None:
+        if state is LinkState.CONNECTED:
+            log.info("ari.connected", app=self._app, version=self.version)
+        elif self._logged is not state:
+            log.warning(f"ari.{state.value}", detail=detail)
+        self._logged = self.state = state
+
+
+class _Pauses:
+    """Doubling pauses with jitter, so that many nodes do not come back in step."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._next = first
+        self._longest = longest
+
+    def __iter__(self) -> "_Pauses":
+        return self
+
+    def __next__(self) -> float:
+        pause = min(self._next, self._longest)
+        self._next = min(self._next * 2, self._longest)
+        return pause * random.uniform(0.7, 1.3)  # noqa: S311 - jitter, not a secret
+
+
+def _version_of(body: bytes) -> str:
+    try:
+        info = msgspec.json.decode(body)
+        return str(info["system"]["version"])
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        return ""
+
+
+def _warn_of_old(version: str) -> None:
+    numbers = tuple(int(part) for part in re.findall(r"\d{1,6}", version.split("~")[0].split("+")[0])[:3])
+    if not numbers:
+        return
+    if numbers[0] < _OLDEST_SERIES:
+        log.warning("ari.old_asterisk", version=version, detail="below 18: not supported, upgrade Asterisk")
+    elif numbers[0] == _SERIES_22_SAFE[0] and numbers < _SERIES_22_SAFE:
+        log.warning("ari.old_asterisk", version=version, detail="upgrade to 22.10.1: it mends ARI deadlocks")

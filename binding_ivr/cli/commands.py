@@ -1,0 +1,202 @@
+"""The commands about a user's number: bind, revalidate, status, lookup and the like."""
+
+import argparse
+import getpass
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+from binding_ivr.app.bindings import House, Shown, open_house
+from binding_ivr.app.live import follow, grouped, sentence
+from binding_ivr.app.lookups import StoreLookups
+from binding_ivr.call.outcome import Outcome
+from binding_ivr.cli import show
+from binding_ivr.config import load
+from binding_ivr.errors import ConfigError
+from binding_ivr.log import set_up
+from binding_ivr.metrics import Metrics
+from binding_ivr.policy.numbers import as_people_write_it
+from binding_ivr.ports import Actor, LookupStatus
+
+SINCE_COLUMNS = ("created_at", "account", "user_id", "number", "state", "outcome", "fault", "tries", "detail")
+UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+@asynccontextmanager
+async def house_of(options: argparse.Namespace) -> AsyncIterator[House]:
+    """Open the installation that the options name. Raises BindingError."""
+    config = load(options.config)
+    set_up(config.service.log_format, "warning")
+    async with open_house(config) as house:
+        yield house
+
+
+def actor() -> Actor:
+    """Who runs this command, for the audit."""
+    try:
+        who = getpass.getuser()
+    except (KeyError, OSError):
+        who = "unknown"
+    return Actor(f"cli:{who}", "cli")
+
+
+async def bind(options: argparse.Namespace) -> int:
+    """bind USER NUMBER [--wait]"""
+    async with house_of(options) as house:
+        shown = await house.bindings.bind(options.account, options.user, options.number, actor())
+        return await _told(house, shown, options)
+
+
+async def revalidate(options: argparse.Namespace) -> int:
+    """revalidate USER [--wait]"""
+    async with house_of(options) as house:
+        shown = await house.bindings.revalidate(options.account, options.user, actor())
+        return await _told(house, shown, options)
+
+
+async def _told(house: House, shown: Shown, options: argparse.Namespace) -> int:
+    """Print number and code, and with --wait the live call; the code is asked for again until it may be shown."""
+    binding = await house.bindings.status(options.account, options.user)
+    if options.json and not options.wait:
+        show.json_line({**show.binding_facts(binding), "attempt": show.shown_facts(shown)})
+        return 0
+    length = house.config.code.length
+    if not options.json:
+        print(f"number       {as_people_write_it(shown.attempt.number)}")
+        _print_code(shown)
+    if not options.wait:
+        if shown.code is None:
+            show.note("the code is shown when the call was answered; use --wait to see it")
+        return 0
+
+    code_told = shown.code is not None
+
+    def tell(step: str, now: Shown) -> None:
+        nonlocal code_told
+        if options.json:
+            show.json_line({"step": step, **show.attempt_facts(now.attempt), "code": now.code})
+            return
+        if now.code is not None and not code_told:
+            _print_code(now)
+            code_told = True
+        print(f"call         {sentence(step, now, length)}", flush=True)
+
+    ended = await follow(house, shown, tell)
+    return 0 if ended.outcome is Outcome.VERIFIED else 1
+
+
+def _print_code(shown: Shown) -> None:
+    if shown.code is not None:
+        print(f"access code  {grouped(shown.code)}", flush=True)
+
+
+async def status(options: argparse.Namespace) -> int:
+    """status USER"""
+    async with house_of(options) as house:
+        binding = await house.bindings.status(options.account, options.user)
+        values = show.binding_facts(binding)
+        if not options.json and (last := values.pop("last_attempt")):
+            values["last_call"] = f"{last['outcome'] or last['state']} ({last['created_at']})"
+            values["last_call_detail"] = last["detail"]
+        show.facts(values, as_json=options.json)
+    return 0
+
+
+async def cancel(options: argparse.Namespace) -> int:
+    """cancel USER"""
+    async with house_of(options) as house:
+        await house.bindings.cancel(options.account, options.user, actor())
+    return _done(options, "canceled")
+
+
+async def remove(options: argparse.Namespace) -> int:
+    """remove USER"""
+    async with house_of(options) as house:
+        await house.bindings.remove(options.account, options.user, actor())
+    return _done(options, "removed")
+
+
+async def suspend(options: argparse.Namespace) -> int:
+    """suspend USER"""
+    async with house_of(options) as house:
+        await house.bindings.suspend(options.account, options.user, actor())
+    return _done(options, "suspended")
+
+
+async def resume(options: argparse.Namespace) -> int:
+    """resume USER"""
+    async with house_of(options) as house:
+        after = await house.bindings.resume(options.account, options.user, actor())
+    return _done(options, after.value)
+
+
+def _done(options: argparse.Namespace, word: str) -> int:
+    if options.json:
+        show.json_line({"account": options.account, "user_id": options.user, "result": word})
+    else:
+        print(word)
+    return 0
+
+
+async def lookup(options: argparse.Namespace) -> int:
+    """lookup EXTENSION | --caller NUMBER"""
+    async with house_of(options) as house:
+        lookups = StoreLookups(house.config, house.store, Metrics())
+        if options.caller is not None:
+            answer = await lookups.trusted_caller(options.caller)
+        else:
+            answer = await lookups.trusted_number(options.account, options.extension)
+    show.facts(show.lookup_facts(answer), as_json=options.json)
+    return 1 if answer.status is LookupStatus.ERROR else 0
+
+
+async def attempts(options: argparse.Namespace) -> int:
+    """attempts [--user U] [--since T]"""
+    since = _since(options.since) if options.since else None
+    async with house_of(options) as house:
+        found = await house.store.attempts.attempts(
+            account=options.account, user_id=options.user, since=since, limit=options.limit
+        )
+    show.table([show.attempt_facts(attempt) for attempt in found], SINCE_COLUMNS, as_json=options.json)
+    return 0
+
+
+def _since(text: str) -> datetime:
+    age = re.fullmatch(r"([0-9]{1,5})([mhd])", text)
+    if age:
+        return show.now() - timedelta(**{UNITS[age[2]]: int(age[1])})
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError("--since: write an ISO 8601 time such as 2026-11-23T10:00 or an age such as 12h") from None
+    return at if at.tzinfo else at.astimezone()
+
+
+async def suppress(options: argparse.Namespace) -> int:
+    """suppress add|remove|check NUMBER, suppress list"""
+    async with house_of(options) as house:
+        if options.action == "list":
+            rows = [
+                {
+                    "since": s.created_at.isoformat(timespec="seconds"),
+                    "reason": s.reason,
+                    "who": s.who,
+                    "hash": s.number_hash.hex(),
+                }
+                for s in await house.store.suppressions.list()
+            ]
+            show.table(rows, ("since", "reason", "who", "hash"), as_json=options.json)
+            return 0
+        if options.action == "add":
+            word = "suppressed" if await house.bindings.suppress(options.number, actor()) else "was suppressed before"
+        elif options.action == "remove":
+            await house.bindings.unsuppress(options.number)
+            word = "removed"
+        else:
+            word = "suppressed" if await house.bindings.suppressed(options.number) else "not suppressed"
+    if options.json:
+        show.json_line({"result": word})
+    else:
+        print(word)
+    return 0

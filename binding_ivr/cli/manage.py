@@ -1,0 +1,197 @@
+"""The commands about accounts, users and own numbers."""
+
+import argparse
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from binding_ivr.cli import show
+from binding_ivr.cli.commands import actor, house_of
+from binding_ivr.config import ACCOUNT_SECTIONS
+from binding_ivr.errors import BindingError, ConfigError
+from binding_ivr.policy.numbers import check_pattern, parse
+from binding_ivr.ports import OwnNumber, User
+
+LARGEST_FILE = 50_000_000
+T = TypeVar("T")
+
+
+async def account_add(options: argparse.Namespace) -> int:
+    """account add NAME"""
+    async with house_of(options) as house:
+        await house.store.directory.add_account(options.name)
+    return _done(options, account=options.name, result="added")
+
+
+async def account_list(options: argparse.Namespace) -> int:
+    """account list"""
+    async with house_of(options) as house:
+        accounts = await house.store.directory.accounts()
+    rows: list[dict[str, Any]] = [{"account": a.account, "settings": dict(a.settings)} for a in accounts]
+    if not options.json:
+        for row in rows:
+            row["settings"] = msgspec.json.encode(row["settings"]).decode()
+    show.table(rows, ("account", "settings"), as_json=options.json)
+    return 0
+
+
+async def account_set(options: argparse.Namespace) -> int:
+    """account set NAME SECTION.KEY [JSON]"""
+    section, _, key = options.key.partition(".")
+    if section not in ACCOUNT_SECTIONS or (key == "") != (section == "routes"):
+        raise ConfigError(
+            f"{options.key}: write SECTION.KEY with a section of {', '.join(ACCOUNT_SECTIONS)}, or routes"
+        )
+    async with house_of(options) as house:
+        settings = dict((await house.store.directory.account(options.name)).settings)
+        _change(settings, section, key, options.value)
+        house.config.for_account(settings)  # refuses what is not valid before it is stored
+        await house.store.directory.set_settings(options.name, settings)
+    return _done(options, account=options.name, result="set" if options.value is not None else "cleared")
+
+
+def _change(settings: dict[str, Any], section: str, key: str, text: str | None) -> None:
+    value = None if text is None else _json_or_text(text)
+    if section == "routes":
+        settings[section] = value
+    else:
+        settings[section] = {**settings.get(section, {}), key: value}
+        settings[section] = {name: kept for name, kept in settings[section].items() if kept is not None}
+    if not settings[section]:
+        del settings[section]
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+async def user_add(options: argparse.Namespace) -> int:
+    """user add USER [--extension EXT …]"""
+    extensions = tuple(options.extension) or ((options.user,) if re.fullmatch(r"[0-9]{2,10}", options.user) else ())
+    user = User(options.account, options.user, extensions, options.language, options.email)
+    async with house_of(options) as house:
+        added, _ = await house.store.directory.import_users([user])
+    return _done(options, account=user.account, user_id=user.user_id, result="added" if added else "changed")
+
+
+async def user_remove(options: argparse.Namespace) -> int:
+    """user remove USER"""
+    async with house_of(options) as house:
+        await house.store.directory.remove_user(options.account, options.user, actor())
+    return _done(options, account=options.account, user_id=options.user, result="removed")
+
+
+async def user_list(options: argparse.Namespace) -> int:
+    """user list [--account NAME]"""
+    async with house_of(options) as house:
+        users = await house.store.directory.users(options.account)
+    rows = [
+        {
+            "account": u.account,
+            "user_id": u.user_id,
+            "extensions": list(u.extensions),
+            "language": u.language,
+            "email": u.email,
+        }
+        for u in users
+    ]
+    show.table(rows, ("account", "user_id", "extensions", "language", "email"), as_json=options.json)
+    return 0
+
+
+async def user_import(options: argparse.Namespace) -> int:
+    """user import FILE.csv"""
+
+    def user(row: dict[str, str]) -> User:
+        extensions = tuple(re.split(r"[;\s]+", row["extensions"])) if row.get("extensions") else ()
+        return User(options.account, row["user"], extensions, row.get("language", ""), row.get("email", ""))
+
+    users = list(_rows(options.file, ("user",), ("user", "extensions", "language", "email"), user))
+    async with house_of(options) as house:
+        added, changed = await house.store.directory.import_users(users)
+    return _done(options, account=options.account, added=added, changed=changed)
+
+
+async def own_number(options: argparse.Namespace) -> int:
+    """own-number add|remove VALUE"""
+    async with house_of(options) as house:
+        own = _own(options.account, options.value, options.kind or "", house.config.number.default_region)
+        if options.action == "remove":
+            await house.store.directory.remove_own_number(own)
+            word = "removed"
+        else:
+            word = "added" if await house.store.directory.add_own_number(own) else "was there"
+    return _done(options, account=own.account, kind=own.kind, value=own.value, result=word)
+
+
+async def own_number_list(options: argparse.Namespace) -> int:
+    """own-number list [--account NAME]"""
+    async with house_of(options) as house:
+        found = await house.store.directory.own_numbers(options.account)
+    rows = [{"account": own.account, "kind": own.kind, "value": own.value} for own in found]
+    show.table(rows, ("account", "kind", "value"), as_json=options.json)
+    return 0
+
+
+async def own_number_import(options: argparse.Namespace) -> int:
+    """own-number import FILE.csv"""
+    async with house_of(options) as house:
+        region = house.config.number.default_region
+
+        def own(row: dict[str, str]) -> OwnNumber:
+            return _own(options.account, row["value"], row.get("kind", ""), region)
+
+        numbers = list(_rows(options.file, ("value",), ("value", "kind"), own))
+        added = await house.store.directory.import_own_numbers(numbers)
+    return _done(options, account=options.account, added=added, present=len(numbers) - added)
+
+
+def _own(account: str, value: str, kind: str, region: str) -> OwnNumber:
+    """Read an own number; a DID is stored as E.164, whatever its writing. Raises Refusal."""
+    if kind == "pattern" or (not kind and value.startswith("_")):
+        return OwnNumber(account, "pattern", check_pattern(value))
+    if kind == "extension" or (not kind and re.fullmatch(r"[0-9*#]{1,6}", value)):
+        return OwnNumber(account, "extension", value)
+    return OwnNumber(account, "did", parse(value, region).e164)
+
+
+def _rows(
+    path: Path, needed: tuple[str, ...], known: tuple[str, ...], read: Callable[[dict[str, str]], T]
+) -> Iterator[T]:
+    """Read a CSV file whose first line names its columns; every fault is told with its line."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ConfigError(f"{path}: larger than {LARGEST_FILE // 1_000_000} MB; is this the right file?")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    reader = csv.DictReader(io.StringIO(text))
+    names = [name.strip() for name in reader.fieldnames or ()]
+    if not set(needed) <= set(names) <= set(known):
+        raise ConfigError(f"{path}: the first line must name the columns, of {','.join(known)}")
+    reader.fieldnames = names
+    for row in reader:
+        if None in row or None in row.values():
+            raise ConfigError(f"{path}: line {reader.line_num}: {len(names)} fields are needed")
+        try:
+            yield read({name: value.strip() for name, value in row.items()})
+        except BindingError as error:
+            raise ConfigError(f"{path}: line {reader.line_num}: {error}") from None
+
+
+def _done(options: argparse.Namespace, **facts: Any) -> int:
+    if options.json:
+        show.json_line(facts)
+    else:
+        print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    return 0

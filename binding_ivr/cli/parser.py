@@ -1,0 +1,151 @@
+"""The arguments of every command, and which function runs it. It runs nothing."""
+
+import argparse
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from binding_ivr import __version__
+from binding_ivr.cli import commands, manage, operate
+
+Run = Callable[[argparse.Namespace], Awaitable[int]]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; the parsed namespace holds `run`, the command's function."""
+    parser = argparse.ArgumentParser(
+        prog="binding-ivr",
+        description="Proves by an automated call that a PBX user's cell phone number is theirs.",
+    )
+    parser.add_argument("--version", action="version", version=f"binding-ivr {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", type=Path, metavar="FILE", help="configuration; see check-config --sample")
+    common.add_argument("--json", action="store_true", help="print JSON for programs")
+    adder = _Adder(parser.add_subparsers(metavar="COMMAND", required=True), common)
+    _operation(adder)
+    _users_commands(adder)
+    _management(adder)
+    return parser
+
+
+class _Adder:
+    """Adds commands that all take the common options."""
+
+    def __init__(self, parsers: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser):
+        self._parsers = parsers
+        self._common = common
+
+    def command(self, name: str, run: Run, text: str, *, account: bool = False) -> argparse.ArgumentParser:
+        """Add one command that *run* carries out."""
+        parser = self._parsers.add_parser(name, parents=[self._common], help=text, description=text)
+        parser.set_defaults(run=run)
+        if account:
+            parser.add_argument("--account", default="default", metavar="NAME", help="account (default: default)")
+        return parser
+
+    def group(self, name: str, text: str) -> "_Adder":
+        """Add a command that has commands of its own."""
+        parser = self._parsers.add_parser(name, help=text, description=text)
+        return _Adder(parser.add_subparsers(metavar="COMMAND", required=True), self._common)
+
+
+def _operation(add: _Adder) -> None:
+    add.command("serve", operate.serve, "run the service of this node")
+    add.command("migrate", operate.migrate, "bring the database to this version's schema")
+    check = add.command("check-config", operate.check_config, "check the configuration and say what is wrong")
+    check.add_argument("--sample", action="store_true", help="print the commented sample file instead")
+    demo = add.command("demo", operate.demo, "a real call on a real Asterisk proves a number")
+    demo.add_argument("--auto", action="store_true", help="end after the call; exit 0 only if the number was proven")
+    lab = add.group("lab", "a real Asterisk in a folder, with a scripted phone network")
+    for name, text in (
+        ("up", "start it in the background and write a configuration for the service"),
+        ("down", "stop it"),
+        ("status", "show its ports, versions and channels"),
+    ):
+        parser = lab.command(name, operate.lab, text)
+        parser.add_argument("--folder", type=Path, help="where it lives (default: in the cache folder)")
+        parser.set_defaults(action=name)
+    prompts = add.group("prompts", "the recordings that the call plays")
+    prompts.command("list", operate.prompts_list, "show every prompt in every language and where it comes from")
+    build = prompts.command("build", operate.prompts_build, "write the prompts, your own recordings first")
+    build.add_argument("--output", type=Path, metavar="DIR", help="Asterisk's sounds folder")
+    build.add_argument("--render", action="store_true", help="speak the shipped set again (for maintainers)")
+    build.add_argument("--voices", type=Path, metavar="DIR", help="folder with the synthesiser's voices")
+
+
+def _users_commands(add: _Adder) -> None:
+    bind = add.command("bind", commands.bind, "accept a number for a user and call it", account=True)
+    bind.add_argument("user", metavar="USER")
+    bind.add_argument("number", metavar="NUMBER", help="national or international writing")
+    again = add.command(
+        "revalidate", commands.revalidate, "call the user's number again, with a new code", account=True
+    )
+    again.add_argument("user", metavar="USER")
+    for parser in (bind, again):
+        parser.add_argument("--wait", action="store_true", help="follow the call; exit 0 only if the number was proven")
+    for name, run, text in (
+        ("status", commands.status, "show a user's number and its status"),
+        ("cancel", commands.cancel, "end a user's call in progress"),
+        ("remove", commands.remove, "forget a user's number"),
+        ("suspend", commands.suspend, "take the trust away from a user's number"),
+        ("resume", commands.resume, "end a suspension"),
+    ):
+        parser = add.command(name, run, text, account=True)
+        parser.add_argument("user", metavar="USER")
+    lookup = add.command("lookup", commands.lookup, "ask as the dialplan asks", account=True)
+    what = lookup.add_mutually_exclusive_group(required=True)
+    what.add_argument("extension", nargs="?", metavar="EXTENSION")
+    what.add_argument("--caller", metavar="NUMBER", help="whose trusted number is this?")
+    attempts = add.command("attempts", commands.attempts, "list validation calls, newest first")
+    attempts.add_argument("--account", metavar="NAME")
+    attempts.add_argument("--user", metavar="USER")
+    attempts.add_argument("--since", metavar="TIME", help="ISO 8601, or an age such as 30m, 12h, 7d")
+    attempts.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most N (default: 50)")
+    suppress = add.group("suppress", "numbers that are never called")
+    for name in ("add", "remove", "check"):
+        parser = suppress.command(name, commands.suppress, f"{name} a number")
+        parser.add_argument("number", metavar="NUMBER")
+        parser.set_defaults(action=name)
+    suppress.command("list", commands.suppress, "list them, by keyed hash").set_defaults(action="list")
+
+
+def _management(add: _Adder) -> None:
+    account = add.group("account", "tenants")
+    new = account.command("add", manage.account_add, "add an account")
+    new.add_argument("name", metavar="NAME")
+    account.command("list", manage.account_list, "list accounts and their own settings")
+    change = account.command("set", manage.account_set, "override a setting for one account")
+    change.add_argument("name", metavar="NAME")
+    change.add_argument("key", metavar="SECTION.KEY", help="for example limits.user_hour; or routes")
+    change.add_argument("value", metavar="JSON", nargs="?", help="a JSON value or plain text; leave out to clear")
+
+    user = add.group("user", "PBX users and their extensions")
+    new = user.command("add", manage.user_add, "add or change a user", account=True)
+    new.add_argument("user", metavar="USER")
+    new.add_argument("--extension", action="append", default=[], metavar="EXT", help="may be repeated (default: USER)")
+    new.add_argument("--language", default="", metavar="LANG", help="language of the call, such as en, es, fr, de, zh")
+    new.add_argument("--email", default="", metavar="ADDRESS")
+    gone = user.command("remove", manage.user_remove, "remove a user and the number", account=True)
+    gone.add_argument("user", metavar="USER")
+    everyone = user.command("list", manage.user_list, "list users")
+    everyone.add_argument("--account", metavar="NAME")
+    many = user.command(
+        "import", manage.user_import, "add users from a CSV file: user,extensions,language,email", account=True
+    )
+    many.add_argument("file", type=Path, metavar="FILE")
+
+    own = add.group("own-number", "numbers of the account itself, which are never called")
+    for name, text in (("add", "add one"), ("remove", "remove one")):
+        parser = own.command(name, manage.own_number, text, account=True)
+        parser.add_argument("value", metavar="VALUE", help="a DID, an extension, or a pattern such as _1202555XXXX")
+        parser.add_argument("--kind", choices=("did", "extension", "pattern"), help="(default: by the look of VALUE)")
+        parser.set_defaults(action=name)
+    everything = own.command("list", manage.own_number_list, "list them")
+    everything.add_argument("--account", metavar="NAME")
+    many = own.command("import", manage.own_number_import, "add them from a CSV file: value,kind", account=True)
+    many.add_argument("file", type=Path, metavar="FILE")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 to 100000")
+    return int(text)

@@ -1,0 +1,119 @@
+"""How commands print: tables and plain lines for people, `--json` for programs. It fetches nothing."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from binding_ivr.app.bindings import Shown
+from binding_ivr.app.lookups import iso
+from binding_ivr.policy.numbers import as_people_write_it
+from binding_ivr.ports import AttemptRow, BindingRow, LookupAnswer
+
+
+def json_line(value: Any) -> None:
+    """Print *value* as one line of JSON."""
+    print(msgspec.json.encode(value).decode(), flush=True)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print *rows*: as a JSON list, or in aligned columns under their names."""
+    if as_json:
+        json_line(rows)
+        return
+    texts = [[_text(row.get(column)) for column in columns] for row in rows]
+    widths = [max([len(column), *(len(line[at]) for line in texts)]) for at, column in enumerate(columns)]
+    for line in [list(columns), *texts]:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one thing: as a JSON object, or a line per fact that is not empty."""
+    if as_json:
+        json_line(values)
+        return
+    width = max(len(name) for name in values)
+    for name, value in values.items():
+        if value not in (None, "", {}):
+            print(f"{name.replace('_', ' ').ljust(width)}  {_text(value)}")
+
+
+def note(text: str) -> None:
+    """Tell something beside the output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, list | tuple):
+        return ",".join(str(item) for item in value)
+    return str(value)
+
+
+def attempt_facts(attempt: AttemptRow) -> dict[str, Any]:
+    """An attempt for `--json` and tables; never its code."""
+    return {
+        "id": str(attempt.attempt_id),
+        "account": attempt.account,
+        "user_id": attempt.user_id,
+        "number": attempt.number,
+        "state": attempt.state.value,
+        "digits": attempt.digits,
+        "outcome": attempt.outcome.value if attempt.outcome else None,
+        "fault": attempt.fault.value if attempt.fault else None,
+        "tries": attempt.tries,
+        "cause": attempt.cause,
+        "tech_cause": attempt.tech_cause,
+        "detail": attempt.detail,
+        "created_at": iso(attempt.created_at),
+        "answered_at": iso(attempt.answered_at) if attempt.answered_at else None,
+        "ended_at": iso(attempt.ended_at) if attempt.ended_at else None,
+        "expires_at": iso(attempt.expires_at),
+    }
+
+
+def binding_facts(binding: BindingRow) -> dict[str, Any]:
+    """A binding for `--json`."""
+    return {
+        "account": binding.account,
+        "user_id": binding.user_id,
+        "status": binding.status.value,
+        "reason": binding.reason.value if binding.reason else None,
+        "number": binding.number,
+        "number_written": as_people_write_it(binding.number) if binding.number else None,
+        "pending_number": binding.pending_number,
+        "since": iso(binding.since) if binding.since else None,
+        "last_attempt": attempt_facts(binding.last_attempt) if binding.last_attempt else None,
+    }
+
+
+def shown_facts(shown: Shown) -> dict[str, Any]:
+    """A new attempt with its code, for the user who asked."""
+    return {
+        "id": str(shown.attempt.attempt_id),
+        "code": shown.code,
+        "state": shown.attempt.state.value,
+        "expires_at": iso(shown.attempt.expires_at),
+    }
+
+
+def lookup_facts(answer: LookupAnswer) -> dict[str, Any]:
+    """A look-up's answer in the words of the dialplan's variables."""
+    return {
+        "status": answer.status.value,
+        "number": answer.number,
+        "dial": answer.dial,
+        "account": answer.account,
+        "extension": answer.extension,
+        "since": answer.since,
+    }
+
+
+def now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,125 @@
+"""Finds an Asterisk to run: the host's, the distribution's package, or one in a root folder. It runs none.
+
+An Asterisk from a root folder is started by that folder's own dynamic loader, without chroot: it needs no
+root, no mounts, and sees the same paths as everybody.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from binding_ivr.lab import apt, rootfs
+from binding_ivr.lab.errors import LabError
+
+OLDEST = 18
+_HOST_MODULES = ("/usr/lib/asterisk/modules", "/usr/lib64/asterisk/modules", "/usr/local/lib/asterisk/modules")
+_HOST_DATA = ("/usr/share/asterisk", "/var/lib/asterisk")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An Asterisk that can be run."""
+
+    program: tuple[str, ...]
+    """What to execute, to be followed by Asterisk's own arguments."""
+    version: str
+    modules: Path
+    sbin: Path
+    documentation: Path | None
+    """Asterisk's own XML documentation; without it some modules refuse their configuration."""
+    sounds: Path | None
+    """A folder with the English core sounds, None when the host has none."""
+    origin: str
+
+
+def find() -> Engine:
+    """Return an Asterisk, installing or making one when there is none. Blocks, the first time for long.
+
+    Raises LabError, with what to do, when there is no way.
+    """
+    if path := shutil.which("asterisk") or _existing("/usr/sbin/asterisk", "/usr/local/sbin/asterisk"):
+        engine = from_host(Path(path))
+        if apt.upstream_major(engine.version) >= OLDEST:
+            return engine
+    if (folder := rootfs.cached()) is not None:
+        return from_rootfs(folder)
+    if os.geteuid() == 0 and apt.upstream_major(apt.candidate("asterisk")) >= OLDEST:
+        apt.install("asterisk", "asterisk-core-sounds-en-wav")
+        if path := shutil.which("asterisk"):
+            return from_host(Path(path))
+    return from_rootfs(rootfs.make())
+
+
+def from_host(program: Path) -> Engine:
+    """Return the host's own Asterisk at *program*."""
+    configured = _directories(Path("/etc/asterisk/asterisk.conf"))
+    triplets = [str(path) for path in Path("/usr/lib").glob("*/asterisk/modules")]
+    modules = _existing(configured.get("astmoddir", ""), *triplets, *_HOST_MODULES)
+    if modules is None:
+        raise LabError(f"{program} has no modules folder; set astmoddir in /etc/asterisk/asterisk.conf")
+    data = [Path(path) for path in (configured.get("astdatadir", ""), *_HOST_DATA) if path]
+    return Engine(
+        program=(str(program),),
+        version=_version((str(program),)),
+        modules=Path(modules),
+        sbin=program.parent,
+        documentation=next((path for folder in data if (path := folder / "documentation").is_dir()), None),
+        sounds=_core_sounds([folder / "sounds" for folder in data]),
+        origin="host",
+    )
+
+
+def from_rootfs(folder: Path) -> Engine:
+    """Return the Asterisk inside the root folder *folder*."""
+    modules = next(iter(sorted((folder / "usr/lib").glob("*/asterisk/modules"))), None)
+    if modules is None:
+        raise LabError(f"{folder} holds no Asterisk; remove it, the lab makes it again")
+    libraries = modules.parent.parent
+    loader = next(iter(sorted(libraries.glob("ld-linux*.so.*"))), None)
+    if loader is None:
+        raise LabError(f"{folder} holds no dynamic loader; remove it, the lab makes it again")
+    program = (
+        str(loader),
+        "--library-path",
+        f"{libraries}:{folder / 'usr/lib'}",
+        str(folder / "usr/sbin/asterisk"),
+    )
+    data = folder / "usr/share/asterisk"
+    return Engine(
+        program=program,
+        version=_version(program),
+        modules=modules,
+        sbin=folder / "usr/sbin",
+        documentation=data / "documentation",
+        sounds=_core_sounds([data / "sounds"]),
+        origin=f"root folder {folder}",
+    )
+
+
+def _version(program: tuple[str, ...]) -> str:
+    try:
+        result = subprocess.run([*program, "-V"], capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise LabError(f"{program[-1]} cannot be run here ({error}); install the package asterisk") from error
+    return result.stdout.strip().removeprefix("Asterisk ")
+
+
+def _directories(path: Path) -> dict[str, str]:
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    return dict(re.findall(r"^(ast\w+dir)\s*=>?\s*(\S+)", text, re.MULTILINE))
+
+
+def _existing(*paths: str) -> str | None:
+    return next((path for path in paths if path and Path(path).exists()), None)
+
+
+def _core_sounds(folders: list[Path]) -> Path | None:
+    # In a root folder `sounds/en` is an absolute link that leads out of it, so look for the files.
+    for folder in folders:
+        for sounds in sorted(folder.glob("en*")):
+            if any(sounds.glob("beep.*")):
+                return sounds
+    return None

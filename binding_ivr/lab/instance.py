@@ -1,0 +1,145 @@
+"""One running Asterisk of a lab: starts it, asks it by its console, stops it. It writes no configuration."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from binding_ivr.lab import leash
+from binding_ivr.lab.engine import Engine
+from binding_ivr.lab.errors import LabError
+from binding_ivr.lab.process import ProcessId, identify
+
+_BOOT_TIMEOUT_S = 60.0
+_RX_TIMEOUT_S = 20.0
+_SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes
+
+
+def run_folder(folder: Path) -> Path:
+    """Return where the instance in *folder* keeps its control socket, whose path must be short."""
+    run = folder / "run"
+    if len(str(run / "asterisk.ctl")) < _SOCKET_PATH_LIMIT:
+        run.mkdir(parents=True, exist_ok=True)
+        return run
+    return Path(tempfile.mkdtemp(prefix="binding-ivr-run-"))
+
+
+class Instance:
+    """An Asterisk with its own folder, addresses and database."""
+
+    def __init__(self, name: str, folder: Path, run: Path, engine: Engine) -> None:
+        self.name = name
+        self.folder = folder
+        self.run = run
+        self.engine = engine
+        self.process: ProcessId | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def version(self) -> str:
+        """Asterisk's version, such as `22.10.1`."""
+        return self.engine.version
+
+    @property
+    def log_path(self) -> Path:
+        """Where it writes notices, warnings and errors."""
+        return self.folder / "log/messages.log"
+
+    def start(self, leashed: bool) -> None:
+        """Start the process; *leashed* means that it dies with this one. Blocks for a moment."""
+        command = [*self.engine.program, "-C", str(self.folder / "etc/asterisk.conf"), "-f"]
+        if leashed:
+            command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *command]
+        with (self.folder / "log/console.log").open("ab") as console:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        self.process = identify(self._child.pid)
+
+    async def booted(self) -> None:
+        """Wait until it is fully booted; LabError with the log's last line when it dies or takes too long."""
+        try:
+            async with asyncio.timeout(_BOOT_TIMEOUT_S):
+                while True:
+                    self._must_live()
+                    if (self.run / "asterisk.ctl").exists():
+                        with contextlib.suppress(LabError):
+                            if "fully booted" in (await self.rx("core waitfullybooted")).lower():
+                                return
+                    await asyncio.sleep(0.02)
+        except TimeoutError as error:
+            raise LabError(f"Asterisk {self.name} did not boot in {_BOOT_TIMEOUT_S:.0f} s: {self._last()}") from error
+
+    async def rx(self, command: str) -> str:
+        """Return what `asterisk -rx COMMAND` prints; LabError when the instance does not answer."""
+        child = await asyncio.create_subprocess_exec(
+            *self.engine.program,
+            "-C",
+            str(self.folder / "etc/asterisk.conf"),
+            "-rx",
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            output, _ = await asyncio.wait_for(child.communicate(), _RX_TIMEOUT_S)
+        except TimeoutError as error:
+            raise LabError(f"Asterisk {self.name} did not answer `{command}`; see {self.log_path}") from error
+        finally:
+            if child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.kill()
+                await child.wait()
+        text = output.decode(errors="replace")
+        if child.returncode != 0 or "Unable to connect to remote asterisk" in text:
+            raise LabError(f"Asterisk {self.name} does not run; see {self.log_path}")
+        return text
+
+    async def channels(self) -> int:
+        """Return the number of channels that exist now."""
+        match = re.search(r"(\d+) active channel", await self.rx("core show channels count"))
+        if match is None:
+            raise LabError(f"Asterisk {self.name} does not tell its channels; see {self.log_path}")
+        return int(match[1])
+
+    async def stop(self) -> None:
+        """End the process, by force if need be, and remove its control socket."""
+        child, self._child = self._child, None
+        if child is not None:
+            # The lab's calls are worth nothing after it: no graceful shutdown.
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+            if not await _ended(child, 5.0):
+                child.kill()
+                await _ended(child, 5.0)
+        self.process = None
+        await asyncio.to_thread(shutil.rmtree, self.run, ignore_errors=True)
+
+    def _must_live(self) -> None:
+        if self._child is not None and self._child.poll() is not None:
+            raise LabError(f"Asterisk {self.name} ended at its start ({self._child.returncode}): {self._last()}")
+
+    def _last(self) -> str:
+        for path in (self.log_path, self.folder / "log/console.log"):
+            lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+            if lines:
+                return f"{lines[-1].strip()} (see {path})"
+        return f"see {self.folder / 'log'}"
+
+
+async def _ended(child: subprocess.Popen[bytes], patience_s: float) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        await asyncio.to_thread(child.wait, patience_s)
+    return child.returncode is not None

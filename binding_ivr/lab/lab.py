@@ -1,0 +1,326 @@
+"""The lab: a PBX and a scripted phone network in a folder, on loopback. It knows nothing of the daemon."""
+
+import asyncio
+import base64
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from binding_ivr.lab import behaviours, engine, net, sweep
+from binding_ivr.lab.ami import Ami
+from binding_ivr.lab.configure import Plan, write_instance
+from binding_ivr.lab.errors import LabError
+from binding_ivr.lab.instance import Instance, run_folder
+from binding_ivr.lab.process import identify
+
+AGI_ADDRESS = "127.0.0.1"
+_LOOKUP_TIMEOUT_S = 30.0
+_RESULTS = ("STATUS", "NUMBER", "DIAL", "ACCOUNT", "EXTENSION", "SINCE")
+
+
+class Lab:
+    """Two instances of Asterisk: `pbx`, the operator's, and `carrier`, the phone network.
+
+    Use it as `async with Lab() as lab`. *folder* is made when it is not given, and then removed at the end.
+    *agi_port* is where the daemon's FastAGI will listen on 127.0.0.1 (default: a free port). *detached*
+    lets both instances outlive this process; else they die with it, whatever ends it.
+    """
+
+    pbx: Instance
+    carrier: Instance
+
+    def __init__(self, folder: Path | None = None, agi_port: int | None = None, *, detached: bool = False) -> None:
+        self._given_folder = folder
+        self._given_agi_port = agi_port
+        self._detached = detached
+        self._instances: list[Instance] = []
+        self._plan: Plan | None = None
+        self._pbx_ami: Ami | None = None
+        self._carrier_ami: Ami | None = None
+        self.folder = folder or Path()
+
+    @property
+    def plan(self) -> Plan:
+        """The lab's addresses, ports and secrets; LabError before it is started."""
+        if self._plan is None:
+            raise LabError("the lab is not running")
+        return self._plan
+
+    @property
+    def agi_port(self) -> int:
+        """Port on 127.0.0.1 where the PBX looks for the daemon's FastAGI."""
+        return self.plan.agi_port
+
+    async def start(self) -> None:
+        """Start both instances and wait until they are booted. The first time an Asterisk may have to be made.
+
+        Raises LabError, having left nothing behind.
+        """
+        try:
+            await asyncio.to_thread(sweep.sweep)
+            found = await asyncio.to_thread(engine.find)
+            await asyncio.to_thread(self._prepare, found)
+            # In the loop's own thread: it lives as long as the lab, and the leash is tied to it.
+            for instance in self._instances:
+                instance.start(leashed=not self._detached)
+            self._write_state()
+            await asyncio.gather(*(instance.booted() for instance in self._instances))
+            await self._connect()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End both instances; remove the folder unless it was given. Harmless when done twice."""
+        self.disconnect()
+        await asyncio.gather(*(instance.stop() for instance in self._instances))
+        self._instances = []
+        if self._plan is not None:
+            for address, port in self._ports(self._plan):
+                net.release_port(address, port)
+            self._plan = None
+            (self.folder / sweep.STATE).unlink(missing_ok=True)
+            if self._given_folder is None:
+                await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+    async def attach(self) -> None:
+        """Take up the running lab in the folder that was given, as `lab up` left it. It ends by `disconnect`.
+
+        Raises LabError when none runs there.
+        """
+        self.folder = await asyncio.to_thread(self.folder.absolute)
+        state = await asyncio.to_thread(sweep.read_state, self.folder)
+        if state is None or not all(process.alive for process in sweep.processes(state)):
+            raise LabError(f"no lab runs in {self.folder}: start one with `binding-ivr lab up`")
+        self._plan = Plan(**state["plan"])
+        self.pbx, self.carrier = (
+            instance_of(self.folder, name, state["instances"][name]) for name in ("pbx", "carrier")
+        )
+        await self._connect()
+
+    def disconnect(self) -> None:
+        """Close the connections to the instances and leave these running, as for a *detached* lab."""
+        for ami in (self._pbx_ami, self._carrier_ami):
+            if ami is not None:
+                ami.close()
+        self._pbx_ami = self._carrier_ami = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def settings(self) -> dict[str, Any]:
+        """Return the sections of the daemon's configuration that make it work with this lab."""
+        plan = self.plan
+        return {
+            "ari": {
+                "url": f"http://{plan.pbx}:{plan.http_port}",
+                "user": "binding_ivr",
+                "password": plan.ari_password,
+                "app": "binding_ivr",
+            },
+            "ami": {"host": plan.pbx, "port": plan.ami_port, "user": "binding_ivr", "secret": plan.ami_secret},
+            "agi": {"bind": AGI_ADDRESS, "port": plan.agi_port},
+            "number": {"default_region": "US", "regions": ["US"]},
+            "routes": [
+                {
+                    "name": "lab",
+                    "regions": ["*"],
+                    "endpoint": "PJSIP/{e164}@trunk",
+                    "caller_id": "+12025550199",
+                    "max_channels": 1000,
+                }
+            ],
+        }
+
+    @staticmethod
+    def number(behaviour: str, index: int = 0) -> str:
+        """Return a valid fictional E.164 number whose phone has this *behaviour* (see `behaviours.TABLE`)."""
+        return behaviours.number(behaviour, index)
+
+    async def set_code(self, number: str, code: str) -> None:
+        """Tell the phone of *number* what its user reads from the screen. It is good for one call."""
+        if not code or set(code) - set("0123456789"):
+            raise LabError("a code is made of digits")
+        await self._network().put(f"code/{_key(number)}", code)
+
+    async def set_script(self, number: str, behaviour: str, **params: Any) -> None:
+        """Make the phone of *number* (or the desk phone `1001`, `1002`) behave differently from now on.
+
+        The parameters are the fields of `behaviours.Script`. Raises ValueError for an unknown one.
+        """
+        line = behaviours.script(behaviour, **params).line()
+        await self._network().put(f"script/{_key(number)}", line)
+
+    async def clear_script(self, number: str) -> None:
+        """Let the phone of *number* do again what its last two digits say."""
+        await self._network().delete(f"script/{_key(number)}")
+
+    async def heard(self, number: str) -> dict[str, str]:
+        """Return what the phone of *number* noted in its last call; empty before the first.
+
+        `calls` (how many so far), `behaviour`, `caller` (the caller ID shown), `digits` (what it keyed
+        last), `speech` (yes or no) with `speech_ms` (from the answer to 200 ms of speech), `recording`
+        (a WAV file of what it hears), `message` (a WAV file of what was left on voicemail).
+        """
+        text = await self._network().get(f"heard/{_key(number)}")
+        return dict(part.partition("=")[::2] for part in text.split("&") if part)
+
+    async def call(self, caller: str, to: str) -> None:
+        """Let the phone *caller* (a desk phone or any number) call *to* on the PBX.
+
+        When the PBX answers, the phone does what its script says. Returns when the call is placed.
+        """
+        key = _key(caller)
+        endpoint = f"desk-{key}" if key in {"1001", "1002"} else "pbx"
+        await self._network().originate(
+            {
+                "Channel": f"PJSIP/{endpoint}/sip:{_dialled(to)}@{self.plan.pbx}:{self.plan.sip_port}",
+                "Context": "outward",
+                "Exten": key,
+                "Priority": "1",
+                "CallerID": f"<{_dialled(caller)}>",
+                "Timeout": "60000",
+            }
+        )
+
+    async def trusted_number(self, account: str, extension: str) -> dict[str, str]:
+        """Return the BINDING_* variables that a call on the PBX gets for this extension."""
+        return await self._look_up("number", account, extension)
+
+    async def trusted_caller(self, number: str) -> dict[str, str]:
+        """Return the BINDING_* variables that a call on the PBX gets for this caller ID."""
+        return await self._look_up("caller", number, "")
+
+    async def _look_up(self, exten: str, first: str, second: str) -> dict[str, str]:
+        if self._pbx_ami is None:
+            raise LabError("the lab is not running")
+        answer = await self._pbx_ami.asked(self._look_up_call(self._pbx_ami, exten, first, second), _LOOKUP_TIMEOUT_S)
+        return {name: answer.get(name, "") for name in (f"BINDING_{part}" for part in _RESULTS)}
+
+    @staticmethod
+    def _look_up_call(ami: Ami, exten: str, first: str, second: str) -> Callable[[str], Awaitable[None]]:
+        async def start(identity: str) -> None:
+            await ami.originate(
+                {
+                    "Channel": "Local/far@lab-lookup/n",
+                    "Context": "lab-lookup",
+                    "Exten": exten,
+                    "Priority": "1",
+                    "Variable": [
+                        f"LAB_ID={identity}",
+                        f"LAB_A={base64.b64encode(first.encode()).decode()}",
+                        f"LAB_B={base64.b64encode(second.encode()).decode()}",
+                    ],
+                }
+            )
+
+        return start
+
+    def _prepare(self, found: engine.Engine) -> None:
+        if self._given_folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix=sweep.PREFIX))
+        self.folder = self.folder.absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        block, sip_port = net.free_block()
+        self._plan = Plan(
+            block=block,
+            sip_port=sip_port,
+            http_port=net.free_port(f"{block}.1", 8088),
+            ami_port=net.free_port(f"{block}.1", 5038),
+            carrier_ami_port=net.free_port(f"{block}.2", 5038),
+            agi_port=self._given_agi_port or net.free_port(AGI_ADDRESS),
+            ari_password=secrets.token_urlsafe(24),
+            ami_secret=secrets.token_urlsafe(24),
+            lab_secret=secrets.token_urlsafe(24),
+        )
+        for name in ("pbx", "carrier"):
+            folder = self.folder / name
+            run = run_folder(folder)
+            write_instance(folder, run, name, found, self._plan)
+            self._instances.append(Instance(name, folder, run, found))
+        self.pbx, self.carrier = self._instances
+
+    @staticmethod
+    def _ports(plan: Plan) -> list[tuple[str, int]]:
+        return [
+            (plan.pbx, plan.http_port),
+            (plan.pbx, plan.ami_port),
+            (plan.carrier, plan.carrier_ami_port),
+            (AGI_ADDRESS, plan.agi_port),
+        ]
+
+    def _write_state(self) -> None:
+        state: dict[str, Any] = {
+            "instances": {
+                instance.name: {
+                    "pid": instance.process.pid if instance.process else 0,
+                    "started": instance.process.started if instance.process else 0,
+                    "run": str(instance.run),
+                    "log": str(instance.log_path),
+                    "version": instance.version,
+                    "origin": instance.engine.origin,
+                    "program": list(instance.engine.program),
+                }
+                for instance in self._instances
+            },
+            "plan": asdict(self.plan),
+            "settings": self.settings(),
+            "sip": {
+                "pbx": f"{self.plan.pbx}:{self.plan.sip_port}",
+                "carrier": f"{self.plan.carrier}:{self.plan.sip_port}",
+            },
+        }
+        if not self._detached:
+            me = identify(os.getpid())
+            state["owner"] = {"pid": me.pid, "started": me.started}
+        sweep.write_state(self.folder, state)
+
+    async def _connect(self) -> None:
+        plan = self.plan
+        self._pbx_ami = Ami(plan.pbx, plan.ami_port, "lab", plan.lab_secret, events="user")
+        self._carrier_ami = Ami(plan.carrier, plan.carrier_ami_port, "lab", plan.lab_secret)
+        await asyncio.gather(self._pbx_ami.connect(), self._carrier_ami.connect())
+
+    def _network(self) -> Ami:
+        if self._carrier_ami is None:
+            raise LabError("the lab is not running")
+        return self._carrier_ami
+
+
+def instance_of(folder: Path, name: str, row: dict[str, Any]) -> Instance:
+    """Return the running instance *name* of the lab in *folder*; *row* is its entry in the state file."""
+    found = engine.Engine(
+        program=tuple(row["program"]),
+        version=row["version"],
+        modules=Path(),
+        sbin=Path(),
+        documentation=None,
+        sounds=None,
+        origin=row["origin"],
+    )
+    return Instance(name, folder / name, Path(row["run"]), found)
+
+
+def _key(number: str) -> str:
+    digits = number.removeprefix("+")
+    if not digits.isascii() or not digits.isdigit():
+        raise LabError(f"{number!r} is no phone number: write it as + and digits")
+    return digits
+
+
+def _dialled(to: str) -> str:
+    if not to or set(to) - set("+*#0123456789"):
+        raise LabError(f"{to!r} cannot be dialled")
+    return to.replace("#", "%23")

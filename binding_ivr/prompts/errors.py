@@ -1,0 +1,5 @@
+"""The one error of the prompts; it does not know who prints it."""
+
+
+class PromptError(Exception):
+    """A catalogue, recording or synthesiser that cannot be used; the message is one line that says what to do."""

@@ -1,0 +1,208 @@
+"""The ledger of validation calls: accept, claim, report, finish. It decides nothing about a call itself."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome, Verdict
+from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.policy import limits
+from binding_ivr.ports import Actor, AttemptRow, ClaimedAttempt, NewAttempt
+from binding_ivr.store.database import Database, Row, Transaction
+from binding_ivr.store.rows import attempt_row, claimed_attempt
+
+OF_THE_CALL = Actor("system", "call")
+OF_THE_QUEUE = Actor("system", "system")
+
+
+class PgAttempts:
+    """Implements `AttemptLedger`. Every method raises what `Database` raises."""
+
+    def __init__(self, db: Database, *, queue_s: float = 60.0) -> None:
+        """Keep attempts in *db*; one may wait *queue_s* seconds for a free line after its time has come."""
+        self._db = db
+        self._queue_s = queue_s
+
+    async def accept(self, new: NewAttempt, number_hash: bytes) -> AttemptRow:
+        """Write an attempt and what it does to the binding in one transaction, if rules and limits allow it.
+
+        *number_hash* is the keyed hash of the number, 16 to 64 bytes, as used for suppressions.
+        Raises NotFoundError for an unknown user and Refusal with code `call_in_progress`, `suspended`, `try_later`
+        (the number is suppressed or in another user's call: the two look alike), `limit_reached` or `queue_full`.
+        """
+        async with self._db.transaction(new.actor, new.attempt_id) as tx:
+            await tx.run("lock_accept")
+            await tx.run("expire_queued", self._queue_s)
+            facts = await self._facts(tx, new, number_hash)
+            _refuse(new, facts)
+            binding = await tx.row("accept_binding", new.account, new.user_id, new.number, new.replace, facts["now"])
+            if binding is None:
+                raise _suspended()
+            row = await tx.row(
+                "add_attempt",
+                new.attempt_id,
+                new.account,
+                new.user_id,
+                new.number,
+                number_hash,
+                new.key_id,
+                facts["now"],
+                new.delay_s,
+                new.shown_s,
+                new.attempt_s,
+                new.actor.who,
+                new.actor.source,
+                new.actor.address,
+            )
+            assert row is not None
+            return attempt_row(row)
+
+    async def _facts(self, tx: Transaction, new: NewAttempt, number_hash: bytes) -> Row:
+        horizon = max((window.seconds for window in limits.WINDOWS.values()), default=limits.DAY)
+        most = max((count for name, count in new.limits.items() if name in limits.WINDOWS), default=0)
+        facts = await tx.row("accept_facts", new.account, new.user_id, new.number, number_hash, horizon, max(most, 1))
+        assert facts is not None
+        return facts
+
+    async def claim(self, node: str, most: int, lease_s: float) -> list[ClaimedAttempt]:
+        """Take up to *most* queued attempts whose time has come, for *lease_s* seconds; end those that waited too long.
+
+        They come in the order in which they may leave, with their number, language and the account's settings.
+        """
+        async with self._db.transaction(OF_THE_QUEUE) as tx:
+            await tx.run("expire_queued", self._queue_s)
+            if most < 1:
+                return []
+            return [claimed_attempt(row) for row in await tx.rows("claim_attempts", node, most, lease_s)]
+
+    async def next_due(self) -> float | None:
+        """Return the seconds until the earliest queued attempt may be claimed, None when nothing is queued."""
+        row = await self._db.row("next_due")
+        return None if row is None else row["seconds"]
+
+    async def renew(self, node: str, attempt_ids: Sequence[UUID], lease_s: float) -> set[UUID]:
+        """Renew the leases of *attempt_ids*; return those that are still *node*'s and not ended."""
+        rows = await self._db.rows("renew_leases", node, list(attempt_ids), lease_s)
+        return {row["attempt_id"] for row in rows}
+
+    async def report(self, attempt_id: UUID, state: AttemptState, digits: int) -> None:
+        """Write state and digit count (0 to 32); an ended attempt stays, and a state never goes back."""
+        await self._db.run("report_progress", attempt_id, state.value, digits)
+
+    async def finish(self, attempt_id: UUID, verdict: Verdict) -> bool:
+        """Write the verdict and all that follows from it in one transaction; False when it was ended before.
+
+        A proof counts only for a number that the binding still waits for: when the user removed it or the
+        administrator suspended the user during the call, the attempt is `verified` and the binding stays as it is.
+        Raises NotFoundError for an unknown attempt.
+        """
+        async with self._db.transaction(OF_THE_CALL, attempt_id) as tx:
+            attempt = await tx.row("lock_attempt", attempt_id)
+            if attempt is None:
+                raise NotFoundError("there is no such attempt")
+            if attempt["state"] == AttemptState.ENDED:
+                return False
+            await _end(tx, attempt_id, verdict)
+            if verdict.outcome is Outcome.VERIFIED:
+                await _prove(tx, attempt)
+            elif verdict.outcome is Outcome.REPORTED:
+                await tx.run("suppress", attempt["number_hash"], "reported", "callee")
+                await tx.run("report_binding", attempt["account"], attempt["user_id"], attempt["number"])
+            return True
+
+    async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
+        """End the user's queued attempt, or ask the node that calls to hang up. Raises NotFoundError without a call."""
+        async with self._db.transaction(actor) as tx:
+            if not await cancel_live(tx, account, user_id):
+                raise NotFoundError("there is no call in progress")
+
+    async def cancel_requests(self, node: str) -> list[UUID]:
+        """Return the calls in flight on *node* that shall be hung up, for a node that may have missed a notice."""
+        return [row["attempt_id"] for row in await self._db.rows("cancel_requests", node)]
+
+    async def abandoned(self, node: str) -> list[UUID]:
+        """Return the attempts in flight that *node* claimed, and those whose lease ran out anywhere."""
+        return [row["attempt_id"] for row in await self._db.rows("abandoned_attempts", node)]
+
+    async def alive(self, node: str, version: str, capacity: int) -> None:
+        """Note that *node* lives and takes up to *capacity* calls at once; to be repeated every 10 s."""
+        await self._db.run("note_node", node, version, capacity)
+
+    async def attempt(self, attempt_id: UUID) -> AttemptRow:
+        """Return one attempt. Raises NotFoundError."""
+        row = await self._db.row("attempt", attempt_id)
+        if row is None:
+            raise NotFoundError("there is no such attempt")
+        return attempt_row(row)
+
+    async def attempts(
+        self, *, account: str | None = None, user_id: str | None = None, since: datetime | None = None, limit: int = 100
+    ) -> list[AttemptRow]:
+        """Return up to *limit* attempts, newest first, optionally of one account or user or since a time."""
+        return [attempt_row(row) for row in await self._db.rows("recent_attempts", account, user_id, since, limit)]
+
+
+def _refuse(new: NewAttempt, facts: Row) -> None:
+    """Raise what stands against one more call of this user to this number; order matters to what it tells."""
+    if not facts["known"]:
+        raise NotFoundError(
+            f"there is no user {new.user_id} in account {new.account}; add it with: "
+            f"binding-ivr user add {new.user_id} --account {new.account}"
+        )
+    if facts["user_busy"]:
+        raise Refusal("call_in_progress", "a call is in progress; wait for its end or cancel it")
+    if facts["suspended"]:
+        raise _suspended()
+    if facts["suppressed"] or facts["number_busy"]:
+        raise Refusal("try_later", "this number cannot be called now; try again later or use another number")
+    recent: Mapping[str, Sequence[float]] = {"number": facts["of_number"], "user": facts["of_user"]}
+    limits.check(new.limits, recent, facts["now"].timestamp())
+    if facts["live"] >= facts["capacity"] + new.queue_length:
+        raise Refusal("queue_full", "too many calls are waiting; try again in a few minutes")
+
+
+def _suspended() -> Refusal:
+    return Refusal("suspended", "the administrator suspended this binding; ask for it to be resumed")
+
+
+async def _end(tx: Transaction, attempt_id: UUID, verdict: Verdict) -> None:
+    await tx.run(
+        "end_attempt",
+        attempt_id,
+        verdict.outcome.value,
+        verdict.fault.value,
+        verdict.tries,
+        verdict.cause,
+        verdict.tech_cause,
+        verdict.detail,
+    )
+
+
+async def _prove(tx: Transaction, attempt: Row) -> None:
+    """Give the number to the user, and take it from whoever held it before (R2)."""
+    account, user_id, number = attempt["account"], attempt["user_id"], attempt["number"]
+    await tx.run("lock_number", number)
+    bindings = await tx.rows("lock_bindings", account, user_id, number)
+    if not any(_waits_for(row, number) for row in bindings if (row["account"], row["user_id"]) == (account, user_id)):
+        return
+    await tx.run("take_over", account, user_id, number)
+    await tx.run("verify_binding", account, user_id, number)
+
+
+def _waits_for(binding: Row, number: str) -> bool:
+    if binding["number"] == number:
+        return binding["status"] in ("pending", "verified")
+    return bool(binding["pending_number"] == number and binding["reason"] != "admin")
+
+
+async def cancel_live(tx: Transaction, account: str, user_id: str) -> bool:
+    """End or ask to end the user's live attempt in the transaction *tx*; False when there is none."""
+    live = await tx.row("live_attempt_of", account, user_id)
+    if live is None:
+        return False
+    if live["state"] == AttemptState.QUEUED:
+        verdict = Verdict(Outcome.CANCELED, FAULTS[Outcome.CANCELED], detail="canceled before the call left")
+        await _end(tx, live["attempt_id"], verdict)
+    else:
+        await tx.run("request_cancel", live["attempt_id"])
+    return True

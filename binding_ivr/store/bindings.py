@@ -1,0 +1,122 @@
+"""The users' bindings and the look-ups on them. Proving a number is not here: see attempts."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from binding_ivr.errors import NotFoundError
+from binding_ivr.ports import Actor, BindingRow, BindingStatus, SuspendReason
+from binding_ivr.store.attempts import cancel_live
+from binding_ivr.store.database import Database, Row, Transaction
+from binding_ivr.store.rows import attempt_row
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedRow:
+    """What a look-up finds. `number` (E.164) is None unless `status` is verified; `since` when the status began."""
+
+    account: str
+    extension: str
+    user_id: str
+    status: BindingStatus
+    number: str | None = field(repr=False)
+    since: datetime
+
+
+class PgBindings:
+    """Reads and changes bindings. Every method raises what `Database` raises."""
+
+    def __init__(self, db: Database) -> None:
+        """Keep bindings in *db*."""
+        self._db = db
+
+    async def get(self, account: str, user_id: str) -> BindingRow:
+        """Return the user's binding (status `none` when there is none yet). Raises NotFoundError."""
+        row = await self._db.row("binding", account, user_id)
+        if row is None:
+            raise _unknown(account, user_id)
+        last = await self._db.row("last_attempt_of", account, user_id)
+        return BindingRow(
+            account=row["account"],
+            user_id=row["user_id"],
+            status=BindingStatus(row["status"]),
+            reason=SuspendReason(row["reason"]) if row["reason"] else None,
+            number=row["number"],
+            pending_number=row["pending_number"],
+            since=row["since"],
+            last_attempt=attempt_row(last) if last else None,
+        )
+
+    async def remove(self, account: str, user_id: str, actor: Actor) -> bool:
+        """Forget the number and end a call in progress; False when there was no number. Raises NotFoundError."""
+        async with self._db.transaction(actor) as tx:
+            if await tx.row("user", account, user_id) is None:
+                raise _unknown(account, user_id)
+            return await forget(tx, account, user_id)
+
+    async def suspend(self, account: str, user_id: str, reason: SuspendReason, actor: Actor) -> None:
+        """Take the trust away; with reason `admin` no new number is accepted until `resume`. Raises NotFoundError.
+
+        A call in progress goes on, but its proof no longer counts for this binding.
+        """
+        async with self._db.transaction(actor) as tx:
+            await _lock(tx, account, user_id)
+            await tx.run("suspend_binding", account, user_id, reason.value)
+
+    async def resume(self, account: str, user_id: str, actor: Actor) -> BindingStatus:
+        """End a suspension and return the status after it. Raises NotFoundError.
+
+        `verified` when the administrator had suspended a proven number that nobody else has proven since; else
+        `pending`: the number must be proven again.
+        """
+        async with self._db.transaction(actor) as tx:
+            before = await tx.row("number_of_binding", account, user_id)
+            if before is not None and before["number"] is not None:
+                await tx.run("lock_number", before["number"])
+            await _lock(tx, account, user_id)
+            await tx.run("resume_binding", account, user_id)
+            after = await _lock(tx, account, user_id)
+            return BindingStatus(after["status"])
+
+    async def trusted_number(self, account: str, extension: str) -> TrustedRow | None:
+        """Return the verified or suspended binding of an extension's user, None when there is neither."""
+        return _trusted(await self._db.row("trusted_number", account, extension))
+
+    async def trusted_caller(self, number: str) -> TrustedRow | None:
+        """Return the user (by the lowest extension) whose verified number is *number* (E.164), None without one."""
+        return _trusted(await self._db.row("trusted_caller", number))
+
+
+async def forget(tx: Transaction, account: str, user_id: str) -> bool:
+    """End the user's call and forget the number in the transaction *tx*; False when there was no number."""
+    await cancel_live(tx, account, user_id)
+    before = await tx.row("lock_binding", account, user_id)
+    await tx.run("forget_binding", account, user_id)
+    return before is not None and before["status"] != BindingStatus.NONE
+
+
+async def _lock(tx: Transaction, account: str, user_id: str) -> Row:
+    await tx.run("ensure_binding", account, user_id)
+    row = await tx.row("lock_binding", account, user_id)
+    if row is None:
+        raise _unknown(account, user_id)
+    return row
+
+
+def _unknown(account: str, user_id: str) -> NotFoundError:
+    return NotFoundError(
+        f"there is no user {user_id} in account {account}; add it with: "
+        f"binding-ivr user add {user_id} --account {account}"
+    )
+
+
+def _trusted(row: Row | None) -> TrustedRow | None:
+    if row is None:
+        return None
+    return TrustedRow(
+        account=row["account"],
+        extension=row["extension"],
+        user_id=row["user_id"],
+        status=BindingStatus(row["status"]),
+        number=row["number"],
+        since=row["since"],
+    )

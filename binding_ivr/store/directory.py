@@ -1,0 +1,193 @@
+"""Accounts, users, extensions and own numbers. It validates form, not policy."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.ports import Account, Actor, OwnNumber, User
+from binding_ivr.store.bindings import forget
+from binding_ivr.store.database import Database, Transaction
+from binding_ivr.store.rows import settings, user_row
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_USER = re.compile(r"[^\s\x00-\x1f\x7f/]{1,128}")
+_EXTENSION = re.compile(r"[A-Za-z0-9*#._-]{1,32}")
+_LANGUAGE = re.compile(r"[A-Za-z0-9_-]{0,16}")
+_OWN = {
+    "extension": _EXTENSION,
+    "did": re.compile(r"\+[1-9][0-9]{5,14}"),
+    "pattern": re.compile(r"_?[0-9XZNxzn.!\[\]-]{1,63}"),
+}
+
+
+class PgDirectory:
+    """Who and what is on the PBX. Every method raises what `Database` raises."""
+
+    def __init__(self, db: Database) -> None:
+        """Keep the directory in *db*."""
+        self._db = db
+
+    # --- accounts
+
+    async def accounts(self) -> list[Account]:
+        """Return all accounts by name."""
+        return [Account(row["account"], settings(row["settings"])) for row in await self._db.rows("accounts")]
+
+    async def account(self, account: str) -> Account:
+        """Return one account with its settings. Raises NotFoundError."""
+        row = await self._db.row("account", account)
+        if row is None:
+            raise _no_account(account)
+        return Account(row["account"], settings(row["settings"]))
+
+    async def add_account(self, account: str, values: Mapping[str, Any] | None = None) -> None:
+        """Add an account. Raises Refusal with code `exists` or `invalid`."""
+        _check(_ACCOUNT, account, "an account is 1 to 64 letters, digits, dots, dashes or underscores")
+        if await self._db.row("add_account", account, _json(values or {})) is None:
+            raise Refusal("exists", f"the account {account} is there already")
+
+    async def set_settings(self, account: str, values: Mapping[str, Any]) -> None:
+        """Replace the settings of an account. Raises NotFoundError."""
+        if await self._db.row("set_settings", account, _json(values)) is None:
+            raise _no_account(account)
+
+    # --- users and their extensions
+
+    async def users(self, account: str | None = None) -> list[User]:
+        """Return the users of one account, or of all."""
+        return [user_row(row) for row in await self._db.rows("users", account)]
+
+    async def user(self, account: str, user_id: str) -> User:
+        """Return one user. Raises NotFoundError."""
+        row = await self._db.row("user", account, user_id)
+        if row is None:
+            raise NotFoundError(f"there is no user {user_id} in account {account}")
+        return user_row(row)
+
+    async def user_of_extension(self, account: str, extension: str) -> User:
+        """Return the user who has *extension*. Raises NotFoundError."""
+        row = await self._db.row("user_of_extension", account, extension)
+        if row is None:
+            raise NotFoundError(f"no user of account {account} has the extension {extension}")
+        return await self.user(account, row["user_id"])
+
+    async def add_user(self, user: User) -> None:
+        """Add a user with the extensions.
+
+        Raises NotFoundError (account) or Refusal with code `exists`, `extension_taken` or `invalid`.
+        """
+        async with self._db.transaction() as tx:
+            if not await _put(tx, user):
+                raise Refusal("exists", f"the user {user.user_id} is in account {user.account} already")
+
+    async def import_users(self, users: Iterable[User]) -> tuple[int, int]:
+        """Add or change all *users*, or none; return how many were added and how many were there before.
+
+        Extensions become exactly those given. Raises as `add_user`, but never `exists`.
+        """
+        added = changed = 0
+        async with self._db.transaction() as tx:
+            for user in users:
+                if await _put(tx, user):
+                    added += 1
+                else:
+                    changed += 1
+        return added, changed
+
+    async def remove_user(self, account: str, user_id: str, actor: Actor) -> None:
+        """Remove a user, the binding and the extensions; a call in progress is ended. Raises NotFoundError."""
+        async with self._db.transaction(actor) as tx:
+            await forget(tx, account, user_id)
+            if await tx.row("remove_user", account, user_id) is None:
+                raise NotFoundError(f"there is no user {user_id} in account {account}")
+
+    # --- own numbers
+
+    async def own_numbers(self, account: str | None = None) -> list[OwnNumber]:
+        """Return the listed own numbers of one account, or of all."""
+        return [OwnNumber(*row) for row in await self._db.rows("own_numbers", account)]
+
+    async def add_own_number(self, own: OwnNumber) -> bool:
+        """Add one; False when it was there. Raises NotFoundError (account) or Refusal `invalid`."""
+        return await self.import_own_numbers([own]) == 1
+
+    async def import_own_numbers(self, numbers: Iterable[OwnNumber]) -> int:
+        """Add all, or none; return how many were new. Raises as `add_own_number`."""
+        added = 0
+        async with self._db.transaction() as tx:
+            for own in numbers:
+                _check_own(own)
+                if await tx.row("account", own.account) is None:
+                    raise _no_account(own.account)
+                added += await tx.row("add_own_number", own.account, own.kind, own.value) is not None
+        return added
+
+    async def remove_own_number(self, own: OwnNumber) -> None:
+        """Remove one. Raises NotFoundError."""
+        if await self._db.row("remove_own_number", own.account, own.kind, own.value) is None:
+            raise NotFoundError(f"account {own.account} has no such {own.kind} among its own numbers")
+
+    async def own_numbers_for_check(self, e164: str, raw_digits: str) -> list[OwnNumber]:
+        """Return what may forbid a number (R1), over all accounts: exact matches and every pattern.
+
+        *e164* with its `+`, *raw_digits* the digits as they were typed; extensions of users count too.
+        """
+        texts: Sequence[str] = sorted({e164, e164.removeprefix("+"), raw_digits} - {""})
+        return [OwnNumber(*row) for row in await self._db.rows("own_numbers_for_check", texts)]
+
+
+async def _put(tx: Transaction, user: User) -> bool:
+    """Write *user*; True when it was new."""
+    _check_user(user)
+    if await tx.row("account", user.account) is None:
+        raise _no_account(user.account)
+    row = await tx.row("put_user", user.account, user.user_id, user.language, user.email)
+    assert row is not None
+    await tx.run("drop_other_extensions", user.account, user.user_id, list(user.extensions))
+    for extension in user.extensions:
+        if await tx.row("add_extension", user.account, extension, user.user_id) is None:
+            raise Refusal(
+                "extension_taken",
+                f"the extension {extension} belongs to another user of account {user.account}; remove it there first",
+            )
+    return bool(row["added"])
+
+
+def _check(form: re.Pattern[str], value: str, sentence: str) -> None:
+    if not form.fullmatch(value):
+        raise Refusal("invalid", sentence)
+
+
+def _check_user(user: User) -> None:
+    _check(_USER, user.user_id, "a user id is 1 to 128 characters without spaces and slashes")
+    _check(_LANGUAGE, user.language, "a language is an Asterisk language code such as en")
+    if len(user.email) > 254 or any(not sign.isprintable() for sign in user.email):
+        raise Refusal("invalid", "an e-mail address has at most 254 printable characters")
+    for extension in user.extensions:
+        _check(_EXTENSION, extension, "an extension is 1 to 32 letters, digits or * # . _ -")
+
+
+def _check_own(own: OwnNumber) -> None:
+    form = _OWN.get(own.kind)
+    if form is None:
+        raise Refusal("invalid", "an own number is of the kind extension, did or pattern")
+    _check(
+        form,
+        own.value,
+        {
+            "extension": "an extension is 1 to 32 letters, digits or * # . _ -",
+            "did": "a DID is written in E.164: + and 6 to 15 digits",
+            "pattern": "a pattern is an Asterisk pattern on E.164 digits, such as _155501XX",
+        }[own.kind],
+    )
+
+
+def _no_account(account: str) -> NotFoundError:
+    return NotFoundError(f"there is no account {account}; add it with: binding-ivr account add {account}")
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(dict(values)).decode()

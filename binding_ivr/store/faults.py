@@ -1,0 +1,99 @@
+"""Translates what asyncpg raises into the package's own errors. It knows no query and no password."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from binding_ivr.errors import ConfigError, UnavailableError
+
+
+class StatementRefused(Exception):
+    """PostgreSQL refused a statement for its content: a constraint, or a fault of ours.
+
+    The text names only the condition and the constraint, because asyncpg's own text quotes values of the row.
+    """
+
+    def __init__(self, sqlstate: str, kind: str, constraint: str) -> None:
+        """Keep the five-letter *sqlstate*, the name of its *kind* and the *constraint*, if there is one."""
+        super().__init__(f"PostgreSQL refused a statement: {kind} ({sqlstate}) {constraint}".rstrip())
+        self.sqlstate = sqlstate
+        self.constraint = constraint
+
+    @property
+    def is_bad_value(self) -> bool:
+        """True when a CHECK constraint or a data type did not take a value."""
+        return self.sqlstate == "23514" or self.sqlstate.startswith("22")
+
+    @property
+    def is_missing_reference(self) -> bool:
+        """True when a foreign key found nothing."""
+        return self.sqlstate == "23503"
+
+
+_OPERATOR_ACTS: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
+    (asyncpg.InvalidAuthorizationSpecificationError, "refuses the user or its password; check [database] dsn"),
+    (asyncpg.InvalidCatalogNameError, "has no such database; create it or check [database] dsn"),
+    (asyncpg.InsufficientPrivilegeError, "lacks a privilege for this user; grant it or check [database] dsn"),
+    (asyncpg.UndefinedTableError, "lacks the tables; run: binding-ivr migrate"),
+    (asyncpg.UndefinedColumnError, "has older tables than this version needs; run: binding-ivr migrate"),
+    (asyncpg.InvalidSchemaNameError, "lacks the schema; run: binding-ivr migrate"),
+    (asyncpg.UndefinedFunctionError, "has older functions than this version needs; run: binding-ivr migrate"),
+)
+
+_PASSES: tuple[type[asyncpg.PostgresError], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, terminated by the administrator
+    asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.ReadOnlySQLTransactionError,  # a standby after a fail-over
+    asyncpg.TransactionRollbackError,  # deadlock, serialisation
+    asyncpg.PostgresSystemError,
+)
+
+
+def describe(dsn: str) -> str:
+    """Return `PostgreSQL at host:port/database` of a DSN, without user and password; never fails."""
+    try:
+        parts = urlsplit(dsn)
+        host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
+        port = f":{parts.port}" if parts.port else ""
+        return f"PostgreSQL at {host}{port}/{parts.path.lstrip('/')}".rstrip("/")
+    except ValueError:
+        return "PostgreSQL"
+
+
+@contextmanager
+def translated(server: str) -> Iterator[None]:
+    """Turn asyncpg's and the socket's errors into ConfigError, UnavailableError or StatementRefused.
+
+    *server* begins the sentence. The original is not chained: its text may quote numbers of the row or the DSN.
+    """
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        raise _of_server(server, error) from None
+    except (OSError, TimeoutError, asyncpg.InternalClientError) as error:
+        raise _silent(server, error) from None
+    except asyncpg.ClientConfigurationError:
+        raise ConfigError("[database] dsn is not a PostgreSQL DSN: postgresql://user:password@host:5432/name") from None
+    except asyncpg.InterfaceError as error:
+        if isinstance(error, ValueError):  # a wrong argument of ours, not the connection
+            raise StatementRefused("22000", "unfit argument", "") from None
+        raise _silent(server, error) from None
+
+
+def _silent(server: str, error: Exception) -> UnavailableError:
+    return UnavailableError(
+        f"{server} does not answer ({type(error).__name__}); check that it runs, and [database] dsn"
+    )
+
+
+def _of_server(server: str, error: asyncpg.PostgresError) -> Exception:
+    for kind, sentence in _OPERATOR_ACTS:
+        if isinstance(error, kind):
+            return ConfigError(f"{server} {sentence}")
+    if isinstance(error, _PASSES):
+        return _silent(server, error)
+    constraint = getattr(error, "constraint_name", None) or ""
+    return StatementRefused(error.sqlstate or "", type(error).__name__, constraint)

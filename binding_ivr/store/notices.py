@@ -1,0 +1,140 @@
+"""The stream of changes over LISTEN/NOTIFY, re-established after a loss. It writes nothing."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import asyncpg
+import msgspec
+import structlog
+
+from binding_ivr.errors import BindingError
+from binding_ivr.ports import Notice, NoticeHandler
+from binding_ivr.store.database import APPLICATION
+from binding_ivr.store.faults import describe, translated
+from binding_ivr.store.queries import queries
+
+log = structlog.get_logger()
+
+CHANNEL = "binding_ivr"
+RESYNC = Notice(kind="resync")
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+
+
+def decode(payload: str) -> Notice | None:
+    """Return the notice of one payload, None when it is not one of ours (any database user may notify)."""
+    try:
+        return msgspec.json.decode(payload, type=Notice)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+
+
+class PgNotices:
+    """Implements `Notices` on one connection of its own, owned by one task."""
+
+    def __init__(
+        self, dsn: str, *, connect_timeout: float = 5.0, keepalive_s: float = 5.0, answer_timeout: float = 5.0
+    ) -> None:
+        """Listen at *dsn*. A silent connection is asked every *keepalive_s* and given up after *answer_timeout* s."""
+        self._dsn = dsn
+        self._server = describe(dsn)
+        self._connect_timeout = connect_timeout
+        self._keepalive_s = keepalive_s
+        self._answer_timeout = answer_timeout
+        self._handlers: list[NoticeHandler] = []
+        self._task: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+
+    def subscribe(self, handler: NoticeHandler) -> Callable[[], None]:
+        """Call *handler* for each notice until the returned function is called. It must not block."""
+        self._handlers.append(handler)
+
+        def unsubscribe() -> None:
+            if handler in self._handlers:
+                self._handlers.remove(handler)
+
+        return unsubscribe
+
+    @property
+    def connected(self) -> bool:
+        """True while notices arrive."""
+        return self._connected.is_set()
+
+    async def wait_connected(self) -> None:
+        """Wait until notices arrive; for ever when PostgreSQL never answers."""
+        await self._connected.wait()
+
+    async def start(self) -> None:
+        """Begin to listen, in a task that keeps trying. Handlers get `resync` after each connect."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="notices")
+
+    async def stop(self) -> None:
+        """End the task and close the connection."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                with translated(self._server):
+                    await self._listen()
+            except BindingError as error:
+                if pause == _FIRST_PAUSE_S:  # once per outage
+                    log.warning("notices lost", reason=str(error))
+            except Exception:
+                log.exception("notices failed")
+            if self._connected.is_set():
+                self._connected.clear()
+                pause = _FIRST_PAUSE_S
+            # Half of the pause is random, so that many nodes do not come back in step.
+            await asyncio.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 (no secret)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    async def _listen(self) -> None:
+        link: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+            self._dsn,
+            timeout=self._connect_timeout,
+            command_timeout=self._answer_timeout,
+            server_settings={"application_name": f"{APPLICATION} notices"},
+        )
+        lost = asyncio.Event()
+        link.add_termination_listener(lambda _link: lost.set())
+        try:
+            await link.add_listener(CHANNEL, self._received)
+            self._connected.set()
+            log.info("notices connected")
+            self._tell(RESYNC)
+            while not await _happens(lost, self._keepalive_s):
+                await link.execute(queries()["ping"])
+            log.warning("notices lost", reason="PostgreSQL closed the connection")
+        finally:
+            # Terminate instead of close: a connection that may be dead is not worth waiting for.
+            link.terminate()
+
+    def _received(self, _link: object, _pid: int, _channel: str, payload: object) -> None:
+        notice = decode(str(payload))
+        if notice is None:
+            log.warning("a notice that is not ours was ignored", size=len(str(payload)))
+            return
+        self._tell(notice)
+
+    def _tell(self, notice: Notice) -> None:
+        for handler in tuple(self._handlers):
+            try:
+                handler(notice)
+            except Exception:
+                log.exception("a handler of notices failed", kind=notice.kind)
+
+
+async def _happens(event: asyncio.Event, within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

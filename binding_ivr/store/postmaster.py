@@ -1,0 +1,234 @@
+"""Starts and stops one PostgreSQL server on a data folder. It does not know who else uses it: see embedded."""
+
+import contextlib
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from shutil import rmtree
+
+import structlog
+
+from binding_ivr.errors import ConfigError, UnavailableError
+from binding_ivr.store.system_user import RunAs, run_as
+
+log = structlog.get_logger()
+
+START_S = 60.0
+STOP_S = 20.0
+SUPERUSER = "binding_ivr"
+_SOCKET_NAME = ".s.PGSQL.5432"
+_LONGEST_SOCKET = 107
+_PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
+
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "32MB",
+    "cluster_name": "binding_ivr",
+    "log_checkpoints": "off",
+    "log_line_prefix": "%m [%p] ",
+    # PostgreSQL's own log must not quote the numbers of a row or a statement.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+}
+
+
+class Postmaster:
+    """A PostgreSQL server under *base* (`data`, `run`, `server.log`), made at its first start.
+
+    All methods block and are meant for a thread. The caller makes sure that only one process at a time calls them.
+    """
+
+    def __init__(self, base: Path, binaries: Path, settings: Mapping[str, str] | None = None) -> None:
+        """Use the server programs in *binaries*; *settings* are added to those of a small server."""
+        self.base = base.resolve()
+        self.data = self.base / "data"
+        self.log_file = self.base / "server.log"
+        self._binaries = binaries
+        self._settings = {**SETTINGS, **(settings or {})}
+
+    def ensure_running(self) -> Path:
+        """Start the server if it does not run yet; return its socket's folder. Raises ConfigError, UnavailableError."""
+        who = run_as(self.data)
+        for folder in (self.base, self._binaries):
+            who.let_pass(folder)
+        if self._wait_settled():
+            return Path(self._pid_lines()[4])
+        if not (self.data / "PG_VERSION").exists():
+            self._init(who)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)  # nobody runs: it is stale, and its pid may be reused
+        socket_dir = self._socket_dir(who)
+        self._start(who, socket_dir)
+        return socket_dir
+
+    def stop(self) -> None:
+        """Stop the server and wait for its end. Does nothing when it does not run."""
+        for number, seconds in ((signal.SIGINT, STOP_S), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+            pid = self.pid()
+            if pid is None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+            if _wait(lambda: self.pid() is None, seconds):
+                return
+        log.error("the embedded PostgreSQL does not end", data=str(self.data))
+
+    def pid(self) -> int | None:
+        """Return the server's process id, None when none runs on this data folder."""
+        try:
+            pid = int(self._pid_lines()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+        return pid if _is_server_of(pid, self.data) else None
+
+    def _pid_lines(self) -> list[str]:
+        return (self.data / "postmaster.pid").read_text().splitlines()
+
+    def _is_ready(self) -> bool:
+        try:
+            lines = self._pid_lines()
+        except OSError:
+            return False
+        return len(lines) > 7 and lines[7].strip() == "ready"
+
+    def _wait_settled(self) -> bool:
+        """Wait while a server that somebody left behind is starting or stopping; True when one is ready."""
+        settled = _wait(lambda: self.pid() is None or self._is_ready(), START_S)
+        if not settled:
+            raise UnavailableError(f"the embedded PostgreSQL neither starts nor ends; see {self.log_file}")
+        return self.pid() is not None
+
+    def _init(self, who: RunAs) -> None:
+        """Make the data folder beside its place and move it there when complete: a crash leaves nothing half made."""
+        new = self.base / "data.new"
+        rmtree(new, ignore_errors=True)
+        new.mkdir()
+        who.own(new)
+        if self.data.exists():
+            self.data.rmdir()  # fails when it holds anything: somebody's data is not ours to replace
+        options = ["-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        try:
+            self._program("initdb", "-D", str(new), *options, who=who)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise UnavailableError(f"the embedded PostgreSQL could not be made in {self.base}: {_why(error)}") from None
+        new.rename(self.data)
+        # Writing it all to the disk takes a second, which the first start need not wait for.
+        threading.Thread(target=os.sync, name="sync", daemon=True).start()
+
+    def _program(self, name: str, *args: str, who: RunAs) -> str:
+        done = subprocess.run(
+            [str(self._binaries / name), *args],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            cwd="/",
+            env=_environment(),
+            user=who.uid,
+            group=who.gid,
+            extra_groups=None if who.uid is None else [],
+        )
+        return done.stdout
+
+    def _start(self, who: RunAs, socket_dir: Path) -> None:
+        arguments = ["-D", str(self.data), "-k", str(socket_dir)]
+        for key, value in self._settings.items():
+            arguments += ["-c", f"{key}={value}"]
+        self.log_file.unlink(missing_ok=True)
+        with open(os.open(self.log_file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as output:
+            try:
+                # A session of its own: Ctrl-C at the terminal is for us, not for the server that others may use.
+                process = subprocess.Popen(
+                    [str(self._binaries / "postgres"), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd="/",
+                    env=_environment(),
+                    user=who.uid,
+                    group=who.gid,
+                    extra_groups=None if who.uid is None else [],
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ConfigError(f"the embedded PostgreSQL cannot be run: {_why(error)}") from None
+        # Whoever stops the server, its parent must take note of the end, or a zombie stays.
+        threading.Thread(target=process.wait, name="postmaster", daemon=True).start()
+        _wait(lambda: process.returncode is not None or (self.pid() == process.pid and self._is_ready()), START_S)
+        if process.returncode is not None or self.pid() is None:
+            raise UnavailableError(f"the embedded PostgreSQL did not start: {self._complaint()}; see {self.log_file}")
+
+    def _complaint(self) -> str:
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        fatal = [line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line]
+        text = fatal[-1] if fatal else (lines[-1] if lines else "it said nothing")
+        version = self.data / "PG_VERSION"
+        if "incompatible" in text and version.exists():
+            text += f" (the data are of version {version.read_text().strip()}: dump them with it and load them again)"
+        return text
+
+    def _socket_dir(self, who: RunAs) -> Path:
+        """Return a folder for the socket, for its owner alone: beside the data, or a short one elsewhere."""
+        folder = self.base / "run"
+        if len(str(folder / _SOCKET_NAME).encode()) > _LONGEST_SOCKET or not _PLAIN.fullmatch(str(folder)):
+            name = "binding-ivr-" + hashlib.sha256(str(self.data).encode()).hexdigest()[:12]
+            folder = _short_place() / name
+        folder.mkdir(exist_ok=True, mode=0o700)
+        info = folder.lstat()
+        # In a place that others can write to, the name may have been taken by somebody else.
+        if folder.is_symlink() or info.st_uid not in (os.geteuid(), who.uid):
+            raise ConfigError(f"{folder} belongs to somebody else; remove it, or use a shorter [service] state_dir")
+        who.own(folder)
+        return folder
+
+
+def _short_place() -> Path:
+    candidates = ["/run"] if os.geteuid() == 0 else [os.environ.get("XDG_RUNTIME_DIR", "")]
+    for candidate in (*candidates, tempfile.gettempdir(), "/tmp"):  # noqa: S108 (the folder made in it is checked)
+        if (
+            _PLAIN.fullmatch(candidate)
+            and len(candidate) < 60
+            and os.path.isdir(candidate)
+            and os.access(candidate, os.W_OK | os.X_OK)
+        ):
+            return Path(candidate)
+    raise ConfigError("no short folder for PostgreSQL's socket was found; use a shorter [service] state_dir")
+
+
+def _is_server_of(pid: int, data: Path) -> bool:
+    """Tell whether *pid* is a PostgreSQL server on *data*; a reused process id is not."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return os.fsencode(data) in file.read().split(b"\0")
+    except FileNotFoundError:
+        return False
+    except ProcessLookupError:
+        return False
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> bool:
+    limit = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = (error.stderr or error.stdout or "").strip().splitlines()
+        return lines[-1] if lines else f"exit status {error.returncode}"
+    return str(error)

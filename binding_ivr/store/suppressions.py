@@ -1,0 +1,43 @@
+"""Numbers that are never called, by keyed hash only. It does not know the key and cannot tell a number."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from binding_ivr.errors import NotFoundError
+from binding_ivr.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """One number that is not called: its keyed hash, why, on whose word, since when."""
+
+    number_hash: bytes
+    reason: str
+    who: str
+    created_at: datetime
+
+
+class PgSuppressions:
+    """The list of suppressed numbers. Every method raises what `Database` raises."""
+
+    def __init__(self, db: Database) -> None:
+        """Keep the list in *db*."""
+        self._db = db
+
+    async def add(self, number_hash: bytes, reason: str, who: str) -> bool:
+        """Suppress a number by its keyed hash (16 to 64 bytes); False when it was there."""
+        return await self._db.row("suppress", number_hash, reason, who) is not None
+
+    async def remove(self, number_hash: bytes) -> None:
+        """Allow the number again. Raises NotFoundError."""
+        if await self._db.row("unsuppress", number_hash) is None:
+            raise NotFoundError("this number is not suppressed")
+
+    async def has(self, number_hash: bytes) -> bool:
+        """Tell whether the number is suppressed."""
+        row = await self._db.row("is_suppressed", number_hash)
+        return row is not None and bool(row["there"])
+
+    async def list(self) -> list[Suppression]:
+        """Return all, newest first."""
+        return [Suppression(*row) for row in await self._db.rows("suppressions")]

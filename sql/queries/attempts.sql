@@ -1,0 +1,173 @@
+-- name: lock_accept
+SELECT pg_advisory_xact_lock(7201, 1);
+
+-- name: accept_facts
+-- $1 account, $2 user_id, $3 number, $4 number_hash, $5 horizon in seconds, $6 most rows per scope
+SELECT
+  clock_timestamp() AS now,
+  EXISTS (SELECT FROM binding_ivr.users u WHERE u.account = $1 AND u.user_id = $2) AS known,
+  EXISTS (SELECT FROM binding_ivr.bindings b WHERE b.account = $1 AND b.user_id = $2
+            AND b.status = 'suspended' AND b.reason = 'admin') AS suspended,
+  EXISTS (SELECT FROM binding_ivr.attempts a WHERE a.account = $1 AND a.user_id = $2
+            AND a.state <> 'ended') AS user_busy,
+  EXISTS (SELECT FROM binding_ivr.attempts a WHERE a.number = $3 AND a.state <> 'ended') AS number_busy,
+  EXISTS (SELECT FROM binding_ivr.suppressions s WHERE s.number_hash = $4) AS suppressed,
+  ARRAY(SELECT extract(epoch FROM a.created_at)::float8 FROM binding_ivr.attempts a
+        WHERE a.number = $3 AND a.created_at > clock_timestamp() - make_interval(secs => $5) AND a.counted
+        ORDER BY a.created_at DESC LIMIT $6) AS of_number,
+  ARRAY(SELECT extract(epoch FROM a.created_at)::float8 FROM binding_ivr.attempts a
+        WHERE a.account = $1 AND a.user_id = $2 AND a.created_at > clock_timestamp() - make_interval(secs => $5)
+          AND a.counted
+        ORDER BY a.created_at DESC LIMIT $6) AS of_user,
+  (SELECT count(*) FROM binding_ivr.attempts a WHERE a.state <> 'ended') AS live,
+  (SELECT coalesce(sum(n.capacity), 0) FROM binding_ivr.nodes n
+    WHERE n.seen_at > clock_timestamp() - interval '30 seconds') AS capacity;
+
+-- name: accept_binding
+-- $1 account, $2 user_id, $3 number, $4 replace, $5 now. No row: suspended by the administrator meanwhile.
+-- A verified binding stays as it is when its own number is validated again, or when the new one must be proven first.
+INSERT INTO binding_ivr.bindings AS b (account, user_id, status, number, since)
+VALUES ($1, $2, 'pending', $3, $5)
+ON CONFLICT (account, user_id) DO UPDATE SET
+  status = CASE WHEN b.status = 'verified' AND (b.number = $3 OR $4 = 'when_verified')
+                THEN 'verified' ELSE 'pending' END,
+  number = CASE WHEN b.status = 'verified' AND $4 = 'when_verified' THEN b.number ELSE $3 END,
+  pending_number = CASE WHEN b.status = 'verified' AND b.number <> $3 AND $4 = 'when_verified' THEN $3 END,
+  reason = NULL,
+  since = CASE WHEN b.status = 'verified' AND (b.number = $3 OR $4 = 'when_verified') THEN b.since
+               WHEN b.status = 'pending' AND b.number = $3 THEN b.since
+               ELSE $5 END,
+  verified_at = CASE WHEN b.status = 'verified' AND (b.number = $3 OR $4 = 'when_verified') THEN b.verified_at END
+WHERE NOT (b.status = 'suspended' AND b.reason = 'admin')
+RETURNING b.status;
+
+-- name: add_attempt
+-- $1 id, $2 account, $3 user_id, $4 number, $5 number_hash, $6 key_id, $7 now, $8 delay_s, $9 shown_s, $10 attempt_s,
+-- $11 who, $12 source, $13 address
+INSERT INTO binding_ivr.attempts (attempt_id, account, user_id, number, number_hash, key_id, created_at, not_before,
+                                  shown_until, expires_at, actor_who, actor_source, actor_address)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7::timestamptz + make_interval(secs => $8),
+        $7::timestamptz + make_interval(secs => $9), $7::timestamptz + make_interval(secs => $10), $11, $12, $13)
+RETURNING attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
+          key_id, node, created_at, answered_at, ended_at, shown_until, expires_at;
+
+-- name: expire_queued
+-- $1 queue_s: how long an attempt may wait after its time has come
+WITH old AS MATERIALIZED (
+  SELECT attempt_id FROM binding_ivr.attempts
+  WHERE state = 'queued'
+    AND (expires_at <= now() OR shown_until <= now() OR not_before <= now() - make_interval(secs => $1))
+  ORDER BY attempt_id
+  FOR UPDATE SKIP LOCKED
+)
+UPDATE binding_ivr.attempts a
+SET state = 'ended', outcome = 'expired', fault = 'policy', counted = false, ended_at = clock_timestamp(),
+    detail = 'no line was free in time'
+FROM old WHERE a.attempt_id = old.attempt_id
+RETURNING a.attempt_id;
+
+-- name: claim_attempts
+-- $1 node, $2 most, $3 lease in seconds
+WITH due AS MATERIALIZED (
+  SELECT attempt_id FROM binding_ivr.attempts
+  WHERE state = 'queued' AND not_before <= now()
+  ORDER BY not_before
+  LIMIT $2
+  FOR UPDATE SKIP LOCKED
+), mine AS (
+  UPDATE binding_ivr.attempts a
+  SET state = 'dialing', node = $1, dialing_at = clock_timestamp(),
+      lease_until = clock_timestamp() + make_interval(secs => $3)
+  FROM due WHERE a.attempt_id = due.attempt_id
+  RETURNING a.attempt_id, a.account, a.user_id, a.number, a.key_id, a.expires_at, a.not_before
+)
+SELECT m.attempt_id, m.account, m.user_id, m.number, coalesce(u.language, '') AS language, m.key_id, m.expires_at,
+       coalesce(c.settings, '{}')::text AS settings
+FROM mine m
+LEFT JOIN binding_ivr.users u ON u.account = m.account AND u.user_id = m.user_id
+LEFT JOIN binding_ivr.accounts c ON c.account = m.account
+ORDER BY m.not_before;
+
+-- name: next_due
+SELECT greatest(extract(epoch FROM min(not_before) - clock_timestamp()), 0)::float8 AS seconds
+FROM binding_ivr.attempts WHERE state = 'queued';
+
+-- name: renew_leases
+-- $1 node, $2 attempt ids, $3 lease in seconds
+UPDATE binding_ivr.attempts
+SET lease_until = clock_timestamp() + make_interval(secs => $3)
+WHERE attempt_id = ANY ($2::uuid[]) AND node = $1 AND state IN ('dialing', 'ringing', 'answered')
+RETURNING attempt_id;
+
+-- name: report_progress
+-- $1 attempt_id, $2 state, $3 digits. Never backwards; an unknown rank (ended) changes nothing.
+UPDATE binding_ivr.attempts
+SET state = $2, digits = $3,
+    ringing_at = coalesce(ringing_at, CASE WHEN $2 = 'ringing' THEN clock_timestamp() END),
+    answered_at = coalesce(answered_at, CASE WHEN $2 = 'answered' THEN clock_timestamp() END)
+WHERE attempt_id = $1 AND state IN ('dialing', 'ringing', 'answered')
+  AND array_position(ARRAY['dialing', 'ringing', 'answered'], state)
+      <= array_position(ARRAY['dialing', 'ringing', 'answered'], $2);
+
+-- name: lock_attempt
+SELECT attempt_id, account, user_id, number, number_hash, state
+FROM binding_ivr.attempts WHERE attempt_id = $1 FOR UPDATE;
+
+-- name: end_attempt
+-- $1 attempt_id, $2 outcome, $3 fault, $4 tries, $5 cause, $6 tech_cause, $7 detail
+-- A call that never left, or that failed by our fault, does not burn the caller's limits.
+UPDATE binding_ivr.attempts
+SET state = 'ended', outcome = $2, fault = $3, tries = $4, cause = $5, tech_cause = $6, detail = $7,
+    ended_at = clock_timestamp(), lease_until = NULL, counted = counted AND $3 <> 'us' AND state <> 'queued'
+WHERE attempt_id = $1 AND state <> 'ended'
+RETURNING attempt_id;
+
+-- name: live_attempt_of
+-- $1 account, $2 user_id
+SELECT attempt_id, state FROM binding_ivr.attempts
+WHERE account = $1 AND user_id = $2 AND state <> 'ended' FOR UPDATE;
+
+-- name: request_cancel
+UPDATE binding_ivr.attempts SET cancel_requested = true
+WHERE attempt_id = $1 AND state <> 'ended' AND NOT cancel_requested;
+
+-- name: cancel_requests
+-- $1 node: calls in flight there that shall be hung up (for a node that missed the notice)
+SELECT attempt_id FROM binding_ivr.attempts
+WHERE state IN ('dialing', 'ringing', 'answered') AND node = $1 AND cancel_requested;
+
+-- name: abandoned_attempts
+-- $1 node
+SELECT attempt_id FROM binding_ivr.attempts
+WHERE state IN ('dialing', 'ringing', 'answered') AND (node = $1 OR lease_until < clock_timestamp());
+
+-- name: note_node
+-- $1 node, $2 version, $3 capacity
+INSERT INTO binding_ivr.nodes AS n (node, version, capacity) VALUES ($1, $2, $3)
+ON CONFLICT (node) DO UPDATE SET
+  version = $2, capacity = $3, seen_at = clock_timestamp(),
+  started_at = CASE WHEN n.seen_at < clock_timestamp() - interval '30 seconds'
+                    THEN clock_timestamp() ELSE n.started_at END;
+
+-- name: nodes
+SELECT node, started_at, seen_at, version, capacity FROM binding_ivr.nodes ORDER BY node;
+
+-- name: attempt
+SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
+       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at
+FROM binding_ivr.attempts WHERE attempt_id = $1;
+
+-- name: last_attempt_of
+-- $1 account, $2 user_id
+SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
+       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at
+FROM binding_ivr.attempts WHERE account = $1 AND user_id = $2 ORDER BY created_at DESC LIMIT 1;
+
+-- name: recent_attempts
+-- $1 account or null, $2 user_id or null, $3 since or null, $4 most
+SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
+       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at
+FROM binding_ivr.attempts
+WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR user_id = $2)
+  AND ($3::timestamptz IS NULL OR created_at >= $3)
+ORDER BY created_at DESC LIMIT $4;

@@ -1,0 +1,89 @@
+-- name: binding
+-- $1 account, $2 user_id; no row: the user is not known
+SELECT u.account, u.user_id, coalesce(b.status, 'none') AS status, b.reason, b.number, b.pending_number, b.since
+FROM binding_ivr.users u
+LEFT JOIN binding_ivr.bindings b ON b.account = u.account AND b.user_id = u.user_id
+WHERE u.account = $1 AND u.user_id = $2;
+
+-- name: lock_bindings
+-- $1 account, $2 user_id, $3 number: the user's own row and whoever holds the number, always locked in the same order
+SELECT account, user_id, status, reason, number, pending_number
+FROM binding_ivr.bindings
+WHERE (account = $1 AND user_id = $2) OR (number = $3 AND status = 'verified')
+ORDER BY account, user_id
+FOR UPDATE;
+
+-- name: take_over
+-- $1 account, $2 user_id of the one who proved it, $3 number
+UPDATE binding_ivr.bindings
+SET status = 'suspended', reason = 'taken_over', since = clock_timestamp()
+WHERE number = $3 AND status = 'verified' AND NOT (account = $1 AND user_id = $2);
+
+-- name: verify_binding
+-- $1 account, $2 user_id, $3 number
+UPDATE binding_ivr.bindings
+SET status = 'verified', reason = NULL, number = $3, pending_number = NULL, since = clock_timestamp(),
+    verified_at = clock_timestamp()
+WHERE account = $1 AND user_id = $2;
+
+-- name: report_binding
+-- $1 account, $2 user_id, $3 number. A number that only waited for its proof is dropped; the proven one stays.
+UPDATE binding_ivr.bindings
+SET status = CASE WHEN number = $3 THEN 'suspended' ELSE status END,
+    reason = CASE WHEN number = $3 THEN 'reported' ELSE reason END,
+    since = CASE WHEN number = $3 THEN clock_timestamp() ELSE since END,
+    pending_number = CASE WHEN pending_number = $3 THEN NULL ELSE pending_number END
+WHERE account = $1 AND user_id = $2 AND (number = $3 OR pending_number = $3)
+  AND NOT (status = 'suspended' AND reason = 'admin');
+
+-- name: ensure_binding
+INSERT INTO binding_ivr.bindings (account, user_id, status)
+SELECT account, user_id, 'none' FROM binding_ivr.users WHERE account = $1 AND user_id = $2
+ON CONFLICT (account, user_id) DO NOTHING;
+
+-- name: lock_binding
+SELECT status, reason, number, verified_at FROM binding_ivr.bindings
+WHERE account = $1 AND user_id = $2 FOR UPDATE;
+
+-- name: forget_binding
+UPDATE binding_ivr.bindings
+SET status = 'none', reason = NULL, number = NULL, pending_number = NULL, since = NULL, verified_at = NULL
+WHERE account = $1 AND user_id = $2 AND status <> 'none';
+
+-- name: suspend_binding
+-- $1 account, $2 user_id, $3 reason
+UPDATE binding_ivr.bindings
+SET status = 'suspended', reason = $3, pending_number = NULL, since = clock_timestamp()
+WHERE account = $1 AND user_id = $2 AND NOT (status = 'suspended' AND reason = $3);
+
+-- name: number_of_binding
+SELECT number FROM binding_ivr.bindings WHERE account = $1 AND user_id = $2;
+
+-- name: resume_binding
+-- $1 account, $2 user_id. Trust comes back only to what the administrator took it from, if nobody else holds it now.
+UPDATE binding_ivr.bindings b
+SET status = CASE WHEN b.number IS NULL THEN 'none'
+                  WHEN b.reason = 'admin' AND b.verified_at IS NOT NULL
+                       AND NOT EXISTS (SELECT FROM binding_ivr.bindings o
+                                       WHERE o.number = b.number AND o.status = 'verified') THEN 'verified'
+                  ELSE 'pending' END,
+    reason = NULL, pending_number = NULL,
+    since = CASE WHEN b.number IS NOT NULL THEN clock_timestamp() END
+WHERE b.account = $1 AND b.user_id = $2 AND b.status = 'suspended';
+
+-- name: trusted_number
+-- $1 account, $2 extension
+SELECT e.account, e.extension, e.user_id, b.status,
+       CASE WHEN b.status = 'verified' THEN b.number END AS number, b.since
+FROM binding_ivr.extensions e
+JOIN binding_ivr.bindings b ON b.account = e.account AND b.user_id = e.user_id
+WHERE e.account = $1 AND e.extension = $2 AND b.status IN ('verified', 'suspended');
+
+-- name: trusted_caller
+-- $1 number (E.164)
+SELECT b.account, e.extension, b.user_id, b.status, b.number, b.since
+FROM binding_ivr.bindings b
+JOIN binding_ivr.extensions e ON e.account = b.account AND e.user_id = b.user_id
+WHERE b.number = $1 AND b.status = 'verified'
+ORDER BY length(e.extension), e.extension
+LIMIT 1;

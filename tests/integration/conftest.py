@@ -1,0 +1,176 @@
+"""PostgreSQL for the tests: one server of each kind per session, a fresh migrated database per test."""
+
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
+from binding_ivr.ports import Actor, AttemptRow, NewAttempt, User
+from binding_ivr.store import Database, Store, migrate, open_embedded, open_store
+
+EMBEDDED = "embedded"
+TEMPLATE = "binding_template"
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+
+
+def servers() -> dict[str, Path | None]:
+    """Return the kinds of servers that can be started here: the embedded one and those of the distribution."""
+    found: dict[str, Path | None] = {EMBEDDED: None}
+    for program in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+        found[f"host{program.parent.parent.name}"] = program.parent
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of the store on every kind of server, all others on the embedded one."""
+    if "server" in metafunc.fixturenames:
+        kinds = list(servers()) if "test_store" in metafunc.module.__name__ else [EMBEDDED]
+        metafunc.parametrize("server", kinds, indirect=True, scope="session")
+
+
+@dataclass
+class Server:
+    """A running PostgreSQL with a migrated template database."""
+
+    dsn: str
+    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def named(self, database: str) -> str:
+        """Return the DSN of another database on this server."""
+        return self.dsn.replace("/postgres?", f"/{database}?")
+
+    async def admin(self, statement: str) -> None:
+        """Run a statement that cannot be in a transaction."""
+        link = await asyncpg.connect(self.dsn)
+        try:
+            await link.execute(statement)
+        finally:
+            await link.close()
+
+
+@pytest.fixture(scope="session")
+async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    """A PostgreSQL server for the session."""
+    kind: str = request.param
+    embedded = await open_embedded(tmp_path_factory.mktemp("pg"), servers()[kind], FAST)
+    try:
+        it = Server(embedded.dsn)
+        await it.admin(f"CREATE DATABASE {TEMPLATE}")
+        db = await Database.connect(it.named(TEMPLATE), 1)
+        try:
+            await migrate(db)
+        finally:
+            await db.close()
+        yield it
+    finally:
+        await embedded.close()
+
+
+@pytest.fixture
+async def empty_dsn(server: Server) -> AsyncIterator[str]:
+    """A fresh database without any table."""
+    name = f"empty_{next(server.numbers)}"
+    await server.admin(f"CREATE DATABASE {name}")
+    yield server.named(name)
+    await server.admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def dsn(server: Server) -> AsyncIterator[str]:
+    """A fresh migrated database."""
+    name = f"test_{next(server.numbers)}"
+    await server.admin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield server.named(name)
+    await server.admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def store(dsn: str, tmp_path: Path) -> AsyncIterator[Store]:
+    """An open store on a fresh database."""
+    async with open_store(dsn, tmp_path, 10, migrations="skip") as it:
+        yield it
+
+
+@dataclass
+class World:
+    """Short words for what most tests of the store do."""
+
+    store: Store
+    actor: Actor = field(default_factory=lambda: Actor("user:test", "web", "127.0.0.1"))
+
+    async def users(self, *names: str, account: str = "default") -> None:
+        """Add users whose extension is their name."""
+        for name in names:
+            await self.store.directory.add_user(User(account, name, (name,), "en", ""))
+
+    def new(self, user: str, number: str, **changes: Any) -> NewAttempt:
+        """Return an order for an attempt without limits."""
+        values: dict[str, Any] = {
+            "attempt_id": uuid4(),
+            "account": "default",
+            "user_id": user,
+            "number": number,
+            "key_id": "1",
+            "replace": "at_once",
+            "delay_s": 0.0,
+            "shown_s": 300.0,
+            "attempt_s": 600.0,
+            "queue_length": 1000,
+            "limits": {},
+            "actor": self.actor,
+        }
+        return NewAttempt(**{**values, **changes})
+
+    async def accept(self, user: str, number: str, **changes: Any) -> AttemptRow:
+        """Accept an attempt; the hash of a number is a plain function of it here."""
+        return await self.store.attempts.accept(self.new(user, number, **changes), hash_of(number))
+
+    async def dial(self, user: str, number: str, **changes: Any) -> UUID:
+        """Accept an attempt and claim it."""
+        row = await self.accept(user, number, **changes)
+        claimed = await self.store.attempts.claim("node1", 1000, 30)
+        assert row.attempt_id in {one.attempt_id for one in claimed}
+        return row.attempt_id
+
+    async def answer(self, user: str, number: str, **changes: Any) -> UUID:
+        """Accept an attempt, claim it and let it be answered."""
+        attempt_id = await self.dial(user, number, **changes)
+        await self.store.attempts.report(attempt_id, AttemptState.ANSWERED, 0)
+        return attempt_id
+
+    async def prove(self, user: str, number: str, **changes: Any) -> UUID:
+        """Let the user prove the number."""
+        attempt_id = await self.answer(user, number, **changes)
+        assert await self.finish(attempt_id, Outcome.VERIFIED)
+        return attempt_id
+
+    async def finish(self, attempt_id: UUID, outcome: Outcome, fault: Fault | None = None) -> bool:
+        """End an attempt."""
+        return await self.store.attempts.finish(attempt_id, Verdict(outcome, fault or FAULTS[outcome], tries=1))
+
+    async def sql(self, statement: str, *args: Any) -> list[dict[str, Any]]:
+        """Look into the tables."""
+        async with self.store.db.link() as link:
+            return [dict(row) for row in await link.fetch(statement, *args)]
+
+    async def events(self, user: str) -> list[str]:
+        """Return the names of the user's outbox events in order."""
+        rows = await self.sql("SELECT name FROM binding_ivr.outbox WHERE user_id = $1 ORDER BY created_at, name", user)
+        return [row["name"] for row in rows]
+
+
+def hash_of(number: str) -> bytes:
+    """Return what stands for the keyed hash of *number* in tests."""
+    return number.encode().ljust(32, b"#")
+
+
+@pytest.fixture
+def world(store: Store) -> World:
+    """Short words on an open store."""
+    return World(store)

@@ -1,0 +1,214 @@
+"""The call's shell and the dispatcher, against fakes: order of steps, leaks, loss of PostgreSQL, recovery."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import pytest
+
+from binding_ivr.call import events as ev
+from binding_ivr.call.outcome import AttemptState, Outcome
+from binding_ivr.config import Config, Route
+from binding_ivr.dialing.channels import ChannelBudget
+from binding_ivr.dialing.dispatcher import Dispatcher
+from binding_ivr.dialing.orders import attempt_of, channel_id, orders
+from binding_ivr.metrics import Metrics
+from binding_ivr.ports import Notice, PlaceError
+from tests.unit.fakes import FakeConversations, FakeLedger, FakeNotices, FakeTelephony, attempt, until
+
+CODE = "112334"
+ROUTES = (
+    Route("main", "PJSIP/{e164}@trunk", ("US",), "+12025550100", 2),
+    Route("spare", "Local/{national}@spare", ("*",), "", 2),
+)
+
+
+class House:
+    def __init__(self, keys: str = CODE, routes: tuple[Route, ...] = ROUTES) -> None:
+        self.telephony = FakeTelephony()
+        self.conversations = FakeConversations(keys)
+        self.ledger = FakeLedger()
+        self.notices = FakeNotices()
+        self.metrics = Metrics()
+        self.dispatcher = Dispatcher(
+            Config(routes=routes),
+            ledger=self.ledger,
+            notices=self.notices,
+            telephony=self.telephony,
+            conversations=self.conversations,
+            code_of=lambda _: CODE,
+            agi_address=lambda: "127.0.0.1:4573",
+            metrics=self.metrics,
+            version="0",
+        )
+
+    def ask(self, number: str = "+12025550123") -> str:
+        new = attempt(number)
+        self.ledger.queued.append(new)
+        self.notices.tell(Notice("queued"))
+        return channel_id("binding_ivr", new.attempt_id, 0)
+
+    def outcomes(self) -> list[Outcome]:
+        return [verdict.outcome for verdict in self.ledger.finished.values()]
+
+    async def answer(self, channel: str) -> None:
+        await until(lambda: channel in self.telephony.sinks)
+        self.telephony.sinks[channel](ev.Ringing())
+        self.telephony.sinks[channel](ev.Answered())
+
+
+@asynccontextmanager
+async def house(keys: str = CODE, routes: tuple[Route, ...] = ROUTES) -> AsyncIterator[House]:
+    made = House(keys, routes)
+    await made.dispatcher.start()
+    try:
+        yield made
+    finally:
+        await made.dispatcher.stop()
+        assert made.dispatcher.active == 0
+        assert not made.telephony.sinks
+        assert all(conversation.closed for conversation in made.conversations.all)
+
+
+async def test_a_call_from_claim_to_verdict() -> None:
+    async with house() as h:
+        channel = h.ask()
+        await h.answer(channel)
+        await until(lambda: h.outcomes() == [Outcome.VERIFIED] and h.dispatcher.active == 0)
+        order = h.telephony.placed[0]
+        assert (order.endpoint, order.caller_id, order.ring_s, order.max_s) == (
+            "PJSIP/+12025550123@trunk",
+            "+12025550100",
+            30,
+            180,
+        )
+        assert order.variables["BINDING_AGI"] == "127.0.0.1:4573"
+        assert h.telephony.handed == [channel]
+        assert h.conversations.all[0].said[-1] == ("verified",)
+        assert h.telephony.channels == []
+        assert (
+            h.metrics.registry.get_sample_value(
+                "binding_ivr_attempts_total", {"outcome": "verified", "fault": "callee"}
+            )
+            == 1.0
+        )
+
+
+async def test_progress_is_reported() -> None:
+    async with house(keys="") as h:
+        await h.answer(h.ask())
+        await until(lambda: (AttemptState.ANSWERED, 0) in h.ledger.reports)
+
+
+async def test_the_next_route_is_tried_when_the_first_cannot_place() -> None:
+    async with house() as h:
+        h.telephony.refuse = [PlaceError("Asterisk has no such endpoint")]
+        channel = h.ask()
+        await until(lambda: len(h.telephony.placed) == 2)
+        assert h.telephony.placed[1].endpoint == "Local/2025550123@spare"
+        assert h.telephony.placed[1].channel_id == channel[:-1] + "1"
+
+
+async def test_no_route_serves_the_region() -> None:
+    async with house(routes=ROUTES[:1]) as h:
+        h.ask("+447400123456")
+        await until(lambda: h.outcomes() == [Outcome.FAILED])
+        assert "route" in next(iter(h.ledger.finished.values())).detail
+
+
+async def test_all_channels_in_use() -> None:
+    async with house(keys="", routes=(Route("main", "PJSIP/{e164}@trunk", ("*",), "", 1),)) as h:
+        h.ask("+12025550123")
+        h.ask("+12025550124")
+        await until(lambda: h.outcomes() == [Outcome.CONGESTION])
+
+
+async def test_not_more_than_allowed_at_once() -> None:
+    async with house(keys="*") as h:
+        for last in range(4):
+            h.ask(f"+1202555012{last}")
+        await until(lambda: len(h.telephony.placed) == 2)
+        assert len(h.ledger.queued) == 2
+        await h.answer(h.telephony.placed[0].channel_id)
+        await until(lambda: len(h.telephony.placed) >= 3)
+
+
+async def test_cancel_reaches_the_call() -> None:
+    async with house(keys="") as h:
+        h.ask()
+        await until(lambda: len(h.telephony.placed) == 1)
+        (attempt_id,) = [attempt_of(o.channel_id, "binding_ivr") for o in h.telephony.placed]
+        h.notices.tell(Notice("cancel", attempt_id=attempt_id))
+        await until(lambda: h.outcomes() == [Outcome.CANCELED] and h.dispatcher.active == 0)
+        assert h.telephony.channels == []
+
+
+async def test_a_verdict_survives_the_loss_of_postgresql() -> None:
+    async with house() as h:
+        h.ledger.down = 3
+        await h.answer(h.ask())
+        await until(lambda: h.outcomes() == [Outcome.VERIFIED])
+
+
+async def test_nothing_is_claimed_while_asterisk_is_away() -> None:
+    async with house() as h:
+        h.telephony.ready = False
+        h.ask()
+        await until(lambda: not h.dispatcher._wake.is_set())
+        assert h.telephony.placed == []
+        h.telephony.ready = True
+        await h.dispatcher.recover()
+        await until(lambda: len(h.telephony.placed) == 1)
+
+
+async def test_what_a_crash_left_behind_is_ended() -> None:
+    h = House()
+    left = uuid4()
+    h.ledger.left_behind = [left]
+    h.telephony.channels = [channel_id("binding_ivr", left, 0), "1700000000.12", "other.app.0"]
+    await h.dispatcher.start()
+    await h.dispatcher.recover()
+    await h.dispatcher.stop()
+    assert h.ledger.finished[left].outcome is Outcome.FAILED
+    assert h.telephony.hung_up == [channel_id("binding_ivr", left, 0)]
+
+
+async def test_stop_ends_every_call_with_a_verdict() -> None:
+    async with house(keys="") as h:
+        h.ask()
+        await until(lambda: len(h.telephony.placed) == 1)
+    assert h.outcomes() == [Outcome.FAILED]
+    assert h.telephony.channels == []
+
+
+async def test_drain_lets_calls_end_by_themselves() -> None:
+    async with house() as h:
+        channel = h.ask()
+        await until(lambda: channel in h.telephony.sinks)
+        h.telephony.sinks[channel](ev.Ended(17, 486))
+        await h.dispatcher.drain()
+        assert h.outcomes() == [Outcome.BUSY]
+        h.ask("+12025550124")
+        assert len(h.telephony.placed) == 1
+
+
+def test_orders_hold_only_validated_numbers() -> None:
+    with pytest.raises(Exception, match="not a phone number"):
+        orders(attempt("+1202&SIP/evil"), Config(routes=ROUTES), "127.0.0.1:4573")
+    assert "2025550123" not in repr(orders(attempt(), Config(routes=ROUTES), "127.0.0.1:4573"))
+
+
+def test_channel_ids() -> None:
+    own = uuid4()
+    assert attempt_of(channel_id("binding_ivr", own, 3), "binding_ivr") == own
+    for foreign in ("1700000000.12", "binding_ivr.x.0", f"other.{own}.0", ""):
+        assert attempt_of(foreign, "binding_ivr") is None
+
+
+def test_a_route_gives_its_channels_back() -> None:
+    budget = ChannelBudget()
+    give_back = budget.take("main", 1)
+    assert give_back is not None
+    assert budget.take("main", 1) is None
+    give_back()
+    assert budget.take("main", 1) is not None
