@@ -1,6 +1,6 @@
 """The use cases of a binding: accept a number, call again, cancel, forget, tell. Web and commands both come here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,8 +28,9 @@ class Shown:
 class Bindings:
     """The use cases on one store."""
 
-    def __init__(self, config: Config, store: Store, codes: Codes) -> None:
-        """Serve the installation of *config*."""
+    def __init__(self, config: Config, store: Store, codes: Codes, new_id: Callable[[], UUID] = uuid4) -> None:
+        """Serve the installation of *config*; *new_id* chooses the ids of attempts."""
+        self._new_id = new_id
         self._config = config
         self._store = store
         self._codes = codes
@@ -126,7 +127,7 @@ class Bindings:
     async def _attempt(self, config: Config, account: str, user_id: str, number: PhoneNumber, actor: Actor) -> Shown:
         limits = {name: getattr(config.limits, name) for name in WINDOWS}
         new = NewAttempt(
-            attempt_id=uuid4(),
+            attempt_id=self._new_id(),
             account=account,
             user_id=user_id,
             number=number.e164,

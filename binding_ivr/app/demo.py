@@ -51,7 +51,7 @@ class Demo:
             set_up("console", "error")
             house = await stack.enter_async_context(open_house(config))
             result = await self._prove(house, lab)
-            print(json.dumps(result), flush=True)
+            print(json.dumps(result, ensure_ascii=False), flush=True)
             proven = result["status"] == "verified" and result["dialplan"].get("status") == "FOUND"
             if not self._auto and proven:
                 await self._stay(path, service)
@@ -102,8 +102,10 @@ class Demo:
                 wait.cancel()
 
 
-def write_config(path: Path, settings: Mapping[str, Any], folder: Path) -> Config:
-    """Write a configuration for the service beside a lab and return it as read back."""
+def write_config(
+    path: Path, settings: Mapping[str, Any], folder: Path, more: Mapping[str, Mapping[str, Any]] | None = None
+) -> Config:
+    """Write a configuration for a service beside a lab, with the sections *more*, and return it as read back."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         web_port = free.getsockname()[1]
@@ -112,6 +114,7 @@ def write_config(path: Path, settings: Mapping[str, Any], folder: Path) -> Confi
         "service": {"node": "demo", "state_dir": str(folder / "state")},
         "web": {"port": web_port},
         "call": {"delay_s": 1},
+        **(more or {}),
     }
     path.write_text(toml_text(sections))
     path.chmod(0o600)

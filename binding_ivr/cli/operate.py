@@ -29,7 +29,7 @@ async def serve(options: argparse.Namespace) -> int:
 async def migrate(options: argparse.Namespace) -> int:
     """migrate"""
     config = load(options.config)
-    set_up(config.service.log_format, "warning")
+    set_up("console", "error")
     dsn = config.database.dsn or None
     async with open_store(dsn, config.state_dir, 2, migrations="skip") as store:
         applied = await apply_migrations(store.db)

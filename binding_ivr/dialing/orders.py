@@ -1,6 +1,8 @@
 """Turns a claimed attempt into call orders, one per route that serves the number. It places nothing."""
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -37,6 +39,14 @@ def attempt_of(channel: str, app: str) -> UUID | None:
         return None
 
 
+def spoken(wanted: str, installed: Sequence[str]) -> str:
+    """Return the installed prompt language nearest to *wanted* (`es-MX` is served by `es`), else the first."""
+    for language in (wanted, re.split(r"[-_]", wanted)[0].lower()):
+        if language in installed:
+            return language
+    return installed[0]
+
+
 def orders(attempt: ClaimedAttempt, config: Config, agi_address: str) -> list[RoutedOrder]:
     """Return the orders in the routes' sequence; empty when no route serves the number's region.
 
@@ -54,7 +64,7 @@ def orders(attempt: ClaimedAttempt, config: Config, agi_address: str) -> list[Ro
                 caller_id=route.caller_id,
                 ring_s=ring_s,
                 max_s=ring_s + math.ceil(config.call.max_s) + TAIL_S,
-                language=attempt.language,
+                language=spoken(attempt.language, config.prompts.languages),
                 variables={"BINDING_AGI": agi_address, "BINDING_ATTEMPT": str(attempt.attempt_id)},
             ),
         )

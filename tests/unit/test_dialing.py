@@ -11,7 +11,7 @@ from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.config import Config, Route
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.dispatcher import Dispatcher
-from binding_ivr.dialing.orders import attempt_of, channel_id, orders
+from binding_ivr.dialing.orders import attempt_of, channel_id, orders, spoken
 from binding_ivr.metrics import Metrics
 from binding_ivr.ports import Notice, PlaceError
 from tests.unit.fakes import FakeConversations, FakeLedger, FakeNotices, FakeTelephony, attempt, until
@@ -196,6 +196,11 @@ def test_orders_hold_only_validated_numbers() -> None:
     with pytest.raises(Exception, match="not a phone number"):
         orders(attempt("+1202&SIP/evil"), Config(routes=ROUTES), "127.0.0.1:4573")
     assert "2025550123" not in repr(orders(attempt(), Config(routes=ROUTES), "127.0.0.1:4573"))
+
+
+def test_the_language_spoken() -> None:
+    installed = ("en", "es")
+    assert [spoken(wanted, installed) for wanted in ("es", "es-MX", "ES_mx", "fr", "")] == ["es", "es", "es", "en", "en"]
 
 
 def test_channel_ids() -> None:

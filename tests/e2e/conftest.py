@@ -1,0 +1,23 @@
+"""One lab and one installation for the whole run; tests with wishes of their own make their own installation."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from binding_ivr.lab import Lab
+from tests.e2e.installation import Installation, installed
+
+
+@pytest.fixture(scope="session")
+async def lab() -> AsyncIterator[Lab]:
+    async with Lab() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def installation(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    folder: Path = tmp_path_factory.mktemp("node")
+    async with installed(lab, folder, node="e2e", app="e2e") as made:
+        await made.serve()
+        yield made

@@ -1,0 +1,141 @@
+"""An installation beside a lab, as an operator has it: configuration file, service process, commands, and the phone."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from binding_ivr.app.bindings import House, Shown, open_house
+from binding_ivr.app.demo import running_service, write_config
+from binding_ivr.app.live import follow
+from binding_ivr.call.outcome import AttemptState
+from binding_ivr.config import Config
+from binding_ivr.lab import Lab
+from binding_ivr.ports import Actor, AttemptRow, User
+
+TESTER = Actor("test", "cli")
+QUICK_CALL = {"delay_s": 0, "first_digit_s": 2, "loops": 2, "next_digit_s": 2, "ring_s": 4, "max_s": 60}
+GENEROUS = {
+    "number_hour": 1000,
+    "number_day": 1000,
+    "user_hour": 1000,
+    "concurrent_node": 300,
+    "queue_length": 1000,
+}
+
+
+@dataclass
+class Installation:
+    """One node beside a lab."""
+
+    lab: Lab
+    folder: Path
+    config: Config
+    path: Path
+    house: House
+    process: asyncio.subprocess.Process | None = None
+    users: int = 0
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "service.log"
+
+    async def serve(self) -> asyncio.subprocess.Process:
+        """Start the service process and wait until it is ready."""
+        self.process = await self.stack.enter_async_context(running_service(self.path, self.config, self.log))
+        return self.process
+
+    async def kill(self) -> None:
+        """End the service as a crash does."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+
+    async def new_user(self, language: str = "en") -> str:
+        self.users += 1
+        user = f"{3000 + self.users}"
+        await self.house.store.directory.import_users([User("default", user, (user,), language, "")])
+        return user
+
+    async def bind(self, user: str, number: str) -> Shown:
+        """Ask for a call, and let the phone's user read the code from the screen."""
+        return await self._with_phone(await self.house.bindings.bind("default", user, number, TESTER))
+
+    async def revalidate(self, user: str) -> Shown:
+        return await self._with_phone(await self.house.bindings.revalidate("default", user, TESTER))
+
+    async def _with_phone(self, shown: Shown) -> Shown:
+        assert shown.code is not None
+        await self.lab.set_code(shown.attempt.number, shown.code)
+        return shown
+
+    async def ended(self, shown: Shown) -> AttemptRow:
+        """Wait for the end of an attempt."""
+        async with asyncio.timeout(120):
+            return await follow(self.house, shown, lambda step, now: None)
+
+    async def state(self, attempt_id: UUID, *states: AttemptState) -> AttemptRow:
+        """Wait until the attempt is in one of *states*."""
+        async with asyncio.timeout(60):
+            while True:
+                attempt = await self.house.store.attempts.attempt(attempt_id)
+                if attempt.state in states:
+                    return attempt
+                await asyncio.sleep(0.02)
+
+    async def logged(self, text: str, times: int = 1) -> None:
+        """Wait until the service has logged *text* so many times."""
+        async with asyncio.timeout(30):
+            while (await asyncio.to_thread(self.log.read_text)).count(text) < times:
+                await asyncio.sleep(0.02)
+
+    async def no_channels(self) -> None:
+        """Wait until neither Asterisk has a channel."""
+        async with asyncio.timeout(30):
+            while await self.lab.pbx.channels() or await self.lab.carrier.channels():
+                await asyncio.sleep(0.1)
+
+    async def command(self, *words: str, config: Path | None = None, **environ: str) -> tuple[int, str, str]:
+        """Run a `binding-ivr` command as an operator does; return exit status, output and errors."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "binding_ivr",
+            *words,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "BINDING_IVR_CONFIG": str(config or self.path), **environ},
+        )
+        async with asyncio.timeout(120):
+            out, err = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode(), err.decode()
+
+    async def json_command(self, *words: str) -> Any:
+        status, out, err = await self.command(*words, "--json")
+        assert status == 0, err
+        return json.loads(out)
+
+
+@asynccontextmanager
+async def installed(
+    lab: Lab, folder: Path, *, node: str, app: str, sections: Mapping[str, Mapping[str, Any]] | None = None
+) -> AsyncIterator[Installation]:
+    """Write a configuration for *lab* and open its house; the service is not started yet."""
+    settings = lab.settings()
+    settings["ari"]["app"] = app
+    settings["limits"] = dict(GENEROUS)
+    path = folder / "binding-ivr.toml"
+    more = {"call": dict(QUICK_CALL), "service": {"node": node, "state_dir": str(folder / "state")}, **(sections or {})}
+    config = write_config(path, settings, folder, more)
+    async with AsyncExitStack() as stack:
+        house = await stack.enter_async_context(open_house(config))
+        yield Installation(lab, folder, config, path, house, stack=stack)
