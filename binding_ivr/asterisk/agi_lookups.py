@@ -74,14 +74,15 @@ class LookupRoutes:
         if all(map(is_plain, values.values())):
             # One round trip instead of six. Only plain values: MSet splits at commas and expands ${}.
             settings = ",".join(f"{name}={value}" for name, value in values.items())
-            await self._command(request, f'EXEC MSet "{settings}"')
-            return
+            if await self._command(request, f'EXEC MSet "{settings}"') == 0:
+                return
         for name, value in values.items():
             await self._command(request, f"SET VARIABLE {name} {quoted(value)}")
 
-    async def _command(self, request: AgiRequest, command: str) -> None:
+    async def _command(self, request: AgiRequest, command: str) -> int | None:
         answer = await request.ask(command, self._reply_s)
         if answer.code == 511:
             raise AgiProtocolError("the channel hung up during its look-up")
         if answer.code != 200:
             raise AgiProtocolError(f"Asterisk answered {answer.code} to a look-up's result")
+        return answer.result

@@ -18,6 +18,7 @@ from binding_ivr.ports import CallOrder, EventSink, PlaceError
 log = structlog.get_logger()
 
 _APP = re.compile(r"[A-Za-z0-9_-]{1,40}\Z")
+_URL = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?\Z")
 _CHANNEL_ID = re.compile(r"[A-Za-z0-9._-]{1,140}\Z")
 _YOUNG_S = 5.0  # a channel placed less than this ago is asked for by id before it is called gone
 
@@ -38,18 +39,22 @@ class AriDriver:
         times: LinkTimes | None = None,
         on_connect: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Prepare; nothing is sent before `start`. Raises ConfigError for an unusable app name.
+        """Prepare; nothing is sent before `start`. Raises ConfigError for an unusable app name or URL.
 
         Channel ids must begin with `<app>.`. *request_s* bounds every request, *context* is where `handoff` sends
         answered channels, *on_connect* runs as a task of its own after each connect and reconnect.
         """
         if not _APP.match(app):
             raise ConfigError("[ari] app may hold only letters, digits, _ and -, at most 40")
+        if not _URL.match(url):
+            raise ConfigError("[ari] url must be like http://127.0.0.1:8088, without user and password")
         self._prefix = app + "."
         self._app = app
         self._context = context
         self._http = AriHttp(url, user, password, timeout_s=request_s, connections=connections)
         self._link = AriLink(self._http, app, on_event=self._heard, on_up=self._up, times=times or LinkTimes())
+        # Orders leave two connections free: a hand-over that waits behind them costs the callee's first digits.
+        self._ordering = asyncio.Semaphore(max(1, connections - 2))
         self._lines: dict[str, Line] = {}
         self._abandoned: set[str] = set()
         self._tasks: set[asyncio.Future[object]] = set()
@@ -186,7 +191,8 @@ class AriDriver:
                 if line.seen:
                     return None  # perhaps ended already: then the same order would call a second time
                 try:
-                    return await self._http.request("POST", path, json=body)
+                    async with self._ordering:
+                        return await self._http.request("POST", path, json=body)
                 except UnreachableError as error:
                     why = str(error)
         except asyncio.CancelledError:
@@ -238,7 +244,7 @@ class AriDriver:
         channel_id = event.channel_id
         line = self._lines.get(channel_id)
         if line is None:
-            if channel_id.startswith(self._prefix):
+            if self._is_ours(channel_id):
                 self._heard_of_nobody(channel_id, event.type)
             return
         self._tell(channel_id, line, line.translate(event))
@@ -303,7 +309,11 @@ class AriDriver:
             return None
         if channels is None:
             return None
-        return [channel for channel in channels if channel.id.startswith(self._prefix)]
+        return [channel for channel in channels if self._is_ours(channel.id)]
+
+    def _is_ours(self, channel_id: str) -> bool:
+        # The far half of a Local channel is called `<our id>;2`; it ends with its near half.
+        return channel_id.startswith(self._prefix) and _CHANNEL_ID.match(channel_id) is not None
 
     def _spawn(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)

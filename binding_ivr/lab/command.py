@@ -27,10 +27,6 @@ def default_folder() -> Path:
 async def up(folder: Path, as_json: bool = False) -> int:
     """Start a lab in *folder* that keeps running, and write the daemon's configuration beside it."""
     folder = _absolute(folder)
-    if (state := sweep.read_state(folder)) is not None:
-        if any(process.alive for process in sweep.processes(state)):
-            return _refuse(f"a lab is running in {folder}: stop it with `binding-ivr lab down`")
-        await asyncio.to_thread(sweep.clear, folder, state)
     print("Starting the lab; the first time it may have to fetch an Asterisk …", file=sys.stderr)
     lab = Lab(folder, agi_port=net.free_port(AGI_ADDRESS, _USUAL_AGI_PORT), detached=True)
     try:
@@ -48,9 +44,9 @@ async def down(folder: Path, as_json: bool = False) -> int:
     state = sweep.read_state(folder)
     if state is None:
         return _refuse(f"there is no lab in {folder}")
-    ended = [process.pid for process in sweep.processes(state) if process.alive]
+    ended = [process.pid for process in sweep.processes(state) if process.is_alive()]
     await asyncio.to_thread(sweep.clear, folder, state)
-    if any(process.alive for process in sweep.processes(state)):
+    if any(process.is_alive() for process in sweep.processes(state)):
         return _refuse(f"the lab in {folder} does not stop: see its processes {ended}")
     (folder / sweep.STATE).unlink(missing_ok=True)
     print(json.dumps({"stopped": ended}) if as_json else f"The lab in {folder} is stopped.")
@@ -100,7 +96,7 @@ def to_toml(sections: dict[str, Any]) -> str:
 
 
 async def _row(folder: Path, name: str, row: dict[str, Any]) -> dict[str, Any]:
-    found = [process for process in sweep.processes({"instances": {name: row}}) if process.alive]
+    found = [process for process in sweep.processes({"instances": {name: row}}) if process.is_alive()]
     shown: dict[str, Any] = {
         "running": bool(found),
         "pid": row["pid"],

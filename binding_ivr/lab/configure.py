@@ -13,6 +13,7 @@ from binding_ivr.lab.behaviours import dialplan_globals
 from binding_ivr.lab.engine import Engine
 from binding_ivr.lab.errors import LabError
 from binding_ivr.lab.net import open_files_limit
+from binding_ivr.lab.sounds import complete
 from binding_ivr.resources import data_dir
 
 _OVERLAY = Path(__file__).resolve().parent / "etc"
@@ -173,6 +174,7 @@ def _link_data(data: Path, engine: Engine, name: str) -> None:
     if engine.sounds is not None:
         for sound in engine.sounds.iterdir():
             _link(english / sound.name, sound)
+    complete(english, data / "moh")
     if name != "pbx":
         return
     prompts = data_dir("dialplan") / "prompts"

@@ -15,8 +15,8 @@ from binding_ivr.lab import apt, rootfs
 from binding_ivr.lab.errors import LabError
 
 OLDEST = 18
-_HOST_MODULES = ("/usr/lib/asterisk/modules", "/usr/lib64/asterisk/modules", "/usr/local/lib/asterisk/modules")
-_HOST_DATA = ("/usr/share/asterisk", "/var/lib/asterisk")
+_HOST_MODULES = ("usr/lib/*/asterisk/modules", "usr/lib*/asterisk/modules", "usr/local/lib*/asterisk/modules")
+_HOST_DATA = ("usr/share/asterisk", "var/lib/asterisk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +40,56 @@ def find() -> Engine:
 
     Raises LabError, with what to do, when there is no way.
     """
-    if path := shutil.which("asterisk") or _existing("/usr/sbin/asterisk", "/usr/local/sbin/asterisk"):
-        engine = from_host(Path(path))
-        if apt.upstream_major(engine.version) >= OLDEST:
-            return engine
+    host = _usable_host()
+    if host is not None:
+        return host
     if (folder := rootfs.cached()) is not None:
         return from_rootfs(folder)
     if os.geteuid() == 0 and apt.upstream_major(apt.candidate("asterisk")) >= OLDEST:
         apt.install("asterisk", "asterisk-core-sounds-en-wav")
-        if path := shutil.which("asterisk"):
-            return from_host(Path(path))
+        host = _usable_host()
+        if host is not None:
+            return host
     return from_rootfs(rootfs.make())
 
 
-def from_host(program: Path) -> Engine:
-    """Return the host's own Asterisk at *program*."""
-    configured = _directories(Path("/etc/asterisk/asterisk.conf"))
-    triplets = [str(path) for path in Path("/usr/lib").glob("*/asterisk/modules")]
-    modules = _existing(configured.get("astmoddir", ""), *triplets, *_HOST_MODULES)
+def from_host(program: Path, root: Path = Path("/")) -> Engine:
+    """Return the host's own Asterisk at *program*; *root* is where the host's files are.
+
+    Raises LabError when it cannot be run or its modules cannot be found.
+    """
+    configured = _directories(root / "etc/asterisk/asterisk.conf")
+    places = [path for pattern in _HOST_MODULES for path in sorted(root.glob(pattern))]
+    if "astmoddir" in configured:
+        places.insert(0, Path(configured["astmoddir"]))
+    modules = next((path for path in places if path.is_dir()), None)
     if modules is None:
         raise LabError(f"{program} has no modules folder; set astmoddir in /etc/asterisk/asterisk.conf")
-    data = [Path(path) for path in (configured.get("astdatadir", ""), *_HOST_DATA) if path]
+    data = [root / path for path in _HOST_DATA]
+    if "astdatadir" in configured:
+        data.insert(0, Path(configured["astdatadir"]))
     return Engine(
         program=(str(program),),
         version=_version((str(program),)),
-        modules=Path(modules),
+        modules=modules,
         sbin=program.parent,
         documentation=next((path for folder in data if (path := folder / "documentation").is_dir()), None),
         sounds=_core_sounds([folder / "sounds" for folder in data]),
         origin="host",
     )
+
+
+def _usable_host() -> Engine | None:
+    # /usr/sbin is not in everybody's path.
+    path = shutil.which("asterisk", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if path is None:
+        return None
+    try:
+        engine = from_host(Path(path))
+    except LabError:
+        # Broken or half removed: another way may work.
+        return None
+    return engine if apt.upstream_major(engine.version) >= OLDEST else None
 
 
 def from_rootfs(folder: Path) -> Engine:
@@ -108,12 +128,8 @@ def _version(program: tuple[str, ...]) -> str:
 
 
 def _directories(path: Path) -> dict[str, str]:
-    text = path.read_text(errors="replace") if path.is_file() else ""
+    text = path.read_text(errors="replace") if path.is_file() and os.access(path, os.R_OK) else ""
     return dict(re.findall(r"^(ast\w+dir)\s*=>?\s*(\S+)", text, re.MULTILINE))
-
-
-def _existing(*paths: str) -> str | None:
-    return next((path for path in paths if path and Path(path).exists()), None)
 
 
 def _core_sounds(folders: list[Path]) -> Path | None:

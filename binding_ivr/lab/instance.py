@@ -14,7 +14,7 @@ from pathlib import Path
 from binding_ivr.lab import leash
 from binding_ivr.lab.engine import Engine
 from binding_ivr.lab.errors import LabError
-from binding_ivr.lab.process import ProcessId, identify
+from binding_ivr.lab.process import ProcessId, end, identify
 
 _BOOT_TIMEOUT_S = 60.0
 _RX_TIMEOUT_S = 20.0
@@ -53,19 +53,24 @@ class Instance:
 
     def start(self, leashed: bool) -> None:
         """Start the process; *leashed* means that it dies with this one. Blocks for a moment."""
-        command = [*self.engine.program, "-C", str(self.folder / "etc/asterisk.conf"), "-f"]
-        if leashed:
-            command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *command]
+        pid_file = self.run / "detached.pid"
+        mode = ("tie", str(os.getpid())) if leashed else ("free", str(pid_file))
+        asterisk = (*self.engine.program, "-C", str(self.folder / "etc/asterisk.conf"), "-f")
         with (self.folder / "log/console.log").open("ab") as console:
-            self._child = subprocess.Popen(
-                command,
+            child = subprocess.Popen(
+                (sys.executable, "-I", "-S", leash.__file__, *mode, *asterisk),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 start_new_session=True,
             )
-        self.process = identify(self._child.pid)
+        if leashed:
+            self._child = child
+            self.process = identify(child.pid)
+        else:
+            child.wait(_RX_TIMEOUT_S)
+            self.process = identify(int(pid_file.read_text()))
 
     async def booted(self) -> None:
         """Wait until it is fully booted; LabError with the log's last line when it dies or takes too long."""
@@ -114,22 +119,24 @@ class Instance:
             raise LabError(f"Asterisk {self.name} does not tell its channels; see {self.log_path}")
         return int(match[1])
 
-    async def stop(self) -> None:
-        """End the process, by force if need be, and remove its control socket."""
+    async def stop(self, gently: bool = True) -> None:
+        """End the process and remove its control socket; *gently* lets it write its database and files."""
         child, self._child = self._child, None
         if child is not None:
-            # The lab's calls are worth nothing after it: no graceful shutdown.
+            # The lab's calls are worth nothing after it: even gently none is waited for.
             if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
+                child.send_signal(signal.SIGTERM if gently else signal.SIGKILL)
             if not await _ended(child, 5.0):
                 child.kill()
                 await _ended(child, 5.0)
+        elif self.process is not None:
+            await asyncio.to_thread(end, [self.process])
         self.process = None
         await asyncio.to_thread(shutil.rmtree, self.run, ignore_errors=True)
 
     def _must_live(self) -> None:
-        if self._child is not None and self._child.poll() is not None:
-            raise LabError(f"Asterisk {self.name} ended at its start ({self._child.returncode}): {self._last()}")
+        if self.process is None or not self.process.is_alive():
+            raise LabError(f"Asterisk {self.name} ended at its start: {self._last()}")
 
     def _last(self) -> str:
         for path in (self.log_path, self.folder / "log/console.log"):

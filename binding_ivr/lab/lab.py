@@ -39,6 +39,7 @@ class Lab:
         self._given_folder = folder
         self._given_agi_port = agi_port
         self._detached = detached
+        self._attached = False
         self._instances: list[Instance] = []
         self._plan: Plan | None = None
         self._pbx_ami: Ami | None = None
@@ -77,9 +78,14 @@ class Lab:
             raise
 
     async def stop(self) -> None:
-        """End both instances; remove the folder unless it was given. Harmless when done twice."""
+        """End both instances; remove the folder unless it was given. Harmless when done twice.
+
+        A lab that was only taken up by `attach` goes on.
+        """
         self.disconnect()
-        await asyncio.gather(*(instance.stop() for instance in self._instances))
+        if self._attached:
+            return
+        await asyncio.gather(*(instance.stop(gently=self._given_folder is not None) for instance in self._instances))
         self._instances = []
         if self._plan is not None:
             for address, port in self._ports(self._plan):
@@ -96,8 +102,9 @@ class Lab:
         """
         self.folder = await asyncio.to_thread(self.folder.absolute)
         state = await asyncio.to_thread(sweep.read_state, self.folder)
-        if state is None or not all(process.alive for process in sweep.processes(state)):
+        if state is None or not all(process.is_alive() for process in sweep.processes(state)):
             raise LabError(f"no lab runs in {self.folder}: start one with `binding-ivr lab up`")
+        self._attached = True
         self._plan = Plan(**state["plan"])
         self.pbx, self.carrier = (
             instance_of(self.folder, name, state["instances"][name]) for name in ("pbx", "carrier")
@@ -220,8 +227,8 @@ class Lab:
                     "Priority": "1",
                     "Variable": [
                         f"LAB_ID={identity}",
-                        f"LAB_A={base64.b64encode(first.encode()).decode()}",
-                        f"LAB_B={base64.b64encode(second.encode()).decode()}",
+                        f"LAB_A={_encoded(first)}",
+                        f"LAB_B={_encoded(second)}",
                     ],
                 }
             )
@@ -233,6 +240,12 @@ class Lab:
             self.folder = Path(tempfile.mkdtemp(prefix=sweep.PREFIX))
         self.folder = self.folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
+        if (state := sweep.read_state(self.folder)) is not None:
+            if any(process.is_alive() for process in sweep.processes(state)):
+                raise LabError(f"a lab is running in {self.folder}: stop it with `binding-ivr lab down`")
+            sweep.clear(self.folder, state)
+        # What an earlier lab in this folder told its phones is forgotten.
+        (self.folder / "carrier/data/astdb.sqlite3").unlink(missing_ok=True)
         block, sip_port = net.free_block()
         self._plan = Plan(
             block=block,
@@ -311,6 +324,10 @@ def instance_of(folder: Path, name: str, row: dict[str, Any]) -> Instance:
         origin=row["origin"],
     )
     return Instance(name, folder / name, Path(row["run"]), found)
+
+
+def _encoded(value: str) -> str:
+    return base64.b64encode(f".{value}".encode()).decode()
 
 
 def _key(number: str) -> str:

@@ -15,14 +15,13 @@ class ProcessId:
     pid: int
     started: int
 
-    @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether this very process still runs (a zombie does not)."""
         return start_time(self.pid) == self.started
 
     def signal(self, number: int) -> None:
         """Send it a signal, if it still is what it was."""
-        if self.alive:
+        if self.is_alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -51,10 +50,10 @@ def end(processes: list[ProcessId], patience_s: float = 5.0) -> None:
     for process in processes:
         process.signal(signal.SIGTERM)
     deadline = time.monotonic() + patience_s
-    while any(process.alive for process in processes) and time.monotonic() < deadline:
+    while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
         time.sleep(0.02)
     for process in processes:
         process.signal(signal.SIGKILL)
     deadline = time.monotonic() + 2.0
-    while any(process.alive for process in processes) and time.monotonic() < deadline:
+    while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -54,7 +54,7 @@ def sweep() -> list[Path]:
         if state is None or "owner" not in state:
             continue
         owner = ProcessId(int(state["owner"]["pid"]), int(state["owner"]["started"]))
-        if owner.alive:
+        if owner.is_alive():
             continue
         with contextlib.suppress(OSError):
             clear(folder, state)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import tomllib
 import uuid
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from binding_ivr.lab import Lab, LabError
+from binding_ivr.lab import Lab, LabError, command, sweep
 from binding_ivr.lab.behaviours import BY_NAME
 from binding_ivr.lab.process import ProcessId
 from binding_ivr.lab.sweep import read_state
@@ -202,7 +203,7 @@ async def test_two_labs_side_by_side(lab: Lab) -> None:
         folder = other.folder
         processes = [other.pbx.process, other.carrier.process]
     assert not folder.exists()
-    assert not any(process.alive for process in processes if process)
+    assert not any(process.is_alive() for process in processes if process)
     assert await lab.pbx.channels() == 0
 
 
@@ -404,7 +405,23 @@ async def test_look_ups_bring_what_the_server_says(lab: Lab, agi: Agi) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ['1001"', "1001&foo", "", '" | 1=1 | "', "1001)", "(1001", "1001 ", "${EXTEN}", "1001\\", "1001?x", "x" * 65, "é"],
+    [
+        '1001"',
+        "1001&foo",
+        "",
+        '" | 1=1 | "',
+        "1001)",
+        "(1001",
+        "1001 ",
+        "${EXTEN}",
+        "1001\\",
+        "1001?x",
+        "x" * 65,
+        "é",
+        "1001\n",
+        "1001,1002",
+        "12025550150,x",
+    ],
 )
 async def test_hostile_input_never_reaches_the_server(lab: Lab, agi: Agi, value: str) -> None:
     agi.requests.clear()
@@ -466,16 +483,46 @@ async def test_nothing_survives_a_killed_owner() -> None:
         assert state is not None
         processes = [ProcessId(row["pid"], row["started"]) for row in state["instances"].values()]
         assert len(processes) == 2
-        assert all(process.alive for process in processes)
+        assert all(process.is_alive() for process in processes)
     finally:
         owner.send_signal(signal.SIGKILL)
         await owner.wait()
     deadline = time.monotonic() + 5 * SLOW
-    while any(process.alive for process in processes):
+    while any(process.is_alive() for process in processes):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
     async with Lab():
         assert not folder.exists()
+
+
+async def test_up_status_and_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # So deep a folder that a control socket in it would have too long a name.
+    folder = tmp_path / ("deep" * 20)
+    assert await command.status(folder) == 1
+    assert await command.up(folder, as_json=True) == 0
+    try:
+        shown = json.loads(capsys.readouterr().out)
+        assert {name: row["channels"] for name, row in shown["instances"].items()} == {"pbx": 0, "carrier": 0}
+        config = tomllib.loads((folder / command.CONFIG).read_text())
+        assert config.pop("service") == {"node": "lab", "state_dir": str(folder / "state")}
+        assert config == shown["settings"]
+        assert await command.up(folder) == 1
+        assert "is running" in capsys.readouterr().err.splitlines()[-1]
+        attached = Lab(folder)
+        await attached.attach()
+        await attached.set_code(Lab.number("right"), "123456")
+        assert attached.settings() == shown["settings"]
+        await attached.stop()
+        assert await command.status(folder) == 0
+        assert "burst_early" in capsys.readouterr().out
+    finally:
+        state = read_state(folder)
+        assert await command.down(folder) == 0
+    assert state is not None
+    assert not any(process.is_alive() for process in sweep.processes(state))
+    assert not any(Path(row["run"]).exists() for row in state["instances"].values())
+    assert await command.down(folder) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 async def test_it_says_no_before_it_runs() -> None:

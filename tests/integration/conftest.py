@@ -1,6 +1,8 @@
 """PostgreSQL for the tests: one server of each kind per session, a fresh migrated database per test."""
 
 import itertools
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,10 +57,15 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     """A PostgreSQL server for the session."""
     kind: str = request.param
-    embedded = await open_embedded(tmp_path_factory.mktemp("pg"), servers()[kind], FAST)
+    # Not in pytest's own folder: servers before 16 must be able to pass through all parent folders.
+    state = Path(tempfile.mkdtemp(prefix="binding-ivr-test-"))
+    (state / "postgres").mkdir()
+    for folder in (state, state / "postgres"):
+        folder.chmod(0o711)
+    embedded = await open_embedded(state, servers()[kind], FAST)
     try:
         it = Server(embedded.dsn)
         await it.admin(f"CREATE DATABASE {TEMPLATE}")
@@ -70,6 +77,7 @@ async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         yield it
     finally:
         await embedded.close()
+        shutil.rmtree(state)
 
 
 @pytest.fixture

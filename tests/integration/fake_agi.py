@@ -89,8 +89,8 @@ class Heard(list[Event]):
 
 
 def make(lookups: FakeLookups | None, **changes: Any) -> AgiServer:
-    times = TalkTimes(admission_s=0.2, prompt_s=0.3, reply_s=0.3)
-    return AgiServer(lookups, **{"port": 0, "header_s": 0.3, "lookup_s": 0.2, "times": times, **changes})
+    times = TalkTimes(admission_s=0.3, prompt_s=1.0, reply_s=1.0)
+    return AgiServer(lookups, **{"port": 0, "header_s": 1.0, "lookup_s": 0.5, "times": times, **changes})
 
 
 async def talking(agi: AgiServer) -> tuple[Heard, Any, Peer]:
@@ -125,6 +125,6 @@ async def looked_up(agi: AgiServer, target: str) -> list[str]:
     commands = []
     while command := await peer.command():
         commands.append(command)
-        peer.send("200 result=1\n")
+        peer.send("200 result=0\n" if command.startswith("EXEC MSet") else "200 result=1\n")
     await peer.leave()
     return commands

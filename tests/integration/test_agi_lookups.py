@@ -91,3 +91,16 @@ async def test_a_look_up_whose_channel_is_gone_just_ends(agi: AgiServer, reply: 
     assert (await peer.command()).startswith("EXEC MSet")
     peer.send(reply + "\n")
     assert await peer.ended()
+
+
+async def test_an_asterisk_without_mset_gets_the_values_one_by_one(agi: AgiServer) -> None:
+    peer = await Peer.dial(agi, "trusted-caller?number=1")
+    assert (await peer.command()).startswith("EXEC MSet")
+    peer.send("200 result=-2\n")
+    names = []
+    while command := await peer.command():
+        names.append(command.split()[2])
+        peer.send("200 result=1\n")
+    await peer.leave()
+    assert names[-1] == "BINDING_STATUS"
+    assert len(names) == 6

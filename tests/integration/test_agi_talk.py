@@ -184,7 +184,7 @@ async def test_a_reply_to_no_command_loses_the_talk(agi: AgiServer) -> None:
 async def test_a_stalled_asterisk_loses_the_talk(agi: AgiServer) -> None:
     heard, talk, peer = await talking(agi)
     talk.say(["a"], "1")
-    await until(lambda: heard[1:] == [TalkLost("stalled: Asterisk did not answer STREAM within 0.3 s")])
+    await until(lambda: heard[1:] == [TalkLost("stalled: Asterisk did not answer STREAM within 1 s")])
     await peer.command()
     assert await peer.ended()
 

@@ -81,6 +81,12 @@ def test_an_app_name_that_would_break_ids_is_refused(app: str) -> None:
         AriDriver(url="http://127.0.0.1:1", user="u", password="p", app=app)
 
 
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8088", "ftp://x", "http://", "http://user:pw@x", "http://x?api_key=y"])
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[ari\] url"):
+        AriDriver(url=url, user="u", password="p", app="test")
+
+
 async def test_an_absent_asterisk_is_tried_on_for_with_one_log_line(ari: FakeAri) -> None:
     await ari.stop()
     driver = make(ari)
@@ -296,7 +302,7 @@ async def test_hangup(ari: FakeAri, driver: AriDriver) -> None:
 
 
 async def test_strays_are_channels_with_our_prefix(ari: FakeAri, driver: AriDriver) -> None:
-    ari.channels = {CALL: "Up", "test2.x.0": "Up", "1700000000.1": "Up", "testing": "Up"}
+    ari.channels = {CALL: "Up", "test2.x.0": "Up", "1700000000.1": "Up", "testing": "Up", CALL + ";2": "Up"}
     assert await driver.strays() == [CALL]
     ari.statuses["GET channels"] = [500]
     assert await driver.strays() is None
@@ -311,6 +317,7 @@ async def test_ids_that_would_change_the_url_are_refused(driver: AriDriver) -> N
 async def test_an_answer_that_no_call_waits_for_is_ended(ari: FakeAri, driver: AriDriver) -> None:
     ari.channels = {CALL: "Up", "other.1": "Up"}
     await ari.about("other.1", "StasisStart")
+    await ari.about(CALL + ";2", "StasisStart")
     await ari.about(CALL, "StasisStart")
     await until(lambda: CALL not in ari.channels)
     assert "other.1" in ari.channels

@@ -1,0 +1,276 @@
+"""Notices, and the store's behaviour when PostgreSQL is silent, refuses, or goes and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+
+from binding_ivr.call.outcome import AttemptState, Outcome
+from binding_ivr.errors import ConfigError, UnavailableError
+from binding_ivr.ports import Notice
+from binding_ivr.store import Database, PgNotices, Store, open_embedded, open_store
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Server, World
+
+A = "+15551230001"
+
+
+async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def heard(store: Store) -> AsyncIterator[list[Notice]]:
+    """What is told, from the first resync on."""
+    got: list[Notice] = []
+    unsubscribe = store.notices.subscribe(got.append)
+    await store.notices.start()
+    await store.notices.start()
+    await until(lambda: bool(got))
+    assert got.pop() == Notice("resync")
+    yield got
+    unsubscribe()
+    unsubscribe()
+
+
+async def test_every_change_is_told(heard: list[Notice], store: Store, world: World) -> None:
+    await world.users("1001")
+    attempt_id = await world.answer("1001", A)
+    await store.attempts.renew("node1", [attempt_id], 30)
+    await store.attempts.report(attempt_id, AttemptState.ANSWERED, 4)
+    await store.attempts.report(attempt_id, AttemptState.ANSWERED, 4)
+    await store.attempts.cancel("default", "1001", world.actor)
+    await world.finish(attempt_id, Outcome.VERIFIED)
+    await until(lambda: heard[-1].status == "verified")
+
+    def told(kind: str, state: str, **more: object) -> Notice:
+        return Notice(kind, "default", "1001", attempt_id, state, **more)  # type: ignore[arg-type]
+
+    assert heard == [
+        Notice("binding", "default", "1001", status="pending"),
+        told("queued", "queued"),
+        told("attempt", "dialing"),
+        told("attempt", "answered"),
+        told("attempt", "answered", digits=4),
+        told("cancel", "answered", digits=4),
+        told("attempt", "ended", digits=4, outcome="verified", fault="callee"),
+        Notice("binding", "default", "1001", status="verified"),
+    ]
+
+
+async def test_nothing_is_told_of_what_was_not_committed(heard: list[Notice], store: Store, world: World) -> None:
+    await world.users("1001")
+    row = await world.accept("1001", A)
+
+    async def change_your_mind() -> None:
+        async with store.db.transaction() as tx:
+            await tx.run("suspend_binding", "default", "1001", "admin")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await change_your_mind()
+    assert row == (await store.bindings.get("default", "1001")).last_attempt
+    await store.attempts.cancel("default", "1001", world.actor)
+    await until(lambda: heard[-1].outcome == "canceled")
+    assert [notice.kind for notice in heard] == ["binding", "queued", "attempt"]
+
+
+async def test_foreign_notices_and_failing_handlers_do_no_harm(heard: list[Notice], store: Store, world: World) -> None:
+    def fails(notice: Notice) -> None:
+        raise RuntimeError(notice.kind)
+
+    store.notices.subscribe(fails)
+    for payload in ("", "hello", "[]", '{"kind": 5}', '{"state": "x"}'):
+        await world.sql("SELECT pg_notify('binding_ivr', $1)", payload)
+    await world.sql("SELECT pg_notify('binding_ivr', $1)", '{"kind": "queued", "of_tomorrow": 1}')
+    await until(lambda: bool(heard))
+    assert heard == [Notice("queued")]
+
+
+async def test_a_lost_connection_comes_back_with_a_resync(heard: list[Notice], world: World) -> None:
+    for turn in range(3):
+        killed = await world.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'binding_ivr notices'"
+        )
+        assert len(killed) == 1
+        await until(lambda n=turn: len(heard) > n)  # type: ignore[misc]
+    assert heard == [Notice("resync")] * 3
+    await world.users("1001")
+    await world.accept("1001", A)
+    await until(lambda: heard[-1].kind == "queued")
+
+
+async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, open_: asyncio.Event) -> None:
+    """Carry bytes while *open_* is set; swallow them silently when it is not."""
+    while data := await reader.read(65536):
+        if open_.is_set():
+            writer.write(data)
+    writer.close()
+
+
+async def test_a_silent_connection_is_noticed(dsn: str, server: Server, tmp_path: Path) -> None:
+    socket_dir = server.dsn.split("host=")[1].split("&")[0].replace("%2F", "/")
+    flows = asyncio.Event()
+    flows.set()
+    tasks: list[asyncio.Task[None]] = []
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_unix_connection(f"{socket_dir}/.s.PGSQL.5432")
+        tasks.append(asyncio.create_task(stall(reader, far_writer, flows)))
+        tasks.append(asyncio.create_task(stall(far_reader, writer, flows)))
+
+    proxy = await asyncio.start_server(carry, "127.0.0.1", 0)
+    port = proxy.sockets[0].getsockname()[1]
+    name = dsn.split("/postgres?")[0].rsplit("?")[0].rsplit("/", 1)[1]
+    through = f"postgresql://binding_ivr@127.0.0.1:{port}/{name}?sslmode=disable"
+    got: list[Notice] = []
+    notices = PgNotices(through, connect_timeout=0.5, keepalive_s=0.1, answer_timeout=0.5)
+    notices.subscribe(got.append)
+    db = await Database.connect(through, 2, connect_timeout=0.5, command_timeout=0.5)
+    try:
+        await notices.start()
+        await until(lambda: notices.connected)
+        flows.clear()
+        began = time.monotonic()
+        with pytest.raises(UnavailableError):
+            await db.row("ping")
+        await until(lambda: not notices.connected)
+        assert time.monotonic() - began < 10
+        flows.set()
+        await until(lambda: notices.connected)
+        assert got == [Notice("resync")] * 2
+        row = await db.row("ping")
+        assert row is not None
+    finally:
+        await notices.stop()
+        await db.close()
+        proxy.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await proxy.wait_closed()
+
+
+async def test_a_stopped_server_is_said_quickly_and_used_again_when_back(tmp_path: Path) -> None:
+    first = await open_embedded(tmp_path)
+    try:
+        async with open_store(first.dsn, tmp_path, connect_timeout=2.0) as store:
+            await store.notices.start()
+            await until(lambda: store.notices.connected)
+            await store.directory.accounts()
+            await first.close()
+            for _ in range(3):
+                began = time.monotonic()
+                with pytest.raises(UnavailableError, match="does not answer"):
+                    await store.directory.accounts()
+                assert time.monotonic() - began < 2
+            await until(lambda: not store.notices.connected)
+            again = await open_embedded(tmp_path)
+            try:
+                assert again.dsn == first.dsn
+                assert len(await store.directory.accounts()) == 1
+                await until(lambda: store.notices.connected)
+            finally:
+                await again.close()
+    finally:
+        await first.close()
+
+
+async def test_a_crash_of_the_server_in_a_transaction_loses_nothing_half(tmp_path: Path) -> None:
+    embedded = await open_embedded(tmp_path)
+    try:
+        async with open_store(embedded.dsn, tmp_path, connect_timeout=2.0) as store:
+            pid = embedded.pid
+            assert pid is not None
+
+            async def interrupted() -> None:
+                async with store.db.transaction() as tx:
+                    await tx.row("add_account", "half", "{}")
+                    os.kill(pid, signal.SIGQUIT)
+                    await until(lambda: embedded.pid is None)
+                    await tx.row("add_account", "made", "{}")
+
+            with pytest.raises(UnavailableError):
+                await interrupted()
+            again = await open_embedded(tmp_path)
+            try:
+                assert [one.account for one in await store.directory.accounts()] == ["default"]
+            finally:
+                await again.close()
+    finally:
+        await embedded.close()
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "",
+        "host=localhost password=hunter2",
+        "mysql://me:hunter2@localhost/x",
+        "postgresql://me:hunter2@localhost:port/x",
+        "postgresql://me:hunter2@localhost/x?sslmode=perhaps",
+    ],
+)
+async def test_a_malformed_dsn_is_the_operators_to_correct(dsn: str) -> None:
+    with pytest.raises(ConfigError, match=r"\[database\] dsn") as caught:
+        await Database.connect(dsn)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_nobody_there(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1/x does not answer") as caught:
+        await Database.connect("postgresql://me:hunter2@127.0.0.1:1/x", connect_timeout=2)
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(UnavailableError):
+        await Database.connect(f"postgresql://me@/x?host={tmp_path}")
+
+
+async def test_wrong_password_database_and_privilege(server: Server, dsn: str) -> None:
+    role = f"clerk_{next(server.numbers)}"
+    await server.admin(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    try:
+        with pytest.raises(ConfigError, match="no such database"):
+            await Database.connect(server.named("nowhere"))
+        with pytest.raises(ConfigError, match="refuses the user"):
+            await Database.connect(dsn.replace("binding_ivr@", "nobody_known:hunter2@"))
+        db = await Database.connect(dsn.replace("binding_ivr@", f"{role}@"), 1)
+        try:
+            with pytest.raises(ConfigError, match="lacks a privilege"):
+                await db.rows("accounts")
+        finally:
+            await db.close()
+    finally:
+        await server.admin(f"DROP ROLE {role}")
+
+
+async def test_too_many_connections_pass(dsn: str) -> None:
+    db = await Database.connect(dsn, 1, connect_timeout=0.2)
+    try:
+        async with db.link():
+            with pytest.raises(UnavailableError):
+                await db.row("ping")
+        assert await db.row("ping") is not None
+    finally:
+        await db.close()
+
+
+async def test_closing_does_not_wait_for_ever(dsn: str) -> None:
+    db = await Database.connect(dsn, 1, connect_timeout=0.2)
+    async with db.link() as link:
+        began = time.monotonic()
+        await db.close()
+        assert time.monotonic() - began < 2
+        assert isinstance(link, asyncpg.pool.PoolConnectionProxy)
