@@ -144,6 +144,7 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     number_day: Count = 5
     user_hour: Count = 5
     concurrent_node: Annotated[int, Meta(ge=1, le=1000)] = 2
+    starts_per_second: Annotated[float, Meta(ge=0.1, le=1000)] = 10.0
     queue_length: Count = 20
     queue_s: Annotated[float, Meta(ge=5, le=3600)] = 60.0
 
@@ -384,7 +385,7 @@ def load_keys(config: Config) -> Keys:
     active, codes = _code_keys(config)
     if config.code.number_key:
         return Keys(active, codes, key_bytes(config.code.number_key, "code.number_key"))
-    return Keys(active, codes, codes[min(codes)])
+    return Keys(active, codes, codes[min(codes, key=_natural)])
 
 
 def _code_keys(config: Config) -> tuple[str, Mapping[str, bytes]]:
@@ -405,7 +406,12 @@ def _code_keys(config: Config) -> tuple[str, Mapping[str, bytes]]:
     keys = {key_id: key_bytes(text, f"{path}: {key_id}") for key_id, text in stored.items()}
     if not keys:
         raise ConfigError(f"{path}: holds no key; remove the file to have one made")
-    return max(keys), keys
+    return max(keys, key=_natural), keys
+
+
+def _natural(key_id: str) -> tuple[int, str]:
+    """Order key ids as people count: 9 before 10."""
+    return (int(key_id) if key_id.isdecimal() else 0, key_id)
 
 
 def _make_key_file(path: Path) -> None:

@@ -45,6 +45,29 @@ class Metrics:
             "binding_ivr_ari_ready", "1 while the ARI event socket is connected.", registry=self.registry
         )
 
+        self.mirror_behind = Gauge(
+            "binding_ivr_mirror_behind",
+            "Changed keys that are not in AstDB yet; NaN when that is not known.",
+            registry=self.registry,
+        )
+        self.mirror_lag_seconds = Gauge(
+            "binding_ivr_mirror_lag_seconds",
+            "For how long AstDB has not been known to equal PostgreSQL; 0 while in step.",
+            registry=self.registry,
+        )
+        self.mirror_keys = Gauge(
+            "binding_ivr_mirror_keys", "Keys in AstDB at the last whole comparison.", registry=self.registry
+        )
+        self.mirror_writes = Counter(
+            "binding_ivr_mirror_writes", "Keys written to AstDB, by kind.", ["kind"], registry=self.registry
+        )
+        self.mirror_compare_seconds = Histogram(
+            "binding_ivr_mirror_compare_seconds",
+            "Duration of a whole comparison of AstDB with PostgreSQL, writes included.",
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+            registry=self.registry,
+        )
+
     def text(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)

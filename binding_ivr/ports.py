@@ -79,8 +79,8 @@ class Conversation(Protocol):
     def say(self, prompts: Sequence[str], escape: str) -> None:
         """Play prompts one after another: Digit, SayDone or TalkLost follows."""
 
-    def listen(self, seconds: float) -> None:
-        """Wait for one digit: Digit, Silence or TalkLost follows."""
+    def ask(self, prompts: Sequence[str], most: int, first_s: float, next_s: float) -> None:
+        """Play prompts and collect up to *most* digits: Digits, then perhaps Silence, or TalkLost (see call.Ask)."""
 
     def close(self) -> None:
         """End the session, if it began, and forget it. No event follows. May be called twice."""
@@ -290,7 +290,10 @@ class AttemptLedger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something changed in PostgreSQL. `kind`: `queued`, `cancel`, `attempt` (state, digits or outcome), `binding`."""
+    """Something changed in PostgreSQL. `kind`: `queued`, `cancel`, `attempt` (state, digits or outcome), `binding`.
+
+    For the mirrors: `mirror` (an extension came, went or changed hands) and `compare` (compare all of AstDB).
+    """
 
     kind: str
     account: str = ""

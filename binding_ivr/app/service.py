@@ -11,7 +11,9 @@ import structlog
 from binding_ivr import __version__
 from binding_ivr.app.bindings import House, open_house
 from binding_ivr.app.lookups import StoreLookups
+from binding_ivr.app.mirror import Mirror
 from binding_ivr.asterisk.agi import AgiServer
+from binding_ivr.asterisk.ami import AmiClient
 from binding_ivr.asterisk.ari import AriDriver
 from binding_ivr.config import Config
 from binding_ivr.dialing.dispatcher import Dispatcher
@@ -23,6 +25,7 @@ from binding_ivr.web.server import WebServer
 log = structlog.get_logger()
 
 READY_ANSWER_S = 2.0
+AMI_PATIENCE_S = 2.0
 
 
 def check_for_service(config: Config) -> None:
@@ -45,6 +48,7 @@ class Service:
         self.house: House | None = None
         self.agi: AgiServer | None = None
         self.ari: AriDriver | None = None
+        self.mirror: Mirror | None = None
         self.web: WebServer | None = None
         self.dispatcher: Dispatcher | None = None
 
@@ -88,6 +92,8 @@ class Service:
         await self.ari.start()
         self._stack.push_async_callback(self.dispatcher.stop)
         await self.dispatcher.start()
+        if config.ami.user:
+            await self._start_mirror(house)
         self.web = WebServer(config.web.bind, config.web.port, readiness=self.readiness, metrics=self.metrics)
         await self.web.start()
         self._stack.push_async_callback(self.web.stop)
@@ -100,6 +106,15 @@ class Service:
             ari="ok" if self.ari.ready else "not connected",
         )
 
+    async def _start_mirror(self, house: House) -> None:
+        ami_config = self._config.ami
+        ami = AmiClient(host=ami_config.host, port=ami_config.port, user=ami_config.user, secret=ami_config.secret)
+        self.mirror = Mirror(ami, house.store.mirror, house.store.notices, node=self._config.node, metrics=self.metrics)
+        self._stack.push_async_callback(ami.stop)
+        self._stack.push_async_callback(self.mirror.stop)
+        await self.mirror.start()
+        await ami.start(AMI_PATIENCE_S)
+
     async def stop(self) -> None:
         """Stop every part, the last started first. Calls in flight end with a verdict."""
         await self._stack.aclose()
@@ -109,6 +124,8 @@ class Service:
         assert self.house is not None
         assert self.ari is not None
         parts = {"ari": "ok" if self.ari.ready else "no connection to Asterisk's ARI"}
+        if self.mirror is not None:
+            parts["mirror"] = self.mirror.health
         try:
             async with asyncio.timeout(READY_ANSWER_S):
                 await self.house.store.attempts.next_due()

@@ -11,6 +11,7 @@ import structlog
 from binding_ivr.asterisk.agi_edge import AgiEdge, AgiRequest
 from binding_ivr.asterisk.agi_lookups import LookupRoutes
 from binding_ivr.asterisk.agi_talk import Talk, TalkTimes
+from binding_ivr.asterisk.lag import LoopLag
 from binding_ivr.errors import ConfigError
 from binding_ivr.ports import Conversation, EventSink, Lookups
 
@@ -35,11 +36,15 @@ class AgiServer:
         header_limit: int = 16384,
         lookup_s: float = 2.0,
         times: TalkTimes | None = None,
+        late_s: float = 0.02,
     ) -> None:
         """Prepare; nothing listens before `start`. Raises ConfigError for an *allow* entry that is no network.
 
-        *prefix* is the prompts' folder below Asterisk's sounds folder, port 0 takes a free one.
+        *prefix* is the prompts' folder below Asterisk's sounds folder, port 0 takes a free one. When the event loop
+        was late by *late_s* seconds or more, entries are collected by Asterisk in one go (see agi_talk).
         """
+        self._late_s = late_s
+        self._lag = LoopLag()
         self._lookups = lookups
         self._bind = bind
         self._wanted_port = port
@@ -77,6 +82,7 @@ class AgiServer:
                 f"[agi] cannot listen on {self._bind}:{self._wanted_port} ({reason}); change [agi] bind or port"
             ) from None
         self._edge = edge
+        self._lag.start()
         log.info("agi.listening", bind=self._bind, port=self.port)
 
     async def stop(self, patience_s: float = 3.0) -> None:
@@ -85,6 +91,7 @@ class AgiServer:
         edge, self._edge = self._edge, None
         if server is None or edge is None:
             return
+        await self._lag.stop()
         server.close()
         await edge.stop(patience_s)
         with contextlib.suppress(TimeoutError):
@@ -118,9 +125,12 @@ class AgiServer:
             if self._expected.get(attempt_id) is talk:
                 del self._expected[attempt_id]
 
-        talk = Talk(channel_id, sink, prefix=self._prefix, times=self._times, forget=forget)
+        talk = Talk(channel_id, sink, prefix=self._prefix, times=self._times, forget=forget, is_late=self._is_late)
         self._expected[attempt_id] = talk
         return talk
+
+    def _is_late(self) -> bool:
+        return self._lag.worst_s >= self._late_s
 
     async def _attempt(self, request: AgiRequest) -> None:
         """Match a session with the call that waits for it; whatever else comes is closed."""

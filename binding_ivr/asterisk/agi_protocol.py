@@ -38,6 +38,8 @@ class Answer:
 
     code: int
     result: int | None
+    data: str = field(default="", repr=False)
+    """What stands in brackets behind the result: the value of a variable. It may be digits heard."""
 
 
 def parse_hello(block: bytes) -> Hello:
@@ -85,8 +87,8 @@ def parse_answer(line: bytes) -> Answer:
         if parsed.get("error") in ("AGIAppError", "AGIResultHangup"):
             return Answer(200, -1)
         code = int(parsed["status_code"])
-        value = parsed["result"][0]
-        return Answer(code, int(value) if value else None)
+        value, data = parsed["result"]
+        return Answer(code, int(value) if value else None, data or "")
     except (ValueError, KeyError, IndexError, TypeError):
         raise AgiProtocolError("a reply line that is no AGI reply") from None
 

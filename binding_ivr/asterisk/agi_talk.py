@@ -15,6 +15,8 @@ from binding_ivr.ports import EventSink
 
 log = structlog.get_logger()
 
+_KEYS = "BINDING_KEYS"
+_KEYS_THAT_STOP = "0123456789*"  # not `#`: it ends an entry, and there is none yet
 _PROMPT = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z")
 
 
@@ -34,17 +36,31 @@ class _Say:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listen:
-    seconds: float
+class _Ask:
+    prompts: tuple[str, ...]
+    most: int
+    first_s: float
+    next_s: float
 
 
 class Talk:
     """Implements `ports.Conversation`. Its session's connection lends its task to `run`."""
 
     def __init__(
-        self, channel_id: str, sink: EventSink, *, prefix: str, times: TalkTimes, forget: Callable[["Talk"], None]
+        self,
+        channel_id: str,
+        sink: EventSink,
+        *,
+        prefix: str,
+        times: TalkTimes,
+        forget: Callable[["Talk"], None],
+        is_late: Callable[[], bool],
     ) -> None:
-        """Wait for the session of *channel_id*; *prefix* is the prompts' folder, *forget* is called once at the end."""
+        """Wait for the session of *channel_id*; *prefix* is the prompts' folder, *forget* is called once at the end.
+
+        *is_late* tells that the event loop is too slow to collect digit by digit.
+        """
+        self._is_late = is_late
         self.channel_id = channel_id
         self.taken = False
         self._sink = sink
@@ -52,7 +68,7 @@ class Talk:
         self._times = times
         self._forget = forget
         self._admitted = asyncio.Event()
-        self._jobs: deque[_Say | _Listen] = deque()
+        self._jobs: deque[_Say | _Ask] = deque()
         self._job_came: asyncio.Future[None] | None = None
         self._task: asyncio.Task[object] | None = None
         self._closed = False
@@ -65,14 +81,13 @@ class Talk:
 
     def say(self, prompts: Sequence[str], escape: str) -> None:
         """Play prompts one after another: Digit, SayDone or TalkLost follows."""
-        names = tuple(str(name) for name in prompts)
-        if not all(_PROMPT.match(name) for name in names) or not set(escape) <= set(DIGITS):
-            raise ValueError("prompt names are made of letters, digits, _ and -; escape digits of 0-9*#A-D")
-        self._push(_Say(names, escape))
+        if not set(escape) <= set(DIGITS):
+            raise ValueError("escape digits are of 0-9*#A-D")
+        self._push(_Say(_names(prompts), escape))
 
-    def listen(self, seconds: float) -> None:
-        """Wait for one digit: Digit, Silence or TalkLost follows."""
-        self._push(_Listen(seconds))
+    def ask(self, prompts: Sequence[str], most: int, first_s: float, next_s: float) -> None:
+        """Play prompts and collect up to *most* digits: Digits, then perhaps Silence, or TalkLost (see call.Ask)."""
+        self._push(_Ask(_names(prompts), most, first_s, next_s))
 
     def close(self) -> None:
         """End the session, if it began, and forget it. No event follows. May be called twice."""
@@ -117,10 +132,10 @@ class Talk:
             match await self._next_job(request):
                 case _Say(prompts, escape):
                     self._tell(await self._say(request, prompts, escape))
-                case _Listen(seconds):
-                    self._tell(await self._listen(request, seconds))
+                case _Ask() as job:
+                    await self._ask(request, job)
 
-    async def _next_job(self, request: AgiRequest) -> _Say | _Listen:
+    async def _next_job(self, request: AgiRequest) -> _Say | _Ask:
         """Wait for something to do, and notice meanwhile when the session ends."""
         if request.hung_up:
             raise PeerGoneError(True)
@@ -150,6 +165,51 @@ class Talk:
             if (digit := _digit(answer)) is not None:
                 return Digit(digit)
         return SayDone()
+
+    async def _ask(self, request: AgiRequest, job: _Ask) -> None:
+        """Collect digit by digit; keys that come while no command runs are lost, so when our loop is late, in one go.
+
+        Then Asterisk reads the rest of the entry by itself: its digits arrive together, but all of them.
+        """
+        left, seconds = job.most, job.first_s
+        if self._is_late():
+            await self._read(request, job.prompts, left, seconds)
+            return
+        heard = await self._say(request, job.prompts, _KEYS_THAT_STOP)
+        while True:
+            if isinstance(heard, SayDone):
+                heard = await self._listen(request, seconds)
+            self._tell(heard)
+            if not isinstance(heard, Digit):
+                return
+            left -= heard.digit in "0123456789"
+            if left == 0 or heard.digit in "#*":
+                return
+            heard, seconds = SayDone(), job.next_s
+            if self._is_late():
+                await self._read(request, (), left, seconds)
+                return
+
+    async def _read(self, request: AgiRequest, prompts: Sequence[str], most: int, seconds: float) -> None:
+        """Let Asterisk's Read() collect up to *most* digits, and tell them one after another."""
+        files = "&".join(f"{self._prefix}/{name}" for name in prompts)
+        limit_s = len(prompts) * self._times.prompt_s + most * seconds + self._times.reply_s
+        answer = await self._command(request, f'EXEC Read "{_KEYS},{files},{most},,1,{seconds:g}"', limit_s)
+        if answer.result == -1:
+            raise await self._failure(request, files.partition("&")[0] or "silence")
+        status = (await self._command(request, "GET VARIABLE READSTATUS", self._times.reply_s)).data
+        keys = (await self._command(request, f"GET VARIABLE {_KEYS}", self._times.reply_s)).data
+        if status in ("HANGUP", "ERROR"):
+            raise await self._failure(request, files.partition("&")[0] or "silence")
+        for key in keys:
+            if key in DIGITS:
+                self._tell(Digit(key))
+                if key == "*":
+                    return
+        if status == "TIMEOUT":
+            self._tell(Silence())
+        elif sum(key in "0123456789" for key in keys) < most:
+            self._tell(Digit("#"))  # Read() ends at it and does not return it
 
     async def _listen(self, request: AgiRequest, seconds: float) -> Event:
         milliseconds = max(1, round(seconds * 1000))  # never below: -1 would wait for ever
@@ -185,7 +245,7 @@ class Talk:
         log.error("agi.prompt_missing", detail=detail + "; run binding-ivr prompts build --output <that folder>")
         return AgiProtocolError(detail)
 
-    def _push(self, job: _Say | _Listen) -> None:
+    def _push(self, job: _Say | _Ask) -> None:
         self._jobs.append(job)
         if self._job_came is not None and not self._job_came.done():
             self._job_came.set_result(None)
@@ -197,6 +257,13 @@ class Talk:
             self._sink(event)
         except Exception:  # one call's fault must not end the listener
             log.exception("agi.sink_failed", channel=self.channel_id)
+
+
+def _names(prompts: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(str(name) for name in prompts)
+    if not all(_PROMPT.match(name) for name in names):
+        raise ValueError("prompt names are made of letters, digits, _ and -")
+    return names
 
 
 def _digit(answer: Answer) -> str | None:

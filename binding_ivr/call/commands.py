@@ -45,10 +45,17 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """Wait up to *seconds* (above 0) for one digit: a Digit or a Silence event follows."""
+class Ask:
+    """Play *prompts* (there may be none) and collect up to *most* digits 0-9; the first key stops the prompts.
 
-    seconds: float
+    Each key arrives as a Digit event. It is over with the last digit, with `#` or `*`, or with a Silence event: after
+    *first_s* seconds without a first key, or *next_s* seconds without a further one.
+    """
+
+    prompts: tuple[Prompt, ...]
+    most: int
+    first_s: float
+    next_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +78,4 @@ class Hangup:
     """End the channel, whatever it does."""
 
 
-Command = Originate | Handoff | Say | Listen | Report | Finish | Hangup
+Command = Originate | Handoff | Say | Ask | Report | Finish | Hangup

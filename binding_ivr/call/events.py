@@ -20,12 +20,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Talking:
-    """The channel's conversation (its FastAGI session) has begun; Say and Listen may be sent."""
+    """The channel's conversation (its FastAGI session) has begun; Say and Ask may be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Digit:
-    """The callee pressed *digit*, one of `0-9*#A-D`; it ends the Say or Listen under way."""
+    """The callee pressed *digit*, one of `0-9*#A-D`; it stops what is being said."""
 
     digit: str
 
@@ -37,7 +37,7 @@ class SayDone:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """The Listen under way ended without a digit."""
+    """The Ask under way ended because no further digit came."""
 
 
 @dataclass(frozen=True, slots=True)

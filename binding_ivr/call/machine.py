@@ -10,11 +10,9 @@ from enum import Enum, auto
 from typing import assert_never
 
 from binding_ivr.call import events as ev
-from binding_ivr.call.commands import Command, Finish, Handoff, Hangup, Listen, Originate, Prompt, Report, Say
-from binding_ivr.call.digits import CODE_DIGITS, REPORT_KEY, Entry, EntryState
+from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Prompt, Report, Say
+from binding_ivr.call.digits import END_KEY, REPORT_KEY, Entry, EntryState
 from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict, of_unanswered
-
-BARGE_IN = CODE_DIGITS + REPORT_KEY
 
 RING_GRACE_S = 5.0
 """Asterisk ends the ringing itself; only when it does not, we do."""
@@ -209,7 +207,11 @@ class CallMachine:
         if self._phase is not Phase.HANDOFF:
             return [Hangup()] if self._verdict is not None else []
         self._enter(Phase.TALKING, None)
-        return [Say((Prompt.GREETING, Prompt.REASON, Prompt.ASK_CODE), BARGE_IN)]
+        return [self._ask(Prompt.GREETING, Prompt.REASON, Prompt.ASK_CODE)]
+
+    def _ask(self, *prompts: Prompt) -> Ask:
+        """Ask for one whole entry; it begins empty."""
+        return Ask(prompts, self._rules.length, self._rules.first_digit_s, self._rules.next_digit_s)
 
     def _digit(self, key: str, now: float) -> list[Command]:
         if self._phase is not Phase.TALKING:
@@ -222,9 +224,9 @@ class CallMachine:
             case EntryState.INCOMPLETE:
                 return self._missed(Prompt.INCOMPLETE, now)
             case EntryState.OPEN:
-                heard = len(self._entry.digits)
-                listen = Listen(self._rules.next_digit_s if heard else self._rules.first_digit_s)
-                return [listen, Report(AttemptState.ANSWERED, heard)]
+                if key == END_KEY:  # before any digit: it ended the asking, not the entry
+                    return [self._ask()]
+                return [Report(AttemptState.ANSWERED, len(self._entry.digits))]
             case state:
                 assert_never(state)
 
@@ -255,9 +257,7 @@ class CallMachine:
     def _said(self, now: float) -> list[Command]:
         if self._phase is Phase.TALKING and self._ask_after:
             self._ask_after = False
-            return [Say((Prompt.ASK_CODE,), BARGE_IN)]
-        if self._phase is Phase.TALKING:
-            return [Listen(self._rules.first_digit_s)]
+            return [self._ask(Prompt.ASK_CODE)]
         if self._phase is Phase.CLOSING:
             return self._hang_up(now)
         return []
@@ -270,7 +270,7 @@ class CallMachine:
         self._loops += 1
         if self._loops >= self._rules.loops:
             return self._finish(self._outcome_of_silence(), now)
-        return [Say((Prompt.GREETING, Prompt.ASK_CODE), BARGE_IN)]
+        return [self._ask(Prompt.GREETING, Prompt.ASK_CODE)]
 
     def _outcome_of_silence(self) -> Outcome:
         return Outcome.WRONG_CODE if self._tries else Outcome.NO_INPUT

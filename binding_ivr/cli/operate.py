@@ -5,8 +5,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from binding_ivr.app.demo import Demo
+from binding_ivr.app.doctor import Status, examine
+from binding_ivr.app.resync import resync as make_mirrors_equal
 from binding_ivr.app.service import Service, check_for_service
 from binding_ivr.cli import show
+from binding_ivr.cli.commands import house_of
 from binding_ivr.config import Config, load, load_keys
 from binding_ivr.lab import command as lab_command
 from binding_ivr.log import set_up
@@ -15,6 +18,8 @@ from binding_ivr.prompts.library import list_prompts
 from binding_ivr.store import migrate as apply_migrations
 from binding_ivr.store import open_store
 
+CHECK_COLUMNS = ("status", "check", "detail")
+MIRROR_COLUMNS = ("node", "status", "keys", "put", "deleted")
 PROMPT_COLUMNS = ("language", "prompt", "seconds", "source", "voice", "text")
 
 
@@ -54,6 +59,23 @@ async def check_config(options: argparse.Namespace) -> int:
     else:
         print(f"the configuration is good (node {config.node})")
     return 0
+
+
+async def doctor(options: argparse.Namespace) -> int:
+    """doctor"""
+    config = load(options.config)
+    set_up("console", "critical")  # every fault is a line of the table
+    checks = await examine(config)
+    show.table([check.facts() for check in checks], CHECK_COLUMNS, as_json=options.json)
+    return 1 if any(check.status is Status.FAIL for check in checks) else 0
+
+
+async def resync(options: argparse.Namespace) -> int:
+    """resync"""
+    async with house_of(options) as house:
+        rows = await make_mirrors_equal(house)
+    show.table(rows, MIRROR_COLUMNS, as_json=options.json)
+    return 0 if all(row["status"] == "ok" for row in rows) else 1
 
 
 async def demo(options: argparse.Namespace) -> int:

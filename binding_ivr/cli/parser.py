@@ -53,6 +53,8 @@ def _operation(add: _Adder) -> None:
     add.command("migrate", operate.migrate, "bring the database to this version's schema")
     check = add.command("check-config", operate.check_config, "check the configuration and say what is wrong")
     check.add_argument("--sample", action="store_true", help="print the commented sample file instead")
+    add.command("doctor", operate.doctor, "check each part and say what to do")
+    add.command("resync", operate.resync, "compare the trusted numbers in Asterisk's AstDB with the database, and mend")
     demo = add.command("demo", operate.demo, "a real call on a real Asterisk proves a number")
     demo.add_argument("--auto", action="store_true", help="end after the call; exit 0 only if the number was proven")
     lab = add.group("lab", "a real Asterisk in a folder, with a scripted phone network")

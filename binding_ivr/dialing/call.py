@@ -9,7 +9,7 @@ from typing import assert_never
 import structlog
 
 from binding_ivr.call import events as ev
-from binding_ivr.call.commands import Command, Finish, Handoff, Hangup, Listen, Originate, Report, Say
+from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Report, Say
 from binding_ivr.call.machine import CallMachine
 from binding_ivr.call.outcome import Verdict
 from binding_ivr.dialing.channels import ChannelBudget
@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
+REPORT_PAUSE_S = 0.15
 
 
 class CallShell:
@@ -101,7 +102,7 @@ class CallShell:
             return self._machine.tick(loop.time())
         return self._machine.handle(event, loop.time())
 
-    async def _execute(self, command: Originate | Handoff | Say | Listen | Report | Hangup) -> None:
+    async def _execute(self, command: Originate | Handoff | Say | Ask | Report | Hangup) -> None:
         match command:
             case Originate(route):
                 await self._originate(route)
@@ -110,9 +111,9 @@ class CallShell:
             case Say(prompts, escape):
                 if self._conversation:
                     self._conversation.say([str(prompt) for prompt in prompts], escape)
-            case Listen(seconds):
+            case Ask(prompts, most, first_s, next_s):
                 if self._conversation:
-                    self._conversation.listen(seconds)
+                    self._conversation.ask([str(prompt) for prompt in prompts], most, first_s, next_s)
             case Report():
                 self._report = command
                 self._reported.set()
@@ -206,6 +207,7 @@ class CallShell:
                 await self._ledger.report(self.attempt.attempt_id, report.state, report.digits)
             except BindingError as error:
                 self._log.debug("progress_not_written", reason=str(error))
+            await asyncio.sleep(REPORT_PAUSE_S)  # fast fingers: the steps in between are left out
 
 
 async def _ended(*tasks: asyncio.Task[None] | None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from binding_ivr.config import Config
 from binding_ivr.dialing.call import CallShell
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.orders import RoutedOrder, attempt_of, orders
+from binding_ivr.dialing.pacing import Pacer
 from binding_ivr.errors import BindingError
 from binding_ivr.log import masked
 from binding_ivr.metrics import Metrics
@@ -59,6 +61,7 @@ class Dispatcher:
         self._metrics = metrics
         self._version = version
         self._budget = ChannelBudget()
+        self._pacer = Pacer(config.limits.starts_per_second, time.monotonic())
         self._calls: dict[UUID, CallShell] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
@@ -135,14 +138,20 @@ class Dispatcher:
 
     async def _claim_round(self) -> None:
         self._wake.clear()
-        free = self._config.limits.concurrent_node - len(self._calls)
+        free = max(0, self._config.limits.concurrent_node - len(self._calls))
         if self._draining or not self._telephony.ready:
             free = 0
+        most = min(free, self._pacer.allowance(time.monotonic()))
         async with self._claiming:
-            for attempt in await self._ledger.claim(self._config.node, max(0, free), LEASE_S):
+            claimed = await self._ledger.claim(self._config.node, most, LEASE_S)
+            for attempt in claimed:
                 self._begin(attempt)
+        self._pacer.spend(len(claimed))
         due = await self._ledger.next_due()
-        pause = POLL_S if due is None or free <= 0 else min(max(due, 0.01), POLL_S)
+        if free > len(claimed) and self._pacer.wait_s > 0 and due is not None:
+            await asyncio.sleep(self._pacer.wait_s)  # no notice makes the next call leave sooner
+            return
+        pause = POLL_S if due is None or free == 0 else min(max(due, 0.01), POLL_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._wake.wait()

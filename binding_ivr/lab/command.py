@@ -124,7 +124,7 @@ def _print(folder: Path, state: dict[str, Any], rows: dict[str, dict[str, Any]])
     print(f"  ARI      {settings['ari']['url']} (user {settings['ari']['user']})")
     print(f"  AMI      {settings['ami']['host']}:{settings['ami']['port']} (user {settings['ami']['user']})")
     print(f"  FastAGI  expected at {settings['agi']['bind']}:{settings['agi']['port']}")
-    print(f"  config   {folder / CONFIG}: binding-ivr --config {folder / CONFIG} serve")
+    print(f"  config   {folder / CONFIG}: binding-ivr serve --config {folder / CONFIG}")
     print("Numbers: +1 <area code> 555 01xx; the last two digits say what the phone does:")
     for behaviour in sorted(TABLE, key=lambda row: row.suffix):
         print(f"  {behaviour.suffix:02}  {behaviour.name:16} {behaviour.does}")

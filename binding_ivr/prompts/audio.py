@@ -172,16 +172,21 @@ def _sinc(x: float) -> float:
 
 def _kaiser(x: float) -> float:
     """The Kaiser window at *x* from -1 to 1."""
-    return _bessel(_KAISER_BETA * math.sqrt(max(0.0, 1 - x * x))) / _bessel(_KAISER_BETA)
+    return _bessel(_KAISER_BETA * math.sqrt(max(0.0, 1 - x * x))) / _KAISER_PEAK
 
 
 def _bessel(x: float) -> float:
     """The modified Bessel function I0, by its series."""
     term = total = 1.0
-    for k in range(1, 40):
+    k = 1
+    while term > 1e-9 * total:
         term *= (x / (2 * k)) ** 2
         total += term
+        k += 1
     return total
+
+
+_KAISER_PEAK = _bessel(_KAISER_BETA)
 
 
 def _ratio(db: float) -> float:

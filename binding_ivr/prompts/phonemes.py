@@ -50,6 +50,7 @@ _GERMAN = (
     ("kˌoːdə", "kˌOt"),
     ("ː", ""),  # the French speaker knows no long vowels: with the sign a recogniser understood less
 )
+_LATIN = re.compile(r"([A-Za-z][A-Za-z .&'-]*)")
 _TABLES = {"en": _ENGLISH, "es": _COMMON, "fr": _COMMON, "de": _GERMAN}
 _VOCALIC_R = re.compile(r"ɾ(?=[\s,.?!]|$)|(?<=fɛ)ɾ|(?<=\bɛ)ɾ")
 
@@ -99,10 +100,12 @@ def _espeak(language: str) -> Phonemiser:
 
 
 def _mandarin() -> Phonemiser:
-    """Return misaki's Mandarin front end."""
+    """Return misaki's Mandarin front end; what is written in Latin letters (a site's name) is said as in English."""
     convert: Any = importlib.import_module("misaki.zh").ZHG2P()
+    english = _espeak("en")
 
     def sounds(text: str) -> str:
-        return str(convert(text)[0])
+        pieces = (piece.strip() for piece in _LATIN.split(text))
+        return " ".join(english(p) if _LATIN.fullmatch(p) else str(convert(p)[0]) for p in pieces if p)
 
     return sounds

@@ -44,7 +44,8 @@ KOKORO_VOICES: Mapping[str, KokoroVoice] = {
     "en": KokoroVoice({"af_heart": 1.0}),
     "es": KokoroVoice({"ef_dora": 1.0}),
     "fr": KokoroVoice({"ff_siwis": 1.0}),
-    "de": KokoroVoice({"ff_siwis": 1.0}),
+    # There is no German speaker; of all that were tried this mix was understood best (docs/decisions/voice.md).
+    "de": KokoroVoice({"ff_siwis": 0.7, "if_sara": 0.3}),
     "zh": KokoroVoice({"zf_xiaobei": 1.0}),
 }
 

@@ -13,15 +13,18 @@ from binding_ivr.store.database import Database, check_dsn
 from binding_ivr.store.directory import PgDirectory
 from binding_ivr.store.embedded import EmbeddedPostgres, open_embedded
 from binding_ivr.store.migrate import migrate, pending
+from binding_ivr.store.mirror import MirrorState, PgMirror
 from binding_ivr.store.notices import PgNotices
 from binding_ivr.store.suppressions import PgSuppressions, Suppression
 
 __all__ = [
     "Database",
     "EmbeddedPostgres",
+    "MirrorState",
     "PgAttempts",
     "PgBindings",
     "PgDirectory",
+    "PgMirror",
     "PgNotices",
     "PgSuppressions",
     "Store",
@@ -44,6 +47,7 @@ class Store:
     directory: PgDirectory
     suppressions: PgSuppressions
     notices: PgNotices
+    mirror: PgMirror
     embedded: EmbeddedPostgres | None
 
 
@@ -85,5 +89,6 @@ async def open_store(
             directory=PgDirectory(db),
             suppressions=PgSuppressions(db),
             notices=notices,
+            mirror=PgMirror(db),
             embedded=embedded,
         )

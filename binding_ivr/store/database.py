@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -11,7 +12,7 @@ import msgspec
 
 from binding_ivr.errors import ConfigError
 from binding_ivr.ports import Actor
-from binding_ivr.store.faults import describe, translated
+from binding_ivr.store.faults import BAD_DSN, describe, translated
 from binding_ivr.store.queries import queries
 
 MIN_VERSION = 130000
@@ -136,7 +137,11 @@ def actor_text(actor: Actor, attempt_id: UUID | None = None) -> str:
 
 def check_dsn(dsn: str) -> None:
     """Raise ConfigError when *dsn* is not of the form postgresql://…; the text does not quote it."""
-    if not dsn.startswith(("postgresql://", "postgres://")):
-        raise ConfigError(
-            "[database] dsn does not begin with postgresql://; write postgresql://user:password@host/name"
-        )
+    try:
+        parts = urlsplit(dsn)
+        several = "," in parts.netloc  # several hosts, as libpq takes them
+        fine = parts.scheme in ("postgresql", "postgres") and (several or parts.port is None or parts.port > 0)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ConfigError(BAD_DSN)

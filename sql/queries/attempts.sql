@@ -89,8 +89,9 @@ LEFT JOIN binding_ivr.accounts c ON c.account = m.account
 ORDER BY m.not_before;
 
 -- name: next_due
-SELECT greatest(extract(epoch FROM min(not_before) - clock_timestamp()), 0)::float8 AS seconds
-FROM binding_ivr.attempts WHERE state = 'queued';
+-- No row when nothing is queued (greatest() would make 0 of nothing).
+SELECT greatest(extract(epoch FROM not_before - clock_timestamp()), 0)::float8 AS seconds
+FROM binding_ivr.attempts WHERE state = 'queued' ORDER BY not_before LIMIT 1;
 
 -- name: renew_leases
 -- $1 node, $2 attempt ids, $3 lease in seconds

@@ -27,6 +27,7 @@ GENEROUS = {
     "number_day": 1000,
     "user_hour": 1000,
     "concurrent_node": 300,
+    "starts_per_second": 25,
     "queue_length": 1000,
 }
 

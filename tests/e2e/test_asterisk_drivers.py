@@ -105,7 +105,7 @@ class Call:
     async def listen(self, talk: Conversation, seconds: float = 3.0) -> Event:
         """One Listen and its result."""
         before = len(self.events)
-        talk.listen(seconds * SLOW)
+        talk.ask((), 1, seconds * SLOW, seconds * SLOW)
         await until(lambda: len(self.events) > before)
         return self.events[before]
 

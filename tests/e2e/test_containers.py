@@ -1,6 +1,7 @@
-"""The container's start without a container: render-config.sh as the Dockerfile lays it out, a real Asterisk, our service."""
+"""The container's start without a container: its script and files, a real Asterisk, and the service beside it."""
 
 import asyncio
+import base64
 import os
 import re
 import shutil
@@ -17,8 +18,9 @@ from binding_ivr.lab import engine, net
 from binding_ivr.lab.ami import Ami
 from tests.unit.test_containers import ROOT, environment, of_stage
 
-CONTROL, TRUNK = "127.73.73.20", "127.73.74.20"
-"""Stand for the networks of docker-compose.yml."""
+BLOCK = f"127.73.{os.getpid() % 250 + 1}"  # two runs at once do not meet
+CONTROL, TRUNK = f"{BLOCK}.20", f"{BLOCK}.40"
+"""Stand for our addresses on the networks of docker-compose.yml."""
 
 
 def laid_out(folder: Path) -> None:
@@ -43,7 +45,7 @@ class Booted:
             "CONTROL_ADDRESS": CONTROL,
             "CONTROL_NETWORK": "127.0.0.0/8",
             "TRUNK_ADDRESS": TRUNK,
-            "TRUNK_NETWORK": "127.73.74.0/24",
+            "TRUNK_NETWORK": f"{BLOCK}.0/24",
             "SITE": str(folder / "site"),
             "ASTERISK_MODULES": str(self.engine.modules),
             **{f"ASTERISK_{name.upper()}": str(folder / name) for name in ("data", "state", "spool", "run", "log")},
@@ -95,8 +97,7 @@ async def booted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Boot
 
 
 async def test_it_boots_with_our_dialplan_and_without_an_error(booted: Booted) -> None:
-    for context in ("binding-ivr-call", "binding-ivr-trusted-number"):
-        assert "AGI" in await booted.rx(f"dialplan show {context}") or context != "binding-ivr-call"
+    assert "AGIEXITONHANGUP=yes" in await booted.rx("dialplan show binding-ivr-call")
     assert "172.28.73.10:4573" in await booted.rx("dialplan show globals")
     assert "external_media_address      : 192.0.2.10" in await booted.rx("pjsip show transport transport-udp")
     endpoint = await booted.rx("pjsip show endpoint trunk")
@@ -108,16 +109,16 @@ async def test_it_boots_with_our_dialplan_and_without_an_error(booted: Booted) -
 
 
 async def test_only_the_control_address_answers_and_only_with_the_secrets(booted: Booted) -> None:
-    good = aiohttp.BasicAuth("binding_ivr", booted.env["ARI_PASSWORD"])
     async with aiohttp.ClientSession() as http:
-        for auth, status in ((good, 200), (aiohttp.BasicAuth("binding_ivr", "change-this-password"), 401)):
-            headers = {"Authorization": auth.encode()}
+        for password, status in ((booted.env["ARI_PASSWORD"], 200), ("change-this-password", 401)):
+            headers = {"Authorization": "Basic " + base64.b64encode(f"binding_ivr:{password}".encode()).decode()}
             async with http.get(f"http://{CONTROL}:8088/ari/asterisk/info", headers=headers) as reply:
                 assert reply.status == status
     for address, port in ((TRUNK, 8088), (TRUNK, 5038)):
-        with pytest.raises(OSError, match="refused|Connect call failed"):
+        with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(address, port)
-    ami = await Ami.connect(CONTROL, 5038, "binding_ivr", booted.env["AMI_SECRET"])
+    ami = Ami(CONTROL, 5038, "binding_ivr", booted.env["AMI_SECRET"])
+    await ami.connect()
     ami.close()
     environ = await asyncio.to_thread(Path(f"/proc/{await pid(booted)}/environ").read_bytes)
     assert b"SECRET" not in environ

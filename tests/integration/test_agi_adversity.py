@@ -129,7 +129,7 @@ async def test_stop_closes_every_session_and_says_so(lookups: FakeLookups) -> No
     agi = make(lookups, header_s=5)
     await agi.start()
     heard, talk, peer = await talking(agi)
-    talk.listen(60)
+    talk.ask((), 1, 60, 60)
     await peer.command()
     idle = await asyncio.open_connection("127.0.0.1", agi.port)
     await until(lambda: agi.sessions == 2)

@@ -48,10 +48,10 @@ async def test_a_conversation_from_greeting_to_the_last_digit(agi: AgiServer) ->
     await peer.expect('STREAM FILE binding_ivr/greeting "0123456789*#"', "200 result=0 endpos=3404")
     await peer.expect('STREAM FILE binding_ivr/ask_code "0123456789*#"', "200 result=49 endpos=9760")
     await until(lambda: heard[1:] == [Digit("1")])
-    talk.listen(5)
+    talk.ask((), 1, 5, 5)
     await peer.expect("WAIT FOR DIGIT 5000", "200 result=35")
     await until(lambda: heard[2:] == [Digit("#")])
-    talk.listen(0.25)
+    talk.ask((), 1, 0.25, 0.25)
     await peer.expect("WAIT FOR DIGIT 250", "200 result=0")
     await until(lambda: heard[3:] == [Silence()])
     talk.say(["verified"], "")
@@ -67,22 +67,82 @@ async def test_what_is_asked_before_the_session_is_done_in_order_and_a_d_are_dig
     heard = Heard()
     talk = agi.expect(ATTEMPT, CHANNEL, heard)
     talk.say([], "")
-    talk.listen(0)
+    talk.ask((), 1, 0, 0)
     peer = await Peer.dial(agi, TARGET)
     await asyncio.sleep(0)
     assert heard == []
     talk.admit()  # a moment after the session came
     await peer.expect("WAIT FOR DIGIT 1", "100 result=0 Trying...\n200 result=65")
-    await until(lambda: heard == [Talking(), SayDone(), Digit("A")])
+    await peer.expect("WAIT FOR DIGIT 1", "200 result=49")  # a letter is told, and is no digit of the entry
+    await until(lambda: heard == [Talking(), SayDone(), Digit("A"), Digit("1")])
     talk.close()
     assert await peer.ended()
+
+
+async def test_an_entry_is_collected_without_a_word_from_us(agi: AgiServer) -> None:
+    heard, talk, peer = await talking(agi)
+    talk.ask(["greeting", "ask_code"], 3, 10, 5)
+    await peer.expect('STREAM FILE binding_ivr/greeting "0123456789*"', "200 result=0 endpos=1")
+    await peer.expect('STREAM FILE binding_ivr/ask_code "0123456789*"', "200 result=55 endpos=1")
+    await peer.expect("WAIT FOR DIGIT 5000", "200 result=56")
+    await peer.expect("WAIT FOR DIGIT 5000", "200 result=57")
+    await until(lambda: heard[1:] == [Digit("7"), Digit("8"), Digit("9")])
+    talk.ask([], 3, 10, 5)
+    await peer.expect("WAIT FOR DIGIT 10000", "200 result=49")
+    await peer.expect("WAIT FOR DIGIT 5000", "200 result=35")
+    await until(lambda: heard[4:] == [Digit("1"), Digit("#")])
+    talk.ask(["ask_code"], 3, 10, 5)
+    await peer.expect('STREAM FILE binding_ivr/ask_code "0123456789*"', "200 result=0 endpos=1")
+    await peer.expect("WAIT FOR DIGIT 10000", "200 result=50")
+    await peer.expect("WAIT FOR DIGIT 5000", "200 result=0")
+    await until(lambda: heard[6:] == [Digit("2"), Silence()])
+    talk.close()
+    assert await peer.ended()
+
+
+@pytest.mark.parametrize(
+    ("status", "keys", "events"),
+    [
+        ("OK", "123456", [Digit(key) for key in "123456"]),
+        ("OK", "123", [Digit("1"), Digit("2"), Digit("3"), Digit("#")]),
+        ("OK", "", [Digit("#")]),
+        ("OK", "12*456", [Digit("1"), Digit("2"), Digit("*")]),
+        ("TIMEOUT", "12", [Digit("1"), Digit("2"), Silence()]),
+        ("TIMEOUT", "", [Silence()]),
+    ],
+)
+async def test_a_late_loop_lets_asterisk_collect_the_entry(
+    lookups: FakeLookups, status: str, keys: str, events: list[Event]
+) -> None:
+    agi = AgiServer(lookups, port=0, late_s=0.0)  # always late
+    await agi.start()
+    heard, talk, peer = await talking(agi)
+    talk.ask(["greeting", "ask_code"], 6, 10, 5)
+    await peer.expect('EXEC Read "BINDING_KEYS,binding_ivr/greeting&binding_ivr/ask_code,6,,1,10"', "200 result=0")
+    await peer.expect("GET VARIABLE READSTATUS", f"200 result=1 ({status})")
+    await peer.expect("GET VARIABLE BINDING_KEYS", f"200 result=1 ({keys})" if keys else "200 result=0")
+    await until(lambda: heard[1:] == events)
+    talk.close()
+    assert await peer.ended()
+    await agi.stop()
+
+
+async def test_a_hangup_in_an_entry_that_asterisk_collects(lookups: FakeLookups) -> None:
+    agi = AgiServer(lookups, port=0, late_s=0.0)
+    await agi.start()
+    heard, talk, peer = await talking(agi)
+    talk.ask([], 6, 10, 5)
+    await peer.expect('EXEC Read "BINDING_KEYS,,6,,1,10"', "200 result=-1")
+    await hang_up(peer)
+    await until(lambda: heard[1:] == [HangupNoticed()])
+    await agi.stop()
 
 
 async def test_a_result_that_is_no_key_is_no_digit(agi: AgiServer) -> None:
     heard, talk, peer = await talking(agi)
     talk.say(["a"], "1")
     await peer.expect('STREAM FILE binding_ivr/a "1"', "200 result=7")
-    talk.listen(1)
+    talk.ask((), 1, 1, 1)
     await peer.expect("WAIT FOR DIGIT 1000", "200 result=99999")
     await until(lambda: heard == [Talking(), SayDone(), Silence()])
     talk.close()
@@ -94,7 +154,7 @@ async def test_a_result_that_is_no_key_is_no_digit(agi: AgiServer) -> None:
 )
 async def test_a_prompt_that_would_break_the_line_is_refused(agi: AgiServer, prompts: list[str], escape: str) -> None:
     talk = agi.expect(ATTEMPT, CHANNEL, Heard())
-    with pytest.raises(ValueError, match="prompt names"):
+    with pytest.raises(ValueError, match=r"prompt names|escape digits"):
         talk.say(prompts, escape)
     talk.close()
 
@@ -110,7 +170,7 @@ async def test_a_hangup_while_a_prompt_plays(agi: AgiServer) -> None:
 
 async def test_a_hangup_while_listening(agi: AgiServer) -> None:
     heard, talk, peer = await talking(agi)
-    talk.listen(4)
+    talk.ask((), 1, 4, 4)
     await peer.expect("WAIT FOR DIGIT 4000", "200 result=-1")
     await hang_up(peer)
     await until(lambda: heard[1:] == [HangupNoticed()])
@@ -124,7 +184,7 @@ async def test_a_hangup_while_nothing_is_asked(agi: AgiServer) -> None:
 
 async def test_a_last_digit_with_the_hangup_behind_it_counts(agi: AgiServer) -> None:
     heard, talk, peer = await talking(agi)
-    talk.listen(4)
+    talk.ask((), 1, 4, 4)
     await peer.expect("WAIT FOR DIGIT 4000", "HANGUP\n200 result=55")
     await until(lambda: heard[1:] == [Digit("7"), HangupNoticed()])
     assert await peer.ended()
@@ -132,7 +192,7 @@ async def test_a_last_digit_with_the_hangup_behind_it_counts(agi: AgiServer) -> 
 
 async def test_a_dead_channel(agi: AgiServer) -> None:
     heard, talk, peer = await talking(agi)
-    talk.listen(4)
+    talk.ask((), 1, 4, 4)
     await peer.expect("WAIT FOR DIGIT 4000", "511 Command Not Permitted on a dead channel or intercept routine")
     await until(lambda: heard[1:] == [HangupNoticed()])
     assert await peer.ended()
@@ -166,7 +226,7 @@ async def test_a_missing_prompt_is_named_and_is_no_hangup(agi: AgiServer) -> Non
 )
 async def test_a_reply_that_makes_no_sense_loses_the_talk(agi: AgiServer, reply: str, detail: str) -> None:
     heard, talk, peer = await talking(agi)
-    talk.listen(4)
+    talk.ask((), 1, 4, 4)
     await peer.expect("WAIT FOR DIGIT 4000", reply)
     await until(lambda: len(heard) == 2)
     assert isinstance(heard[1], TalkLost)
@@ -191,7 +251,7 @@ async def test_a_stalled_asterisk_loses_the_talk(agi: AgiServer) -> None:
 
 async def test_a_lost_connection_loses_the_talk(agi: AgiServer) -> None:
     heard, talk, peer = await talking(agi)
-    talk.listen(4)
+    talk.ask((), 1, 4, 4)
     await peer.command()
     await peer.leave()
     await until(lambda: heard[1:] == [TalkLost("Asterisk closed the FastAGI session")])
@@ -213,7 +273,7 @@ async def test_a_failing_sink_does_not_end_the_listener(agi: AgiServer) -> None:
 
 async def test_close_ends_a_pending_command_without_an_event(agi: AgiServer) -> None:
     heard, talk, peer = await talking(agi)
-    talk.listen(4)
+    talk.ask((), 1, 4, 4)
     await peer.command()
     talk.close()
     assert await peer.ended()

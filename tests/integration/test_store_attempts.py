@@ -522,3 +522,34 @@ async def test_everything_at_once_ends_without_a_deadlock(store: Store, world: W
         )
     verified = await world.sql("SELECT number FROM binding_ivr.bindings WHERE status = 'verified'")
     assert len({row["number"] for row in verified}) == len(verified)
+
+
+async def test_the_rows_of_a_swap_are_locked_in_one_order(store: Store, world: World) -> None:
+    await world.users("1001", "1002")
+    await world.prove("1001", A)
+    await world.prove("1002", B)
+    ids = [await world.answer(user, number, replace="when_verified") for user, number in (("1001", B), ("1002", A))]
+    hold = "SELECT pg_backend_pid() AS pid FROM binding_ivr.bindings WHERE user_id = $1 FOR UPDATE"
+    waiting = (
+        "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    blocked = "SELECT count(*) AS n FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
+
+    async def until_blocked(pid: int, most: int) -> None:
+        while (await world.sql(blocked, pid))[0]["n"] < most:
+            await asyncio.sleep(0.005)
+
+    # Whoever took the own row first would now wait with it for the other's: let go of one row, then of the second.
+    async with asyncio.timeout(30):
+        async with store.db.link() as second, second.transaction():
+            pid_of_second = await second.fetchval(hold, "1002")
+            async with store.db.link() as first, first.transaction():
+                pid_of_first = await first.fetchval(hold, "1001")
+                verdicts = [asyncio.create_task(world.finish(one, Outcome.VERIFIED)) for one in ids]
+                await until_blocked(pid_of_first, 1)
+                while (await world.sql(waiting))[0]["n"] < 2:
+                    await asyncio.sleep(0.005)
+            await until_blocked(pid_of_second, 1)
+        assert await asyncio.gather(*verdicts) == [True, True]
+    assert (await store.bindings.get("default", "1001")).number == B
+    assert (await store.bindings.get("default", "1002")).number == A

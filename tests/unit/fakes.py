@@ -58,7 +58,6 @@ class FakeConversation:
         self.sink = sink
         self.answers = answers
         self.said: list[tuple[str, ...]] = []
-        self.listened: list[float] = []
         self.closed = False
 
     def admit(self) -> None:
@@ -68,9 +67,11 @@ class FakeConversation:
         self.said.append(tuple(prompts))
         self._tell(self.answers(tuple(prompts)))
 
-    def listen(self, seconds: float) -> None:
-        self.listened.append(seconds)
-        self._tell(self.answers(()))
+    def ask(self, prompts: Sequence[str], most: int, first_s: float, next_s: float) -> None:
+        self.said.append(tuple(prompts))
+        while most and (event := self.answers(())):
+            self.sink(event)
+            most -= 1
 
     def _tell(self, event: ev.Event | None) -> None:
         if event is not None:
@@ -91,10 +92,9 @@ class FakeConversations:
         left = list(self.keys)
 
         def answer(prompts: tuple[str, ...]) -> ev.Event | None:
-            takes_digits = not prompts or "ask_code" in prompts
-            if takes_digits and left:
-                return ev.Digit(left.pop(0))
-            return ev.SayDone() if prompts else None
+            if prompts:
+                return ev.SayDone()
+            return ev.Digit(left.pop(0)) if left else None
 
         self.all.append(FakeConversation(sink, answer))
         return self.all[-1]

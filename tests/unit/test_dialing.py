@@ -200,7 +200,13 @@ def test_orders_hold_only_validated_numbers() -> None:
 
 def test_the_language_spoken() -> None:
     installed = ("en", "es")
-    assert [spoken(wanted, installed) for wanted in ("es", "es-MX", "ES_mx", "fr", "")] == ["es", "es", "es", "en", "en"]
+    assert [spoken(wanted, installed) for wanted in ("es", "es-MX", "ES_mx", "fr", "")] == [
+        "es",
+        "es",
+        "es",
+        "en",
+        "en",
+    ]
 
 
 def test_channel_ids() -> None:

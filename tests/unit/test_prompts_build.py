@@ -281,9 +281,7 @@ def test_an_own_greeting_wins_over_the_sites_name(
     assert status(asked, Prompt.GREETING).source is Source.OWN
 
 
-def test_render_makes_only_what_is_out_of_date(
-    tmp_path: Path, shipped: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_render_makes_only_what_is_out_of_date(tmp_path: Path, shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speaker = Speaker()
     monkeypatch.setattr(voices, "find", lambda *_: speaker)
     asked = BuildOptions(render=True, languages=("en",), shipped=shipped)
@@ -317,7 +315,7 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, shipped: Path) -> None:
     with pytest.raises(PromptError, match="cannot be written"):
         build.install(options_for(tmp_path, shipped, output=blocked))
     (shipped / library.SOURCE_FILE).write_text("[", encoding="utf-8")
-    with pytest.raises(PromptError, match="SOURCE.toml: cannot be read"):
+    with pytest.raises(PromptError, match=r"SOURCE\.toml: cannot be read"):
         library.list_prompts(shipped=shipped)
 
 
@@ -341,7 +339,7 @@ def test_the_synthesiser_is_chosen_by_what_is_installed(tmp_path: Path, monkeypa
     assert voices.find("none") is None
     with pytest.raises(PromptError, match="missing: misaki"):
         voices.find("kokoro", tmp_path)
-    with pytest.raises(PromptError, match="Debian's package espeak-ng"):
+    with pytest.raises(PromptError, match="package espeak-ng"):
         voices.find("espeak-ng")
     with pytest.raises(PromptError, match="no synthesiser siri"):
         voices.find("siri")

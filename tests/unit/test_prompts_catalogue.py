@@ -47,7 +47,7 @@ def test_the_named_greeting_names_the_site() -> None:
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 61, "a\nb", "<b>", "{site}"])
 def test_a_site_name_that_cannot_be_spoken_is_refused(name: str) -> None:
-    with pytest.raises(PromptError, match="prompts.site_name"):
+    with pytest.raises(PromptError, match="site_name"):
         catalogue.load().named_greeting("en", name)
 
 

@@ -16,7 +16,6 @@ from binding_ivr.store.migrate import Migration, load_migrations, still_to_do
 from binding_ivr.store.notices import PgNotices, decode
 from binding_ivr.store.queries import load, parse, queries
 
-
 LEDGER: Callable[..., AttemptLedger] = PgAttempts  # mypy compares them with the ports
 NOTICES: Callable[..., Notices] = PgNotices
 

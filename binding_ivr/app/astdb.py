@@ -1,0 +1,107 @@
+"""How AstDB holds the trusted numbers, and what must be written so that it holds them; it does no I/O.
+
+    binding/ext/<account>/<extension>   ->  +15551230001
+    binding/num/<digits>                ->  <account>/<extension>
+
+The dialplan asks with `${DB(binding/ext/default/1001)}`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from binding_ivr.asterisk.ami import Write
+from binding_ivr.store.mirror import Entry
+
+FAMILY = "binding"
+BRANCHES = ("ext", "num")
+"""The only parts of AstDB that the mirror reads, writes or deletes."""
+
+_EXT = re.compile(r"ext/[A-Za-z0-9._-]{1,64}/[A-Za-z0-9*#._-]{1,32}\Z")
+_NUM = re.compile(r"num/[1-9][0-9]{5,14}\Z")
+_NUMBER = re.compile(r"\+[1-9][0-9]{5,14}\Z")
+_USER = re.compile(r"[A-Za-z0-9._-]{1,64}/[A-Za-z0-9*#._-]{1,32}\Z")
+
+
+def key_of(entry: Entry) -> str:
+    """Return the key of *entry* within the family."""
+    return f"ext/{entry.account}/{entry.name}" if entry.kind == "ext" else f"num/{entry.name}"
+
+
+def is_sound(key: str, value: str) -> bool:
+    """Tell whether key and value have the form that the dialplan may rely on."""
+    if key.startswith("ext/"):
+        return bool(_EXT.match(key) and _NUMBER.match(value))
+    return bool(_NUM.match(key) and _USER.match(value))
+
+
+def is_ours(key: str) -> bool:
+    """Tell whether a key of the family lies in one of our branches, exactly as we write them."""
+    return key.partition("/")[0] in BRANCHES
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What AstDB must hold, against what it is seen to hold, entry by entry."""
+
+    wanted: dict[str, str] = field(default_factory=dict, repr=False)
+    """What must be there and was not seen so yet."""
+    stale: list[str] = field(default_factory=list, repr=False)
+    """Keys that were seen and must not be there."""
+    differing: int = 0
+    """Keys that were seen with another value."""
+    keys: int = 0
+    """How many keys must be there in all."""
+    unsound: int = 0
+    """Entries that are not mirrored because of their form. The database's own rules keep this at zero."""
+
+    def want(self, entries: Iterable[Entry]) -> None:
+        """Add entries that must be there."""
+        for entry in entries:
+            key = key_of(entry)
+            if entry.value is None or not is_sound(key, entry.value):
+                self.unsound += 1
+            else:
+                self.wanted[key] = entry.value
+        self.keys = len(self.wanted)
+
+    def saw(self, full_key: str, value: str) -> None:
+        """Note one key of AstDB, family included; what is not ours is passed over."""
+        family, _, key = full_key.partition("/")
+        if family != FAMILY or not is_ours(key):
+            return
+        due = self.wanted.get(key)
+        if due is None:
+            self.stale.append(key)
+        elif due == value:
+            del self.wanted[key]
+        else:
+            self.differing += 1
+
+    @property
+    def missing(self) -> int:
+        """How many keys must be there and are not."""
+        return len(self.wanted) - self.differing
+
+    @property
+    def is_equal(self) -> bool:
+        """True when nothing must be written."""
+        return not self.wanted and not self.stale
+
+    def writes(self) -> list[Write]:
+        """What must be done: deletions first, because trust that ended matters most."""
+        return [Write(FAMILY, key, None) for key in self.stale] + puts(self.wanted)
+
+
+def puts(values: Mapping[str, str]) -> list[Write]:
+    """Return the writes that set *values*."""
+    return [Write(FAMILY, key, value) for key, value in values.items()]
+
+
+def changes(entries: Iterable[Entry]) -> list[Write]:
+    """Return the writes for changed entries, deletions first; an unsound value is a deletion."""
+    due: dict[str, str | None] = {}
+    for entry in entries:
+        key = key_of(entry)
+        due[key] = entry.value if entry.value is not None and is_sound(key, entry.value) else None
+    return [Write(FAMILY, key, value) for key, value in sorted(due.items(), key=lambda item: item[1] is not None)]

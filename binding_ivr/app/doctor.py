@@ -1,0 +1,113 @@
+"""`binding-ivr doctor`: checks each part and says what to do; it calls no phone and changes nothing that lasts.
+
+The checks of Asterisk are in doctor_ari and doctor_ami. Each returns lines; what cannot be looked at because of an
+earlier fault is left out, so that one fault is one line.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from binding_ivr.app import doctor_ami, doctor_ari
+from binding_ivr.app.checks import Check, Status, fail, ok, warn
+from binding_ivr.app.service import check_for_service
+from binding_ivr.config import Config
+from binding_ivr.errors import BindingError, ConfigError
+from binding_ivr.store import Store, open_store, pending
+
+__all__ = ["Check", "Status", "examine"]
+
+NAME_S = 3.0
+EMBEDDED = "postgres"  # the folder of the embedded database under state_dir
+PART_S = 60.0
+
+
+async def examine(config: Config) -> list[Check]:
+    """Check everything; return one line per check, in the order in which they are best mended."""
+    found = _configuration(config)
+    found += await _host_name(config)
+    async with AsyncExitStack() as stack:
+        store: Store | None = None
+        try:
+            if _has_database(config):
+                dsn = config.database.dsn or None
+                store = await stack.enter_async_context(open_store(dsn, config.state_dir, 2, migrations="skip"))
+            found += await _database(config, store)
+        except BindingError as error:
+            found.append(fail("postgresql", str(error)))
+        if config.ari.user:
+            found += await _bounded("ari", lambda: doctor_ari.examine(config))
+        migrated = store if store is not None and not any(check.is_bad for check in found if _of_store(check)) else None
+        found += await _bounded("ami", lambda: doctor_ami.examine(config, migrated))
+    return found
+
+
+async def _bounded(part: str, work: Callable[[], Awaitable[list[Check]]]) -> list[Check]:
+    try:
+        async with asyncio.timeout(PART_S):
+            return await work()
+    except TimeoutError:
+        return [fail(part, f"the checks of this part took more than {PART_S:g} s; is Asterisk overloaded?")]
+
+
+def _of_store(check: Check) -> bool:
+    return check.check in ("postgresql", "schema")
+
+
+def _configuration(config: Config) -> list[Check]:
+    try:
+        check_for_service(config)
+    except ConfigError as error:
+        return [fail("configuration", str(error))]
+    return [ok("configuration", f"node {config.node}")]
+
+
+def is_local(host: str) -> bool:
+    """Tell whether *host* names this machine's loopback."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _host_name(config: Config) -> list[Check]:
+    """Asterisk's RTP engine looks its host's name up; a name that the DNS must be asked for wedges calls under load."""
+    name = socket.gethostname()
+    if not is_local(urlsplit(config.ari.url).hostname or ""):
+        return [ok("host name", "Asterisk runs elsewhere: see there that `getent hosts $(hostname)` answers at once")]
+    try:
+        async with asyncio.timeout(NAME_S):
+            await asyncio.get_running_loop().getaddrinfo(name, None, family=socket.AF_INET)
+    except (OSError, TimeoutError, UnicodeError):
+        return [
+            warn(
+                "host name",
+                f"{name} cannot be resolved: under load calls hang for minutes; add it to /etc/hosts, or set "
+                "media_address and bind_rtp_to_media_address=yes in pjsip.conf",
+            )
+        ]
+    return [ok("host name", f"{name} is resolved")]
+
+
+def _has_database(config: Config) -> bool:
+    return bool(config.database.dsn) or (config.state_dir / EMBEDDED).is_dir()
+
+
+async def _database(config: Config, store: Store | None) -> list[Check]:
+    if store is None:
+        detail = f"no database yet: `binding-ivr serve` makes one under {config.state_dir}, or set [database] dsn"
+        return [warn("postgresql", detail)]
+    row = await store.db.row("server_version")
+    version = str(row["version"]) if row is not None else "unknown"
+    found = [ok("postgresql", f"{store.db.server}, version {version.split()[0]}")]
+    try:
+        missing = await pending(store.db)
+    except BindingError as error:
+        return [*found, fail("schema", str(error))]
+    if not missing:
+        return [*found, ok("schema", "up to date")]
+    tell = fail if config.database.dsn else warn  # an embedded one is migrated by every start
+    return [*found, tell("schema", f"lacks the migration {missing[0]}; run: binding-ivr migrate")]

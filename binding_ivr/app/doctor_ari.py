@@ -1,0 +1,209 @@
+"""What doctor looks at over ARI: login, version, routes, prompts and the way to the conversation; it calls nobody."""
+
+import asyncio
+import contextlib
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+from binding_ivr.app.checks import Check, fail, ok, warn
+from binding_ivr.asterisk.ari_http import RefusedError, UnreachableError
+from binding_ivr.asterisk.ari_probe import AriProbe, Way
+from binding_ivr.call.commands import Prompt
+from binding_ivr.config import Config, Route
+
+CONTEXT = "binding-ivr-call"
+LISTEN_S = 2.0
+_SAFE_22 = (22, 10, 1)
+
+
+async def examine(config: Config) -> list[Check]:
+    """Check all of it."""
+    ari = config.ari
+    probe = AriProbe(url=ari.url, user=ari.user, password=ari.password, app=ari.app)
+    async with probe:
+        try:
+            info = await probe.info()
+        except RefusedError as error:
+            return [fail("ari", str(error))]
+        except UnreachableError as error:
+            return [
+                fail(
+                    "ari",
+                    f"Asterisk does not answer at {ari.url} ({error}): start it, set enabled=yes in http.conf and "
+                    "ari.conf, check [ari] url; routes, prompts and FastAGI were not looked at",
+                )
+            ]
+        try:
+            found = [ok("ari", f"user {ari.user} is let in"), _version(str(info["system"].get("version", "")))]
+            if not await probe.may_write():
+                return [
+                    fail("ari", "the ARI user may only read: remove read_only=yes of [ari] user in ari.conf"),
+                    *found[1:],
+                ]
+            found.append(await _app(config, probe))
+            for route in config.routes:
+                found += await _route(route, probe)
+            found += await _prompts(config, probe)
+            found += await _way(config, probe)
+        except (RefusedError, UnreachableError) as error:
+            found.append(fail("ari", f"Asterisk stopped answering in the middle of the checks: {error}"))
+        return found
+
+
+def _version(text: str) -> Check:
+    shown = re.split(r"[+~]", text)[0]
+    numbers = tuple(int(part) for part in re.findall(r"\d{1,6}", shown)[:3])
+    if not numbers:
+        return warn("asterisk", f"its version cannot be read: {text[:40]}")
+    if numbers[0] < 18:
+        return fail("asterisk", f"{shown} is too old: upgrade to 22.10.1 or newer (18 is the oldest that works)")
+    if numbers[0] < 22:
+        return warn("asterisk", f"{shown} works; 22.10.1 or newer has fixes for ARI that this series lacks")
+    if numbers[0] == 22 and numbers < _SAFE_22:
+        return warn("asterisk", f"upgrade {shown} to 22.10.1 or newer: it mends security faults and ARI deadlocks")
+    return ok("asterisk", shown)
+
+
+async def _app(config: Config, probe: AriProbe) -> Check:
+    if await probe.has_app(config.ari.app):
+        return ok("ari app", f"a service is connected as {config.ari.app}")
+    return warn("ari app", f"no service is connected as {config.ari.app}; run: binding-ivr serve")
+
+
+async def _route(route: Route, probe: AriProbe) -> list[Check]:
+    """Look for the endpoint of a route; the contexts of Local routes are looked up over AMI."""
+    tech, _, rest = route.endpoint.partition("/")
+    if tech == "Local":
+        return []
+    name = rest.rpartition("@")[2].partition("/")[0] if "@" in rest else rest.partition("/")[0]
+    check = f"route {route.name}"
+    if "{" in name:
+        return [warn(check, "which endpoint it uses depends on the number; it cannot be looked at")]
+    state = await probe.endpoint_state(tech, name)
+    if state is None:
+        return [fail(check, f"Asterisk has no endpoint {tech}/{name}: correct the route, or add it to Asterisk")]
+    if state == "offline":
+        return [warn(check, f"{tech}/{name} is offline: is the trunk registered and its contact reachable?")]
+    return [ok(check, f"{tech}/{name} is {state}")]
+
+
+async def _prompts(config: Config, probe: AriProbe) -> list[Check]:
+    """Ask Asterisk itself, wherever it runs, in which languages it finds each recording."""
+    if not await probe.has_module("res_ari_sounds.so"):
+        return [warn("prompts", "not looked at: load res_ari_sounds.so in Asterisk, or see: binding-ivr prompts list")]
+    languages = config.prompts.languages
+    lacking: dict[str, list[str]] = {}
+    for prompt in Prompt:
+        there = await probe.sound_languages(f"{config.prompts.path}/{prompt}")
+        for language in languages:
+            if language not in there:
+                lacking.setdefault(language, []).append(prompt)
+    if not lacking:
+        return [ok("prompts", f"all {len(Prompt)} in {', '.join(languages)}")]
+    return [
+        fail(
+            f"prompts {language}",
+            f"Asterisk does not find {_few(names)} under sounds/{language}/{config.prompts.path}: "
+            "run: binding-ivr prompts build --output SOUNDS",
+        )
+        for language, names in lacking.items()
+    ]
+
+
+def _few(names: list[str]) -> str:
+    if len(names) == len(Prompt):
+        return "any prompt"
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+# --- FastAGI -------------------------------------------------------------------------------------------------
+
+
+def advertised(config: Config) -> tuple[str, int]:
+    """Return where Asterisk is told to find our FastAGI."""
+    if config.agi.advertise:
+        host, _, port = config.agi.advertise.rpartition(":")
+        return host, int(port)
+    host = config.agi.bind if config.agi.bind not in ("", "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared
+    return host, config.agi.port
+
+
+async def _way(config: Config, probe: AriProbe) -> list[Check]:
+    """Let a channel go the whole way: the context, AGI(), and our listener or a stand-in for it."""
+    host, port = advertised(config)
+    address = f"{host}:{port}"
+    async with _listening(config) as service:
+        if service is None:
+            return [fail("agi", f"[agi] {config.agi.bind}:{config.agi.port} can neither be reached nor listened on")]
+        way = await probe.way(CONTEXT, {"BINDING_AGI": address, "BINDING_ATTEMPT": "doctor"})
+    found = [_judge(config, way, address, service)]
+    told = await probe.variable("BINDING_AGI")
+    if way.context and (told or "127.0.0.1:4573") != address:
+        found.append(
+            warn(
+                "dialplan",
+                f"the global BINDING_AGI is {told or 'not set (127.0.0.1:4573)'}, but the service is at {address}: "
+                "set it in extensions.conf, else look-ups by FastAGI fail",
+            )
+        )
+    return found
+
+
+def _judge(config: Config, way: Way, address: str, service: bool) -> Check:
+    if not way.context:
+        return fail(
+            "dialplan",
+            f'Asterisk has no context {CONTEXT}: add #include "binding_ivr.conf" at the end of extensions.conf, '
+            "then: asterisk -rx 'dialplan reload'",
+        )
+    if not way.agi:
+        return fail(
+            "agi",
+            f"Asterisk cannot reach {address}: check [agi] bind and advertise, a firewall between, and that "
+            "res_agi.so is loaded",
+        )
+    if way.stuck:
+        return fail("agi", f"what listens at {address} does not answer as our FastAGI does; free the port")
+    if not service:
+        return warn("agi", f"Asterisk reaches {address}, where nobody listens now; start: binding-ivr serve")
+    if not _is_allowed(config):
+        return warn("agi", f"Asterisk reaches {address}, but its address is not in [agi] allow: it is turned away")
+    return ok("agi", f"Asterisk reaches {address} through the context {CONTEXT}")
+
+
+def _is_allowed(config: Config) -> bool:
+    """Tell whether Asterisk's address, as far as [ari] url shows it, is on the allow-list."""
+    try:
+        found = ip_address((urlsplit(config.ari.url).hostname or "").strip("[]"))
+        return any(found in ip_network(text, strict=False) for text in config.agi.allow)
+    except ValueError:
+        return True  # a name: which address Asterisk connects from is not known
+
+
+@asynccontextmanager
+async def _listening(config: Config) -> AsyncIterator[bool | None]:
+    """See to it that somebody listens: True when it is the service, False for a stand-in, None when neither can be."""
+    host, port = advertised(config)
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(LISTEN_S):
+            _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        yield True
+        return
+    try:
+        server = await asyncio.start_server(_turn_away, config.agi.bind, config.agi.port)
+    except (OSError, OverflowError, socket.gaierror):
+        yield None
+        return
+    async with server:
+        yield False
+
+
+async def _turn_away(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()

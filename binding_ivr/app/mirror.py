@@ -1,0 +1,293 @@
+"""Keeps the trusted numbers in AstDB of this node's Asterisk equal to PostgreSQL; it decides no trust.
+
+By change: every change that the mirror can show marks its keys with a number (sql/migrations/0003_mirror.sql); the
+mirror reads the marks above its position and writes the present values. Wholly: after each connect, each boot of
+Asterisk, when asked to and once a day it lists both and writes the difference.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from binding_ivr.app import astdb
+from binding_ivr.asterisk.ami import UnknownActionError, Write
+from binding_ivr.errors import BindingError, ConfigError, UnavailableError
+from binding_ivr.metrics import Metrics
+from binding_ivr.ports import Notice, Notices
+from binding_ivr.store import PgMirror
+from binding_ivr.store.faults import StatementRefused
+
+log = structlog.get_logger()
+
+AT_ONCE = 500
+"""Changed keys per round."""
+ALIVE_S = 20.0
+"""A node that told nothing for so long is taken to be down."""
+
+
+class AstDb(Protocol):
+    """What the mirror needs of AMI (`asterisk.ami.AmiClient`)."""
+
+    on_up: Callable[[], None] | None
+    detail: str
+
+    @property
+    def ready(self) -> bool:
+        """True while actions can be sent."""
+
+    async def apply(self, writes: list[Write]) -> None:
+        """Carry out writes in order."""
+
+    async def tree(self, family: str, key: str, sink: Callable[[str, str], None]) -> None:
+        """Call *sink* with each key (family included) below `family/key` and its value."""
+
+    async def delete_tree(self, family: str, key: str) -> None:
+        """Remove everything below `family/key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorTimes:
+    """How often, all in seconds.
+
+    `poll_s` is the pause between two looks without a notice, `retry_s` after a fault, `tell_s` between two reports to
+    the other nodes, `compare_s` between two whole comparisons. Marks of changes are kept for `marks_s`; a mirror that
+    could not read them for half of that compares everything.
+    """
+
+    poll_s: float = 3.0
+    retry_s: float = 1.0
+    tell_s: float = 5.0
+    compare_s: float = 86_400.0
+    marks_s: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The result of a whole comparison. `since` is the database's time at its beginning."""
+
+    since: datetime
+    keys: int
+    put: int
+    deleted: int
+    seconds: float
+
+
+async def compare(store: PgMirror, ami: AstDb) -> astdb.Comparison:
+    """Compare AstDB with the database, writing nothing. Raises BindingError."""
+    comparison = astdb.Comparison()
+    async for entries in store.everything():
+        comparison.want(entries)
+    for branch in astdb.BRANCHES:
+        await ami.tree(astdb.FAMILY, branch, comparison.saw)
+    return comparison
+
+
+async def make_equal(store: PgMirror, ami: AstDb) -> tuple[int, Compared]:
+    """Make AstDB equal to the database; return the position to go on from. Raises BindingError."""
+    began = time.monotonic()
+    # The position is read first: whatever changes from here on is looked at again by its mark.
+    position, since = await store.position()
+    comparison = astdb.Comparison()
+    try:
+        comparison = await compare(store, ami)
+    except UnknownActionError:  # before 18.14 AstDB cannot be listed: begin from nothing
+        comparison = astdb.Comparison()
+        async for entries in store.everything():
+            comparison.want(entries)
+        for branch in astdb.BRANCHES:
+            await ami.delete_tree(astdb.FAMILY, branch)
+    writes = comparison.writes()
+    await ami.apply(writes)
+    if comparison.unsound:
+        log.error("mirror.unsound_entries", entries=comparison.unsound)
+    deleted = len(comparison.stale)
+    return position, Compared(
+        since, comparison.keys, len(writes) - deleted, deleted, round(time.monotonic() - began, 3)
+    )
+
+
+class Mirror:
+    """The mirror of one node, in one task of its own."""
+
+    def __init__(
+        self,
+        ami: AstDb,
+        store: PgMirror,
+        notices: Notices,
+        *,
+        node: str,
+        metrics: Metrics,
+        times: MirrorTimes | None = None,
+    ) -> None:
+        """Mirror *store* over *ami*, whose `on_up` it takes; *node* is the name under which it tells how it stands."""
+        self._ami = ami
+        self._store = store
+        self._notices = notices
+        self._node = node
+        self._metrics = metrics
+        self._times = times or MirrorTimes()
+        self._wake = asyncio.Event()
+        self._must_compare = True
+        self._position = 0
+        self._read_at = self._compared_at = self._told_at = float("-inf")
+        self._in_step_at: float | None = None
+        self._trouble = ""
+        self._task: asyncio.Task[None] | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+        self.behind: int | None = None
+        """Changed keys that are not in AstDB yet; None when that is not known now."""
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin. The first whole comparison follows as soon as AMI is connected."""
+        self._ami.on_up = self._up
+        self._unsubscribe = self._notices.subscribe(self._noticed)
+        self._metrics.mirror_lag_seconds.set_function(self.lag_seconds)
+        self._task = asyncio.create_task(self._run(), name="mirror")
+
+    async def stop(self) -> None:
+        """End the task. AstDB keeps what it holds: look-ups go on."""
+        self._ami.on_up = None
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+            with contextlib.suppress(BindingError, StatementRefused, TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._store.tell_gone(self._node)
+
+    def lag_seconds(self) -> float:
+        """Seconds since AstDB was last known to hold all that PostgreSQL held; infinite before the first time."""
+        if self._in_step_at is None:
+            return float("inf")
+        # Between two polls nothing is known to be missing: only what exceeds them is a lag.
+        return max(0.0, time.monotonic() - self._in_step_at - self._times.poll_s)
+
+    @property
+    def health(self) -> str:
+        """`ok`, or what is wrong in one line."""
+        if self._in_step_at is None:
+            return self._trouble or "the first comparison of AstDB is under way"
+        return self._trouble or "ok"
+
+    def _up(self) -> None:
+        self._must_compare = True
+        self._wake.set()
+
+    def _noticed(self, notice: Notice) -> None:
+        if notice.kind == "compare":
+            self._must_compare = True
+        if notice.kind in ("binding", "mirror", "compare", "resync"):
+            self._wake.set()
+
+    # --- the loop --------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            pause = self._times.poll_s
+            try:
+                if self._ami.ready:
+                    await self._turn()
+                    self._well()
+                else:
+                    self._ill(self._ami.detail or "Asterisk's AMI is not connected yet")
+            except (BindingError, StatementRefused) as error:
+                pause = self._times.retry_s
+                self._ill(str(error), error)
+            except Exception:  # a fault of ours must not end the mirror
+                pause = self._times.retry_s
+                log.exception("mirror.fault")
+                self._ill("a fault of binding_ivr, see its log")
+            await self._tell()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    async def _turn(self) -> None:
+        now = time.monotonic()
+        too_old = now - self._read_at > self._times.marks_s / 2
+        if self._must_compare or too_old or now - self._compared_at > self._times.compare_s:
+            await self._compare()
+        while True:
+            position, entries = await self._store.changes(self._position, AT_ONCE)
+            self._read_at = time.monotonic()
+            if entries:
+                self._set_behind(len(entries) if len(entries) < AT_ONCE else await self._store.behind(self._position))
+                await self._apply(astdb.changes(entries))
+                self._position = position
+            if len(entries) < AT_ONCE:
+                break
+        self._set_behind(0)
+        self._in_step_at = time.monotonic()
+
+    async def _compare(self) -> None:
+        self._must_compare = False
+        try:
+            self._position, compared = await make_equal(self._store, self._ami)
+        except BaseException:
+            self._must_compare = True
+            raise
+        self._compared_at = self._read_at = time.monotonic()
+        self._count(compared.put, compared.deleted)
+        self._metrics.mirror_keys.set(compared.keys)
+        self._metrics.mirror_compare_seconds.observe(compared.seconds)
+        log.info(
+            "mirror.compared",
+            keys=compared.keys,
+            put=compared.put,
+            deleted=compared.deleted,
+            seconds=compared.seconds,
+        )
+        await self._store.tell_compared(self._node, compared.since, compared.keys, compared.put, compared.deleted)
+        await self._store.forget_marks(self._times.marks_s)
+
+    async def _apply(self, writes: list[Write]) -> None:
+        try:
+            await self._ami.apply(writes)
+        except BindingError:
+            # Part of it may be written and the reply lost; the marks are read again from the same position.
+            self._must_compare = self._must_compare or not self._ami.ready
+            raise
+        deleted = sum(write.value is None for write in writes)
+        self._count(len(writes) - deleted, deleted)
+
+    def _count(self, put: int, deleted: int) -> None:
+        self._metrics.mirror_writes.labels("put").inc(put)
+        self._metrics.mirror_writes.labels("delete").inc(deleted)
+
+    def _set_behind(self, behind: int | None) -> None:
+        self.behind = behind
+        self._metrics.mirror_behind.set(float("nan") if behind is None else behind)
+
+    def _well(self) -> None:
+        if self._trouble:
+            log.info("mirror.in_step")
+        self._trouble = ""
+
+    def _ill(self, reason: str, error: Exception | None = None) -> None:
+        """Note what keeps the mirror from being in step; a new reason is a log line."""
+        if reason != self._trouble and not (isinstance(error, UnavailableError) and not self._ami.ready):
+            log.log(40 if isinstance(error, ConfigError) else 30, "mirror.not_in_step", detail=reason)
+        self._trouble = reason
+
+    async def _tell(self) -> None:
+        """Tell the other nodes, and the commands, how this mirror stands."""
+        if time.monotonic() - self._told_at < self._times.tell_s:
+            return
+        try:
+            if self._trouble and self._in_step_at is not None:
+                self._set_behind(await self._store.behind(self._position))
+            await self._store.tell(self._node, self._trouble, self.behind)
+            self._told_at = time.monotonic()
+        except (BindingError, StatementRefused):  # PostgreSQL's loss was told already
+            self._set_behind(None)

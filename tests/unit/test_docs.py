@@ -1,0 +1,137 @@
+"""The operator's pages say what the code says: log events, metrics, outcomes, and commands that can be typed."""
+
+import ast
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import pytest
+from prometheus_client import Counter
+
+from binding_ivr.app.live import OUTCOMES
+from binding_ivr.asterisk.ami import AmiState
+from binding_ivr.asterisk.ari_link import LinkState
+from binding_ivr.call.outcome import FAULTS
+from binding_ivr.cli.parser import build_parser
+from binding_ivr.metrics import Metrics
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+LINKS: dict[str, type[LinkState] | type[AmiState]] = {"ari": LinkState, "ami": AmiState}
+NOT_A_SERVICE = {"lab", "prompts"}
+"""Packages whose loggers no running service uses."""
+
+
+@cache
+def section(heading: str) -> str:
+    """The text under a second-level heading of operations.md."""
+    text = (ROOT / "docs/operations.md").read_text()
+    found = re.search(rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"operations.md lacks the section {heading}"
+    return found[1]
+
+
+def first_column(heading: str) -> set[str]:
+    """What stands in backquotes in the first column of the tables under *heading*."""
+    rows = [line for line in section(heading).splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
+
+
+def logged_events() -> set[str]:
+    """Every event that the code logs, by its syntax tree."""
+    events: set[str] = set()
+    for path in (ROOT / "binding_ivr").rglob("*.py"):
+        if path.relative_to(ROOT / "binding_ivr").parts[0] in NOT_A_SERVICE:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+                continue
+            if node.func.attr not in LEVELS or ast.unparse(node.func.value).split(".")[-1] not in ("log", "_log"):
+                continue
+            event = node.args[node.func.attr == "log"]  # log.log(level, event)
+            if isinstance(event, ast.Constant):
+                events.add(str(event.value))
+            else:  # names that are put together: a connection's states, of which two are not told this way
+                link = re.fullmatch(r"f'(ari|ami)\.\{state\.value\}'", ast.unparse(event))
+                assert link, f"{path.name}: {ast.unparse(event)}"
+                states = {state.value for state in LINKS[link[1]]} - {"connecting", "connected"}
+                events |= {f"{link[1]}.{state}" for state in states}
+    return events
+
+
+def test_every_log_event_is_explained() -> None:
+    assert first_column("Log events") == logged_events()
+
+
+def test_every_metric_is_explained() -> None:
+    metrics = Metrics()
+    names = set()
+    for family in metrics.registry.collect():
+        names.add(family.name + ("_total" if family.type == "counter" else ""))
+    assert first_column("Metrics") == names
+    assert isinstance(metrics.attempts, Counter)
+
+
+def test_every_outcome_is_explained_with_its_fault_and_its_sentence() -> None:
+    rows = [line.split(" | ") for line in section("Outcomes").splitlines() if line.startswith("| `")]
+    told = {row[0].strip("| `"): (row[1].strip("` "), row[2]) for row in rows}
+    assert told == {outcome.value: (FAULTS[outcome].value, OUTCOMES[outcome]) for outcome in FAULTS}
+
+
+def ours(line: str) -> list[list[str]]:
+    """The arguments of each call of our program in a shell line."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError:
+        return []  # prose, or another language
+    calls: list[list[str]] = [[]]
+    for word in words:
+        if word in ("|", "||", "&&", "&", ";", ">", ">>", "2>&1"):
+            calls.append([])
+        else:
+            calls[-1].append(word)
+    found = []
+    for call in calls:
+        while call and (call[0] == "$" or re.fullmatch(r"[A-Z_]+=.*", call[0])):
+            call = call[1:]
+        if call[:2] == ["sudo", "-u"]:
+            call = call[3:]
+        if call[:3] == ["docker", "compose", "exec"]:
+            call = call[4:]
+        if call and Path(call[0]).name == "binding-ivr" and len(call) > 1:
+            found.append(call[1:])
+    return found
+
+
+def commands() -> list[tuple[str, str]]:
+    """(page, arguments) of everything on the pages that calls our program."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        fenced = re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+        lines = [line for block in fenced for line in block.replace("\\\n", " ").splitlines()]
+        lines += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+        found += [(page.name, shlex.join(words)) for line in lines for words in ours(line)]
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize(("page", "arguments"), commands())
+def test_every_command_can_be_typed(page: str, arguments: str) -> None:
+    words = shlex.split(arguments)
+    if words[0] in ("…", "...", "COMMAND"):
+        return
+    if words == ["--version"]:
+        with pytest.raises(SystemExit) as ended:
+            build_parser().parse_args(words)
+        assert ended.value.code == 0
+    else:
+        assert build_parser().parse_args(words).run
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in [*PAGES, *(ROOT / "docs/decisions").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+            if not re.match(r"[a-z]+:", target):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
