@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
@@ -136,6 +136,8 @@ async def _way(config: Config, probe: AriProbe) -> list[Check]:
     """Let a channel go the whole way: the context, AGI(), and our listener or a stand-in for it."""
     host, port = advertised(config)
     address = f"{host}:{port}"
+    if not port:
+        return [warn("agi", "[agi] port is 0: the way to a port chosen at each start cannot be tried; set a port")]
     async with _listening(config) as service:
         if service is None:
             return [fail("agi", f"[agi] {config.agi.bind}:{config.agi.port} can neither be reached nor listened on")]
@@ -160,14 +162,14 @@ def _judge(config: Config, way: Way, address: str, service: bool) -> Check:
             f'Asterisk has no context {CONTEXT}: add #include "binding_ivr.conf" at the end of extensions.conf, '
             "then: asterisk -rx 'dialplan reload'",
         )
+    if way.stuck:
+        return fail("agi", f"what listens at {address} does not answer as our FastAGI does; free the port")
     if not way.agi:
         return fail(
             "agi",
             f"Asterisk cannot reach {address}: check [agi] bind and advertise, a firewall between, and that "
             "res_agi.so is loaded",
         )
-    if way.stuck:
-        return fail("agi", f"what listens at {address} does not answer as our FastAGI does; free the port")
     if not service:
         return warn("agi", f"Asterisk reaches {address}, where nobody listens now; start: binding-ivr serve")
     if not _is_allowed(config):
@@ -198,8 +200,9 @@ async def _listening(config: Config) -> AsyncIterator[bool | None]:
         return
     try:
         server = await asyncio.start_server(_turn_away, config.agi.bind, config.agi.port)
-    except (OSError, OverflowError, socket.gaierror):
-        yield None
+    except (OSError, OverflowError) as error:
+        # Somebody has the port, though not where it is advertised: perhaps only Asterisk can reach it there.
+        yield True if getattr(error, "errno", None) == errno.EADDRINUSE else None
         return
     async with server:
         yield False

@@ -200,7 +200,7 @@ class Mirror:
                     await self._turn()
                     self._well()
                 else:
-                    self._ill(self._ami.detail or "Asterisk's AMI is not connected yet")
+                    self._trouble = self._ami.detail or "Asterisk's AMI is not connected yet"  # AMI logs it
             except (BindingError, StatementRefused) as error:
                 pause = self._times.retry_s
                 self._ill(str(error), error)

@@ -13,6 +13,8 @@ from binding_ivr.store import MirrorState
 
 WAIT_S = 60.0
 POLL_S = 0.1
+CONNECT_S = 7.0
+"""Longer than the client's own first try, so that its result is known."""
 
 Row = dict[str, str | int]
 """`node`, `status` (`ok` or what is wrong), `keys`, `put`, `deleted`."""
@@ -43,7 +45,7 @@ async def resync(house: House, wait_s: float = WAIT_S) -> list[Row]:
 async def connected(config: Config) -> AmiClient:
     """Connect to the AMI of the configuration. Raises BindingError; the caller stops the client."""
     ami = AmiClient(host=config.ami.host, port=config.ami.port, user=config.ami.user, secret=config.ami.secret)
-    await ami.start()
+    await ami.start(CONNECT_S)
     return ami
 
 

@@ -115,7 +115,7 @@ class AmiClient:
     @property
     def ready(self) -> bool:
         """True while actions can be sent."""
-        return self.state is AmiState.CONNECTED
+        return self.state is AmiState.CONNECTED and self._connection is not None and not self._connection.lost.done()
 
     async def start(self, patience_s: float = 5.0) -> None:
         """Connect, waiting up to *patience_s* seconds for the first result; an absent Asterisk is tried on for.
@@ -155,7 +155,7 @@ class AmiClient:
                 self._settle(error)
                 pause = self._times.refused_s
             except (LostError, OSError, TimeoutError) as error:
-                if self.ready:
+                if self.state is AmiState.CONNECTED:
                     retry = _pauses(*self._times.retry_s)
                 self._change(AmiState.LOST, f"Asterisk's AMI does not answer at {self._place}: {_why(error)}")
                 self._settle(None)
@@ -298,7 +298,7 @@ class AmiClient:
             async with asyncio.timeout(timeout_s):
                 return await asyncio.gather(*begin(connection))
         except TimeoutError:
-            connection.close()
+            connection.give_up(f"no reply within {timeout_s:g} s")
             raise UnavailableError(f"Asterisk's AMI gave no reply within {timeout_s:g} s; reconnecting") from None
         except LostError as error:
             raise UnavailableError(f"Asterisk's AMI was lost ({error}); reconnecting") from None

@@ -187,6 +187,11 @@ class Connection(Manager):  # type: ignore[misc]  # panoramisk has no types
         self._closed = True
         super().close()
 
+    def give_up(self, reason: str) -> None:
+        """End the connection because of *reason*, which `lost` then tells."""
+        if self.protocol is not None:
+            self.protocol.lose(reason)
+
     def connection_lost(self, exc: object) -> None:
         """Note the end."""
         if not self.lost.done():

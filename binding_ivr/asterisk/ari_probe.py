@@ -137,7 +137,7 @@ async def _watch(socket: Any, channel: str, seen: dict[str, str]) -> None:
         if event.get("type") == "ChannelVarset" and name == f"{channel}.far":
             seen[event.get("variable", "")] = str(event.get("value", ""))
             if "AGISTATUS" in seen and asyncio.get_running_loop().time() - began > RING_S - 0.5:
-                seen["stuck"] = "yes"  # only the end of the channel ended AGI()
+                seen["stuck"] = "yes"  # AGI() gives up a connect after 2 s: only the end of the channel ended it
         if event.get("type") == "ChannelDestroyed" and name == channel:
             return
     raise UnreachableError("the event socket closed")

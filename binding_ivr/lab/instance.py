@@ -119,6 +119,15 @@ class Instance:
             raise LabError(f"Asterisk {self.name} does not tell its channels; see {self.log_path}")
         return int(match[1])
 
+    async def crash(self) -> None:
+        """End the process as a crash does; its folder stays, so that `start` brings it back."""
+        child, self._child = self._child, None
+        if child is None:
+            raise LabError(f"Asterisk {self.name} was not started by this process")
+        child.kill()
+        await _ended(child, 5.0)
+        self.process = None
+
     async def stop(self, gently: bool = True) -> None:
         """End the process and remove its control socket; *gently* lets it write its database and files."""
         child, self._child = self._child, None

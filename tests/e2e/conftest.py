@@ -18,6 +18,6 @@ async def lab() -> AsyncIterator[Lab]:
 @pytest.fixture(scope="session")
 async def installation(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     folder: Path = tmp_path_factory.mktemp("node")
-    async with installed(lab, folder, node="e2e", app="e2e") as made:
+    async with installed(lab, folder, node="e2e", app="e2e", answers_lookups=True) as made:
         await made.serve()
         yield made

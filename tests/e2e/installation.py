@@ -104,7 +104,7 @@ class Installation:
             while await self.lab.pbx.channels() or await self.lab.carrier.channels():
                 await asyncio.sleep(0.1)
 
-    async def command(self, *words: str, config: Path | None = None, **environ: str) -> tuple[int, str, str]:
+    async def command(self, *words: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, str]:
         """Run a `binding-ivr` command as an operator does; return exit status, output and errors."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -113,7 +113,7 @@ class Installation:
             *words,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "BINDING_IVR_CONFIG": str(config or self.path), **environ},
+            env={**os.environ, "BINDING_IVR_CONFIG": str(self.path), **(environ or {})},
         )
         async with asyncio.timeout(120):
             out, err = await process.communicate()
@@ -128,14 +128,29 @@ class Installation:
 
 @asynccontextmanager
 async def installed(
-    lab: Lab, folder: Path, *, node: str, app: str, sections: Mapping[str, Mapping[str, Any]] | None = None
+    lab: Lab,
+    folder: Path,
+    *,
+    node: str,
+    app: str,
+    sections: Mapping[str, Mapping[str, Any]] | None = None,
+    answers_lookups: bool = False,
 ) -> AsyncIterator[Installation]:
-    """Write a configuration for *lab* and open its house; the service is not started yet."""
+    """Write a configuration for *lab* and open its house; the service is not started yet.
+
+    One installation of a lab *answers_lookups* of its dialplan, on the lab's own FastAGI port.
+    """
     settings = lab.settings()
     settings["ari"]["app"] = app
+    if not answers_lookups:
+        settings["agi"]["port"] = 0
     settings["limits"] = dict(GENEROUS)
     path = folder / "binding-ivr.toml"
-    more = {"call": dict(QUICK_CALL), "service": {"node": node, "state_dir": str(folder / "state")}, **(sections or {})}
+    more: dict[str, Mapping[str, Any]] = {
+        "call": dict(QUICK_CALL),
+        "service": {"node": node, "state_dir": str(folder / "state")},
+        **(sections or {}),
+    }
     config = write_config(path, settings, folder, more)
     async with AsyncExitStack() as stack:
         house = await stack.enter_async_context(open_house(config))

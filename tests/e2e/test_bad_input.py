@@ -84,7 +84,7 @@ async def test_the_service_refuses_to_start(
         "BINDING_IVR__WEB__PORT": "0",
         "BINDING_IVR__ARI__APP": "refused",
     }
-    status, _, err = await installation.command("serve", **{**own, **environ})
+    status, _, err = await installation.command("serve", environ={**own, **environ})
     assert status == 1
     line = one_line(err)
     assert line.startswith("binding-ivr: ")

@@ -1,7 +1,6 @@
 """What happens around calls: look-ups at both doors, replacement, take-over, cancel, a crash, a restart of Asterisk."""
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 
@@ -174,8 +173,9 @@ async def test_a_restart_of_asterisk_in_the_call(tmp_path: Path) -> None:
         user = await one.new_user()
         shown = await one.bind(user, lab.number("silent", 14))
         await one.state(shown.attempt.attempt_id, AttemptState.ANSWERED)
-        os.kill(lab.pbx.pid, signal.SIGKILL)
+        await lab.pbx.crash()
         attempt = await one.ended(shown)
         assert (attempt.outcome, attempt.fault) == (Outcome.FAILED, Fault.US)
-        await lab.restart_pbx()
+        lab.pbx.start(leashed=True)
+        await lab.pbx.booted()
         await prove(one, user, lab.number("right", 107))

@@ -1,0 +1,213 @@
+"""`binding-ivr doctor` beside a real Asterisk: one plain line for every single fault, and none without a fault."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from binding_ivr.app.demo import toml_text
+from binding_ivr.lab import Lab
+from tests.e2e.installation import Installation, installed
+
+Line = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+async def lab() -> AsyncIterator[Lab]:
+    """A lab of this module's own, for it is damaged on purpose."""
+    async with Lab() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def one(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    folder = tmp_path_factory.mktemp("doctor")
+    async with installed(lab, folder, node="doctor", app="doctor", answers_lookups=True) as made:
+        yield made
+
+
+async def doctor(one: Installation, **environ: str) -> tuple[int, list[Line]]:
+    """Run it; return its exit status and its lines. Nothing but lines may be printed, and no secret in them."""
+    status, out, err = await one.command("doctor", "--json", environ=environ)
+    assert err == ""
+    assert one.lab.plan.ami_secret not in out
+    assert one.lab.plan.ari_password not in out
+    assert (await one.lab.pbx.channels()) == 0
+    assert "doctor" not in await one.lab.pbx.rx("database show binding")
+    lines: list[Line] = json.loads(out)
+    return status, lines
+
+
+def bad(lines: list[Line]) -> list[tuple[str, str]]:
+    return [(line["check"], line["status"]) for line in lines if line["status"] != "ok"]
+
+
+async def only(one: Installation, check: str, *words: str, **environ: str) -> str:
+    """Expect one failing line with *words* in it and no other that is not good; return its advice."""
+    status, lines = await doctor(one, **environ)
+    failing = [line for line in lines if line["status"] == "fail"]
+    assert [line["check"] for line in failing] == [check], lines
+    assert status == 1
+    for word in words:
+        assert word in failing[0]["detail"], failing[0]
+    assert "\n" not in failing[0]["detail"]
+    return failing[0]["detail"]
+
+
+async def test_before_the_service_runs(one: Installation) -> None:
+    status, lines = await doctor(one)
+    assert status == 0, lines
+    assert bad(lines) == [("ari app", "warn"), ("agi", "warn")]
+    assert all("binding-ivr serve" in line["detail"] for line in lines if line["status"] == "warn")
+
+
+async def test_all_is_well_while_it_runs(one: Installation) -> None:
+    await one.serve()
+    status, lines = await doctor(one)
+    assert (status, bad(lines)) == (0, []), lines
+    assert {line["check"] for line in lines} == {
+        "configuration", "host name", "postgresql", "schema", "ari", "asterisk", "ari app", "route lab", "prompts",
+        "agi", "ami", "ami permissions", "astdb", "mirror",
+    }  # fmt: skip
+    table = (await one.command("doctor"))[1]
+    assert table.splitlines()[0].split() == ["status", "check", "detail"]
+    assert len(table.splitlines()) == len(lines) + 1
+
+
+async def test_a_mirror_that_differs(one: Installation) -> None:
+    """The running service would mend it only at its next comparison; doctor counts and says how to mend it now."""
+    await one.lab.pbx.rx("database put binding ext/default/ghost +12025550000")
+    status, lines = await doctor(one)
+    assert (status, bad(lines)) == (0, [("mirror", "warn")])
+    assert "1 too many" in next(line["detail"] for line in lines if line["check"] == "mirror")
+    assert (await one.command("resync"))[0] == 0
+    assert bad((await doctor(one))[1]) == []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("check", "words", "environ"),
+    [
+        ("ari", ("does not answer", "http.conf", "[ari] url"), {"ARI__URL": "http://127.0.0.1:{free}"}),
+        ("ari", ("refuses the ARI login", "ari.conf"), {"ARI__PASSWORD": "wrong"}),
+        ("ari", ("not Asterisk's ARI", "[ari] url"), {"ARI__URL": "http://127.0.0.1:{web}"}),
+        ("ami", ("does not answer", "[ami] host", "manager.conf"), {"AMI__PORT": "{free}"}),
+        ("ami", ("refuses the AMI login", "[ami] user/secret", "manager.conf"), {"AMI__SECRET": "wrong"}),
+        ("ami", ("does not answer", "no answer in time"), {"AMI__HOST": "127.0.0.1", "AMI__PORT": "{web}"}),
+        ("postgresql", ("does not answer", "[database] dsn"), {"DATABASE__DSN": "postgresql://x@127.0.0.1:{free}/x"}),
+        ("route lab", ("no endpoint PJSIP/nowhere",), {"ROUTES": '[{"name":"lab","endpoint":"PJSIP/{e164}@nowhere"}]'}),
+        ("route lab", ("no context nowhere",), {"ROUTES": '[{"name":"lab","endpoint":"Local/{digits}@nowhere/n"}]'}),
+        ("configuration", ("routes",), {"ROUTES": "[]"}),
+    ],
+)  # fmt: skip
+async def test_one_fault_is_one_line(
+    one: Installation, check: str, words: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    values = {"free": str(free_port()), "web": str(one.config.web.port)}
+    filled = {}
+    for name, value in environ.items():
+        for placeholder, text in values.items():
+            value = value.replace("{" + placeholder + "}", text)
+        filled[f"BINDING_IVR__{name}"] = value
+    await only(one, check, *words, **filled)
+
+
+async def test_the_context_of_a_local_route(one: Installation) -> None:
+    routes = '[{"name":"lab","endpoint":"Local/{digits}@from-internal/n"}]'
+    status, lines = await doctor(one, BINDING_IVR__ROUTES=routes)
+    assert (status, bad(lines)) == (0, []), lines
+
+
+async def test_pending_migrations(one: Installation) -> None:
+    async with one.house.store.db.link() as link:
+        kept = await link.fetchrow("DELETE FROM binding_ivr.migrations WHERE name = '0003_mirror' RETURNING *")
+        try:
+            await only(one, "schema", "0003_mirror", "binding-ivr migrate", BINDING_IVR__DATABASE__DSN=dsn(one))
+        finally:
+            await link.execute("INSERT INTO binding_ivr.migrations SELECT ($1::binding_ivr.migrations).*", kept)
+
+
+def dsn(one: Installation) -> str:
+    return one.house.store.db.dsn
+
+
+async def test_a_port_that_nobody_reaches(one: Installation) -> None:
+    """Asterisk is told of an address at which nobody listens for it."""
+    await only(one, "agi", "cannot reach", "[agi]", BINDING_IVR__AGI__ADVERTISE=f"localhost.invalid:{free_port()}")
+
+
+async def test_a_stranger_on_the_port(one: Installation) -> None:
+    """Somebody listens there and says nothing."""
+
+    async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        await only(one, "agi", "does not answer as our FastAGI", BINDING_IVR__AGI__ADVERTISE=f"127.0.0.1:{port}")
+    finally:
+        server.close()
+
+
+async def test_a_missing_prompt(one: Installation) -> None:
+    link = one.lab.folder / "pbx/data/sounds/fr/binding_ivr"
+    target = os.readlink(link)
+    link.unlink()
+    shutil.copytree(target, link)
+    try:
+        for file in link.glob("greeting.*"):
+            file.unlink()
+        await only(one, "prompts fr", "greeting", "sounds/fr/binding_ivr", "prompts build")
+    finally:
+        shutil.rmtree(link)
+        link.symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "reload", "check", "words"),
+    [
+        ("manager.conf", "write = system,reporting,user", "write = user", "manager reload",
+         "ami permissions", ("DBPut", "write = system")),
+        ("ari.conf", "read_only = no", "read_only = yes", "module reload res_ari.so", "ari", ("read_only",)),
+        ("extensions.conf", '#include "binding_ivr.conf"', "", "dialplan reload",
+         "dialplan", ("binding-ivr-call", '#include "binding_ivr.conf"')),
+    ],
+)  # fmt: skip
+async def test_a_fault_in_asterisks_files(
+    one: Installation, file: str, old: str, new: str, reload: str, check: str, words: tuple[str, ...]
+) -> None:
+    path = one.lab.folder / "pbx/etc" / file
+    text = path.read_text()
+    assert old in text
+    try:
+        path.write_text(text.replace(old, new))
+        await one.lab.pbx.rx(reload)
+        await only(one, check, *words)
+    finally:
+        path.write_text(text)
+        await one.lab.pbx.rx(reload)
+    assert bad((await doctor(one))[1]) == []
+
+
+async def test_a_machine_without_anything(lab: Lab, tmp_path: Path, one: Installation) -> None:
+    """Everything at its default: what is missing is told, nothing is made."""
+    path = tmp_path / "bare.toml"
+    settings: dict[str, Any] = {"service": {"state_dir": str(tmp_path / "state")}, "ami": {"port": free_port()}}
+    path.write_text(toml_text(settings))
+    status, out, err = await one.command("doctor", "--json", environ={"BINDING_IVR_CONFIG": str(path)})
+    lines: list[Line] = json.loads(out)
+    assert (status, err) == (1, "")
+    assert [line["check"] for line in lines if line["status"] == "fail"] == ["configuration"]
+    assert not (tmp_path / "state").exists()
