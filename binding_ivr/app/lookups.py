@@ -91,7 +91,7 @@ class StoreLookups:
         return dial_string(served[0].endpoint, number) if served else ""
 
     def _failed(self, question: str, error: Exception) -> LookupAnswer:
-        log.warning("lookup_failed", question=question, reason=str(error) or type(error).__name__)
+        log.warning("lookup.failed", question=question, reason=str(error) or type(error).__name__)
         return _ERROR
 
     def _counted(self, question: str, answer: LookupAnswer) -> LookupAnswer:

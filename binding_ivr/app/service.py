@@ -65,11 +65,11 @@ class Service:
         try:
             await self.start()
             await first.wait()
-            log.info("stopping", calls=self._dispatcher.active)
+            log.info("service.stopping", calls=self._dispatcher.active)
             await _either(self._dispatcher.drain(), second.wait())
         finally:
             await self.stop()
-            log.info("stopped")
+            log.info("service.stopped")
 
     async def start(self) -> None:
         """Start every part. Raises BindingError; parts that had started are stopped by `stop`."""
@@ -86,6 +86,7 @@ class Service:
         await self.agi.start()
         self._stack.push_async_callback(self.agi.stop)
         self.ari = AriDriver(url=config.ari.url, user=config.ari.user, password=config.ari.password, app=config.ari.app)
+        self.metrics.ari_ready.set_function(lambda: float(self.ari is not None and self.ari.ready))
         self.dispatcher = self._make_dispatcher(house, self.agi, self.ari)
         self.ari.on_connect = self.dispatcher.recover
         self._stack.push_async_callback(self.ari.stop)
@@ -98,7 +99,7 @@ class Service:
         await self.web.start()
         self._stack.push_async_callback(self.web.stop)
         log.info(
-            "ready",
+            "service.ready",
             node=config.node,
             version=__version__,
             agi_port=self.agi.port,

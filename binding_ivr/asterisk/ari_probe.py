@@ -136,9 +136,9 @@ async def _watch(socket: Any, channel: str, seen: dict[str, str]) -> None:
         name = event.get("channel", {}).get("id", "")
         if event.get("type") == "ChannelVarset" and name == f"{channel}.far":
             seen[event.get("variable", "")] = str(event.get("value", ""))
-            if "AGISTATUS" in seen and asyncio.get_running_loop().time() - began > RING_S - 0.5:
-                seen["stuck"] = "yes"  # AGI() gives up a connect after 2 s: only the end of the channel ended it
         if event.get("type") == "ChannelDestroyed" and name == channel:
+            if asyncio.get_running_loop().time() - began > RING_S - 0.5:
+                seen["stuck"] = "yes"  # AGI() gives up a connect after 2 s: it was connected, and only the end ended it
             return
     raise UnreachableError("the event socket closed")
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from binding_ivr.cli import operate
 from binding_ivr.cli.parser import build_parser
 from binding_ivr.errors import BindingError
 
@@ -15,7 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 refused or failed, 2 usage (by argparse)."""
     options = build_parser().parse_args(arguments)
     try:
-        status: int = asyncio.run(options.run(options))
+        with asyncio.Runner(loop_factory=operate.event_loop()) as runner:
+            status: int = runner.run(options.run(options))
         return status
     except BindingError as error:
         print(f"binding-ivr: {error}", file=sys.stderr)

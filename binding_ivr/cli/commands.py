@@ -57,6 +57,8 @@ async def revalidate(options: argparse.Namespace) -> int:
 
 async def _told(house: House, shown: Shown, options: argparse.Namespace) -> int:
     """Print number and code, and with --wait the live call; the code is asked for again until it may be shown."""
+    if not await house.store.attempts.nodes_alive():
+        show.note("no node is running, so nobody calls; start one: binding-ivr serve")
     binding = await house.bindings.status(options.account, options.user)
     if options.json and not options.wait:
         show.json_line({**show.binding_facts(binding), "attempt": show.shown_facts(shown)})

@@ -1,6 +1,8 @@
 """The commands that run or check the installation: serve, migrate, check-config, demo, lab, prompts."""
 
 import argparse
+import asyncio
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -29,6 +31,15 @@ async def serve(options: argparse.Namespace) -> int:
     set_up(config.service.log_format, config.service.log_level)
     await Service(config).run()
     return 0
+
+
+def event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The event loop for the service: uvloop where there is one, for a third less CPU per call."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
 
 
 async def migrate(options: argparse.Namespace) -> int:
@@ -103,7 +114,12 @@ async def prompts_list(options: argparse.Namespace) -> int:
             "voice": found.voice,
             "text": found.text,
         }
-        for found in list_prompts(languages=config.prompts.languages, recordings=recordings)
+        for found in list_prompts(
+            languages=config.prompts.languages,
+            recordings=recordings,
+            output=options.output,
+            path=config.prompts.path,
+        )
     ]
     show.table(rows, PROMPT_COLUMNS, as_json=options.json)
     return 0
@@ -120,6 +136,8 @@ async def prompts_build(options: argparse.Namespace) -> int:
             site_name=_site_name(config),
             path=config.prompts.path,
             render=options.render,
+            force=options.force,
+            synthesiser=options.synthesiser,
             voices=options.voices,
         )
     )

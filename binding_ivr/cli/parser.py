@@ -67,10 +67,13 @@ def _operation(add: _Adder) -> None:
         parser.add_argument("--folder", type=Path, help="where it lives (default: in the cache folder)")
         parser.set_defaults(action=name)
     prompts = add.group("prompts", "the recordings that the call plays")
-    prompts.command("list", operate.prompts_list, "show every prompt in every language and where it comes from")
+    listing = prompts.command("list", operate.prompts_list, "show every prompt in every language and its source")
+    listing.add_argument("--output", type=Path, metavar="DIR", help="show what stands in Asterisk's sounds folder")
     build = prompts.command("build", operate.prompts_build, "write the prompts, your own recordings first")
     build.add_argument("--output", type=Path, metavar="DIR", help="Asterisk's sounds folder")
     build.add_argument("--render", action="store_true", help="speak the shipped set again (for maintainers)")
+    build.add_argument("--force", action="store_true", help="with --render: also what is up to date")
+    build.add_argument("--synthesiser", choices=("auto", "kokoro", "espeak-ng", "none"), default="auto")
     build.add_argument("--voices", type=Path, metavar="DIR", help="folder with the synthesiser's voices")
 
 

@@ -177,14 +177,14 @@ class CallShell:
                 first = await self._ledger.finish(self.attempt.attempt_id, verdict)
                 break
             except BindingError as error:
-                self._log.warning("verdict_not_committed_yet", reason=str(error))
+                self._log.warning("call.verdict_waits", reason=str(error))
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, LONGEST_RETRY_S)
         self._metrics.verdict_seconds.observe(loop.time() - started)
         if first:
             self._metrics.attempts.labels(verdict.outcome, verdict.fault).inc()
         self._log.info(
-            "call_ended",
+            "call.ended",
             outcome=verdict.outcome,
             fault=verdict.fault,
             tries=verdict.tries,
@@ -206,7 +206,7 @@ class CallShell:
             try:
                 await self._ledger.report(self.attempt.attempt_id, report.state, report.digits)
             except BindingError as error:
-                self._log.debug("progress_not_written", reason=str(error))
+                self._log.debug("call.progress_not_written", reason=str(error))
             await asyncio.sleep(REPORT_PAUSE_S)  # fast fingers: the steps in between are left out
 
 

@@ -91,7 +91,7 @@ class Dispatcher:
         while self._tasks:
             await asyncio.wait(set(self._tasks), timeout=5)
             if self._tasks:
-                log.info("waiting_for_calls", left=len(self._tasks))
+                log.info("service.waiting_for_calls", left=len(self._tasks))
 
     async def stop(self) -> None:
         """End every call now and stop. Verdicts that cannot be committed within 10 s are left to the recovery."""
@@ -129,11 +129,11 @@ class Dispatcher:
                 told = ""
             except BindingError as error:
                 if str(error) != told:
-                    log.warning("dialing_waits", reason=str(error))
+                    log.warning("dialing.waits", reason=str(error))
                     told = str(error)
                 await asyncio.sleep(1)
             except Exception:
-                log.exception("dialing_round_failed")
+                log.exception("dialing.round_failed")
                 await asyncio.sleep(1)
 
     async def _claim_round(self) -> None:
@@ -163,7 +163,7 @@ class Dispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         log.info(
-            "call_started",
+            "call.started",
             attempt=str(attempt.attempt_id),
             account=attempt.account,
             user=attempt.user_id,
@@ -206,7 +206,7 @@ class Dispatcher:
         try:
             await call.run()
         except Exception:
-            log.exception("call_failed", attempt=str(attempt_id))  # the lease runs out and the upkeep ends it
+            log.exception("call.failed", attempt=str(attempt_id))  # the lease runs out and the upkeep ends it
         finally:
             self._calls.pop(attempt_id, None)
             self._wake.set()
@@ -238,7 +238,7 @@ class Dispatcher:
             )
             if await self._ledger.finish(attempt_id, verdict):
                 self._metrics.attempts.labels(verdict.outcome, verdict.fault).inc()
-                log.warning("attempt_recovered", attempt=str(attempt_id), outcome=verdict.outcome)
+                log.warning("attempt.recovered", attempt=str(attempt_id), outcome=verdict.outcome)
 
     async def _sweep(self) -> None:
         """No channel outlives its attempt: hang up those of our application that no call of this node has."""
@@ -247,6 +247,6 @@ class Dispatcher:
             call = self._calls.get(attempt_id) if attempt_id else None
             if attempt_id is None or (call is not None and call.channel in (stray, None)):
                 continue
-            log.warning("stray_channel_hung_up", attempt=str(attempt_id))
+            log.warning("dialing.stray_ended", attempt=str(attempt_id))
             self._metrics.strays.inc()
             await self._telephony.hangup(stray)

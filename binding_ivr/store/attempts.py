@@ -128,6 +128,11 @@ class PgAttempts:
         """Note that *node* lives and takes up to *capacity* calls at once; to be repeated every 10 s."""
         await self._db.run("note_node", node, version, capacity)
 
+    async def nodes_alive(self) -> int:
+        """Return how many nodes were seen in the last 30 seconds."""
+        row = await self._db.row("nodes_alive")
+        return 0 if row is None else int(row["nodes"])
+
     async def attempt(self, attempt_id: UUID) -> AttemptRow:
         """Return one attempt. Raises NotFoundError."""
         row = await self._db.row("attempt", attempt_id)

@@ -95,6 +95,6 @@ async def _apply(link: Link, files: list[Migration]) -> list[str]:
         async with link.transaction():
             await link.execute(file.text, timeout=MIGRATION_TIMEOUT_S)
             await link.execute(queries()["note_migration"], file.name, file.sha256)
-        log.info("migration applied", migration=file.name)
+        log.info("migration.applied", migration=file.name)
         done.append(file.name)
     return done

@@ -85,9 +85,9 @@ class PgNotices:
                     await self._listen()
             except BindingError as error:
                 if pause == _FIRST_PAUSE_S:  # once per outage
-                    log.warning("notices lost", reason=str(error))
+                    log.warning("notices.lost", reason=str(error))
             except Exception:
-                log.exception("notices failed")
+                log.exception("notices.failed")
             if self._connected.is_set():
                 self._connected.clear()
                 pause = _FIRST_PAUSE_S
@@ -107,11 +107,11 @@ class PgNotices:
         try:
             await link.add_listener(CHANNEL, self._received)
             self._connected.set()
-            log.info("notices connected")
+            log.info("notices.connected")
             self._tell(RESYNC)
             while not await _happens(lost, self._keepalive_s):
                 await link.execute(queries()["ping"])
-            log.warning("notices lost", reason="PostgreSQL closed the connection")
+            log.warning("notices.lost", reason="PostgreSQL closed the connection")
         finally:
             # Terminate instead of close: a connection that may be dead is not worth waiting for.
             link.terminate()
@@ -119,7 +119,7 @@ class PgNotices:
     def _received(self, _link: object, _pid: int, _channel: str, payload: object) -> None:
         notice = decode(str(payload))
         if notice is None:
-            log.warning("a notice that is not ours was ignored", size=len(str(payload)))
+            log.warning("notices.ignored", size=len(str(payload)))
             return
         self._tell(notice)
 
@@ -128,7 +128,7 @@ class PgNotices:
             try:
                 handler(notice)
             except Exception:
-                log.exception("a handler of notices failed", kind=notice.kind)
+                log.exception("notices.handler_failed", kind=notice.kind)
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:

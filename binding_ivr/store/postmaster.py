@@ -85,7 +85,7 @@ class Postmaster:
             # The process outlives its pid file by a moment.
             if _wait(lambda: not _is_server_of(pid, self.data), seconds):
                 return
-        log.error("the embedded PostgreSQL does not end", data=str(self.data))
+        log.error("postgresql.does_not_end", data=str(self.data))
 
     def pid(self) -> int | None:
         """Return the server's process id, None when none runs on this data folder."""

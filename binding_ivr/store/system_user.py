@@ -38,7 +38,7 @@ class RunAs:
             owned = info.st_uid == self.uid and info.st_mode & stat.S_IXUSR
             if not owned and not info.st_mode & stat.S_IXOTH:
                 parent.chmod(stat.S_IMODE(info.st_mode) | stat.S_IXOTH)
-                log.warning("others may now pass through a folder", folder=str(parent), why="embedded PostgreSQL")
+                log.warning("postgresql.folder_opened", folder=str(parent), why="embedded PostgreSQL")
 
 
 def run_as(data: Path) -> RunAs:
@@ -77,7 +77,7 @@ def _make() -> pwd.struct_passwd:
             capture_output=True,
             timeout=30,
         )
-        log.info("system user made for the embedded PostgreSQL", user=name)
+        log.info("postgresql.user_made", user=name)
         return pwd.getpwnam(name)
     except (OSError, subprocess.SubprocessError, KeyError):
         raise ConfigError(

@@ -172,3 +172,6 @@ FROM binding_ivr.attempts
 WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR user_id = $2)
   AND ($3::timestamptz IS NULL OR created_at >= $3)
 ORDER BY created_at DESC LIMIT $4;
+
+-- name: nodes_alive
+SELECT count(*) AS nodes FROM binding_ivr.nodes WHERE seen_at > clock_timestamp() - interval '30 seconds';

@@ -159,7 +159,7 @@ async def test_a_reported_number_is_not_called_again(results: dict[str, Result],
 async def test_neither_code_nor_number_is_in_the_log(results: dict[str, Result], installation: Installation) -> None:
     log = await asyncio.to_thread(installation.log.read_text)
     house = installation.house
-    assert log.count("call_ended") >= len(CASES)
+    assert log.count("call.ended") >= len(CASES)
     for attempt, _ in results.values():
         assert attempt.number not in log
         assert attempt.number[2:] not in log

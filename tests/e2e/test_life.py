@@ -157,7 +157,7 @@ async def test_stop_lets_a_call_end_and_the_second_signal_hangs_up(lab: Lab, tmp
         silent = await one.bind(await one.new_user(), lab.number("silent", 13))
         await one.state(silent.attempt.attempt_id, AttemptState.ANSWERED)
         process.send_signal(signal.SIGTERM)
-        await one.logged('"stopping"')
+        await one.logged('"service.stopping"')
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             assert await process.wait() == 0

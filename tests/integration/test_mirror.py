@@ -1,0 +1,297 @@
+"""The mirror between a real PostgreSQL and a scripted AMI: every change, every loss, and the marks that tell it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from binding_ivr.app.mirror import Mirror, MirrorTimes, make_equal
+from binding_ivr.asterisk.ami import AmiClient, AmiTimes
+from binding_ivr.call.outcome import Outcome
+from binding_ivr.metrics import Metrics
+from binding_ivr.ports import SuspendReason, User
+from binding_ivr.store import Store
+from tests.integration.fake_ami import FakeAmi, Fields, until
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import World
+
+A, B, C = "+12025550101", "+12025550102", "+12025550103"
+PROMPT = AmiTimes(reply_s=1.0, ping_s=0.5, booted_s=0.2, retry_s=(0.01, 0.05))
+NEVER_POLLED = MirrorTimes(poll_s=60.0, retry_s=0.02, tell_s=0.0)
+POLLED = MirrorTimes(poll_s=0.05, retry_s=0.02, tell_s=0.0)
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeAmi]:
+    async with FakeAmi() as it:
+        yield it
+
+
+@asynccontextmanager
+async def mirroring(
+    world: World, fake: FakeAmi, times: MirrorTimes = NEVER_POLLED, metrics: Metrics | None = None
+) -> AsyncIterator[Mirror]:
+    ami = AmiClient(host="127.0.0.1", port=fake.port, user="u", secret=fake.secret, times=PROMPT)
+    store = world.store
+    mirror = Mirror(ami, store.mirror, store.notices, node="n1", metrics=metrics or Metrics(), times=times)
+    await store.notices.start()
+    await store.notices.wait_connected()
+    await mirror.start()
+    await ami.start()
+    try:
+        await until(lambda: mirror.health == "ok")
+        yield mirror
+    finally:
+        await mirror.stop()
+        await ami.stop()
+
+
+def shown(**pairs: str) -> dict[str, str]:
+    """Return AstDB as `ext` and `num` of users with one extension of their own name."""
+    found = {}
+    for user, number in pairs.items():
+        found[f"binding/ext/default/{user[1:]}"] = number
+        found[f"binding/num/{number[1:]}"] = f"default/{user[1:]}"
+    return found
+
+
+async def test_the_life_of_numbers_without_a_single_poll(world: World, fake: FakeAmi) -> None:
+    await world.users("1", "2")
+    await world.prove("1", A)
+    fake.astdb = {"cidname/1": "x", "binding/ext/default/9": "+1999", "binding/mine/1": "y"}
+    kept = {"cidname/1": "x", "binding/mine/1": "y"}
+    async with mirroring(world, fake) as mirror:
+        assert fake.astdb == kept | shown(u1=A)
+        assert (mirror.behind, mirror.lag_seconds()) == (0, 0.0)
+        await world.prove("2", B)
+        await until(lambda: fake.astdb == kept | shown(u1=A, u2=B))
+        await world.accept("2", C)  # at once: the old number ends here
+        await until(lambda: fake.astdb == kept | shown(u1=A))
+        await world.finish((await world.store.bindings.get("default", "2")).last_attempt.attempt_id, Outcome.CANCELED)  # type: ignore[union-attr]
+        await world.prove("2", A)  # who proves it last holds it
+        await until(lambda: fake.astdb == kept | shown(u2=A))
+        await world.store.bindings.suspend("default", "2", SuspendReason.ADMIN, world.actor)
+        await until(lambda: fake.astdb == kept)
+        await world.store.bindings.resume("default", "2", world.actor)
+        await until(lambda: fake.astdb == kept | shown(u2=A))
+        await world.store.bindings.remove("default", "2", world.actor)
+        await until(lambda: fake.astdb == kept)
+
+
+async def test_extensions_come_go_and_change_hands(world: World, fake: FakeAmi) -> None:
+    directory = world.store.directory
+    await world.users("1", "2")
+    await world.prove("1", A)
+    async with mirroring(world, fake):
+        await directory.import_users([User("default", "1", ("1", "0", "30"), "", "")])
+        extensions = {f"binding/ext/default/{name}": A for name in ("0", "1", "30")}
+        await until(lambda: fake.astdb == extensions | {"binding/num/12025550101": "default/0"})
+        moved = [User("default", "1", ("30",), "", ""), User("default", "2", ("0", "1"), "", "")]
+        await directory.import_users(moved)
+        await until(lambda: fake.astdb == {"binding/ext/default/30": A, "binding/num/12025550101": "default/30"})
+        await world.prove("2", B)
+        await until(lambda: len(fake.astdb) == 5)
+        await directory.remove_user("default", "1", world.actor)
+        await until(lambda: "binding/ext/default/30" not in fake.astdb and "binding/num/12025550101" not in fake.astdb)
+        await world.sql("DELETE FROM binding_ivr.users WHERE user_id = '2'")  # by hand, past the service
+        await until(lambda: not fake.astdb)
+
+
+@pytest.mark.parametrize("first", ["extension", "binding", "row"])
+async def test_removed_by_hand_in_one_transaction(world: World, fake: FakeAmi, first: str) -> None:
+    await world.users("1")
+    await world.prove("1", A)
+    statements = {
+        "extension": "DELETE FROM binding_ivr.extensions",
+        "binding": "UPDATE binding_ivr.bindings SET status = 'none', number = NULL, since = NULL",
+        "row": "DELETE FROM binding_ivr.bindings",
+    }
+    async with mirroring(world, fake):
+        assert fake.astdb == shown(u1=A)
+        async with world.store.db.link() as link, link.transaction():
+            await link.execute(statements.pop(first))
+            for statement in statements.values():
+                await link.execute(statement)
+        await until(lambda: not fake.astdb)
+
+
+@pytest.mark.parametrize("order", ["proof first", "extension first"])
+async def test_an_extension_that_comes_while_a_proof_is_written(world: World, fake: FakeAmi, order: str) -> None:
+    """Two transactions that do not see each other; the mirror must see both."""
+    await world.users("1")
+    await world.store.directory.import_users([User("default", "1", ("1",), "", "")])
+    prove = (
+        "INSERT INTO binding_ivr.bindings (account, user_id, status, number, since)"
+        f" VALUES ('default', '1', 'verified', '{A}', now())"
+    )
+    add = "INSERT INTO binding_ivr.extensions VALUES ('default', '7', '1')"
+    early, late = (prove, add) if order == "proof first" else (add, prove)
+    async with mirroring(world, fake), world.store.db.link() as one, world.store.db.link() as two:
+        first, second = one.transaction(), two.transaction()
+        await first.start()
+        await second.start()
+        await one.execute(early)
+        writing = asyncio.create_task(two.execute(late))
+        if late == add:  # it takes no lock before its commit
+            await writing
+            committing = asyncio.create_task(second.commit())
+            await first.commit()
+            await committing
+        else:
+            await writing
+            await first.commit()
+            await second.commit()
+        await until(lambda: "binding/ext/default/7" in fake.astdb and "binding/ext/default/1" in fake.astdb)
+
+
+async def test_positions_are_in_the_order_of_commits(world: World, fake: FakeAmi) -> None:
+    users = [str(n) for n in range(1, 41)]
+    await world.users(*users)
+    async with mirroring(world, fake, POLLED):
+        changes: list[Awaitable[object]] = []
+        for n, user in enumerate(users):
+            changes.append(world.sql(
+                "INSERT INTO binding_ivr.bindings (account, user_id, status, number, since)"
+                " VALUES ('default', $1, 'verified', $2, now())", user, f"+1202555{n:04d}"))  # fmt: skip
+        await asyncio.gather(*changes)
+        await until(lambda: len(fake.astdb) == 2 * len(users))
+
+
+async def test_cut_in_the_middle_of_a_push(world: World, fake: FakeAmi) -> None:
+    await fill(world, 1500)
+
+    async def cut_once(fields: Fields, writer: asyncio.StreamWriter) -> bool:
+        if fields["Action"] == "DBPut" and len(fake.astdb) == 1234 and fake.logins == 1:
+            writer.transport.abort()
+            return True
+        return False
+
+    fake.on_action = cut_once
+    async with mirroring(world, fake):
+        assert fake.logins == 2
+        assert len(fake.astdb) == 3000
+        fake.astdb.clear()  # Asterisk comes back from a crash with an empty AstDB
+        fake.cut()
+        await until(lambda: len(fake.astdb) == 3000)
+
+
+async def test_a_late_boot_and_a_request_compare_again(world: World, fake: FakeAmi) -> None:
+    await fill(world, 3)
+    async with mirroring(world, fake):
+        fake.astdb.clear()
+        fake.tell("Event: FullyBooted\nStatus: Fully Booted\n\n")
+        await until(lambda: len(fake.astdb) == 6)
+        fake.astdb["binding/ext/default/stale"] = "+1"
+        asked_at = await world.store.mirror.ask_to_compare()
+        await until(lambda: len(fake.astdb) == 6)
+        state = await eventually(lambda: told(world.store), lambda found: found is not None and found > asked_at)
+        assert state is not None
+    assert await world.store.mirror.states(60) == []  # a mirror that ends says so
+
+
+async def test_once_a_day_and_after_a_long_silence(world: World, fake: FakeAmi) -> None:
+    await fill(world, 3)
+    for times in (
+        MirrorTimes(poll_s=0.02, compare_s=0.1, tell_s=0.0),
+        MirrorTimes(poll_s=0.02, marks_s=0.02, tell_s=0.0),
+    ):
+        async with mirroring(world, fake, times):
+            fake.astdb.clear()
+            await until(lambda: len(fake.astdb) == 6)
+
+
+async def test_what_the_metrics_and_the_health_say(world: World, fake: FakeAmi) -> None:
+    metrics = Metrics()
+    await world.users("1")
+    await world.prove("1", A)
+    async with mirroring(world, fake, POLLED, metrics) as mirror:
+        fake.denied = {"DBPut", "DBDel"}
+        with structlog.testing.capture_logs() as lines:
+            await world.store.bindings.remove("default", "1", world.actor)
+            await until(lambda: "write = system" in mirror.health)
+            await until(lambda: mirror.behind == 2)
+            await until(lambda: mirror.lag_seconds() > 0.2)
+        assert [line["event"] for line in lines] == ["mirror.not_in_step"]
+        assert A[1:] not in str(lines)
+        assert "binding_ivr_mirror_behind 2.0" in metrics.text().decode()
+        fake.denied = set()
+        await until(lambda: mirror.health == "ok" and mirror.lag_seconds() == 0.0)
+        text = metrics.text().decode()
+        assert 'binding_ivr_mirror_writes_total{kind="put"} 2.0' in text
+        assert 'binding_ivr_mirror_writes_total{kind="delete"} 2.0' in text
+        assert "binding_ivr_mirror_behind 0.0" in text
+        assert not fake.astdb
+
+
+async def test_an_asterisk_that_cannot_list(world: World, fake: FakeAmi) -> None:
+    await fill(world, 3)
+    fake.unknown = {"DBGetTree"}
+    fake.astdb = {"binding/ext/default/stale": "+1", "binding/num/1": "a/b", "cidname/1": "x"}
+    async with mirroring(world, fake):
+        assert len(fake.astdb) == 7
+        assert fake.astdb["cidname/1"] == "x"
+
+
+async def test_marks_are_forgotten_in_time(world: World, fake: FakeAmi) -> None:
+    await fill(world, 3)
+    await world.store.mirror.forget_marks(3600.0)
+    assert (await world.sql("SELECT count(*) AS n FROM binding_ivr.mirror_keys"))[0]["n"] == 6
+    await world.store.mirror.forget_marks(0.0)
+    assert await world.store.mirror.changes(0, 10) == (0, [])
+    async with mirroring(world, fake):
+        assert len(fake.astdb) == 6
+
+
+async def test_a_change_is_never_cut_in_two(world: World) -> None:
+    await fill(world, 5)
+    position, entries = await world.store.mirror.changes(0, 1)
+    assert [entry.kind for entry in entries] == ["ext", "num"]
+    position, entries = await world.store.mirror.changes(position, 100)
+    assert len(entries) == 8
+    assert (await world.store.mirror.position())[0] == position
+    assert await world.store.mirror.behind(position) == 0
+
+
+async def test_pages(world: World, fake: FakeAmi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("binding_ivr.store.mirror.PAGE", 7)
+    await fill(world, 50)
+    ami = AmiClient(host="127.0.0.1", port=fake.port, user="u", secret=fake.secret, times=PROMPT)
+    await ami.start()
+    try:
+        _, compared = await make_equal(world.store.mirror, ami)
+    finally:
+        await ami.stop()
+    assert (compared.keys, compared.put, compared.deleted, len(fake.astdb)) == (100, 100, 0, 100)
+    assert datetime.now(UTC) - compared.since < timedelta(minutes=1)
+
+
+async def told(store: Store) -> datetime | None:
+    states = await store.mirror.states(60)
+    return states[0].compare_from if states else None
+
+
+async def eventually(
+    look: Callable[[], Awaitable[datetime | None]], good: Callable[[datetime | None], bool]
+) -> datetime | None:
+    async with asyncio.timeout(5):
+        while not good(found := await look()):
+            await asyncio.sleep(0.01)
+        return found
+
+
+async def fill(world: World, count: int) -> None:
+    """Write so many proven numbers."""
+    for statement in (
+        "INSERT INTO binding_ivr.users SELECT 'default', n::text FROM generate_series(1, $1::int) n",
+        "INSERT INTO binding_ivr.extensions SELECT 'default', n::text, n::text FROM generate_series(1, $1::int) n",
+        "INSERT INTO binding_ivr.bindings (account, user_id, status, number, since)"
+        " SELECT 'default', n::text, 'verified', '+1202' || (5000000 + n), now() FROM generate_series(1, $1::int) n",
+    ):
+        await world.sql(statement, count)
