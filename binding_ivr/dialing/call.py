@@ -14,7 +14,7 @@ from binding_ivr.call.machine import CallMachine
 from binding_ivr.call.outcome import Verdict
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.orders import RoutedOrder
-from binding_ivr.errors import BindingError
+from binding_ivr.errors import BindingError, NotFoundError
 from binding_ivr.metrics import Metrics
 from binding_ivr.ports import AttemptLedger, ClaimedAttempt, Conversation, Conversations, PlaceError, Telephony
 
@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
+GIVE_UP_S = 900.0
+"""Longer than an attempt lives: by then the lease has run out, and the attempt was ended as ours."""
 REPORT_PAUSE_S = 0.15
 
 
@@ -177,6 +179,9 @@ class CallShell:
                 first = await self._ledger.finish(self.attempt.attempt_id, verdict)
                 break
             except BindingError as error:
+                if isinstance(error, NotFoundError) or loop.time() - started > GIVE_UP_S:
+                    self._log.error("call.verdict_lost", outcome=verdict.outcome, reason=str(error))
+                    return
                 self._log.warning("call.verdict_waits", reason=str(error))
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
             pause = min(pause * 2, LONGEST_RETRY_S)

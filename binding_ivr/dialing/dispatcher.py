@@ -27,6 +27,8 @@ log = structlog.get_logger()
 LEASE_S = 20.0
 """A node that renews no lease for so long is taken for dead."""
 UPKEEP_S = 5.0
+SWEEP_EVERY = 6
+"""Upkeep rounds between two looks at all channels, which is a long list on a busy PBX."""
 POLL_S = 5.0
 """Claiming goes on without any wake-up at this pace, so that a lost notice costs seconds, not calls."""
 MOST_ROUTES = 10
@@ -68,6 +70,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._claiming = asyncio.Lock()
         self._draining = False
+        self._rounds = 0
         self._unsubscribe: Callable[[], None] = lambda: None
 
     @property
@@ -221,7 +224,9 @@ class Dispatcher:
             kept = await self._ledger.renew(self._config.node, mine, LEASE_S)
             self._drop(set(mine) - kept)
         await self._end_abandoned()
-        await self._sweep()
+        self._rounds += 1
+        if self._rounds % SWEEP_EVERY == 0:
+            await self._sweep()
 
     def _drop(self, lost: Iterable[UUID]) -> None:
         """An attempt that is not ours any more was ended in PostgreSQL; its call must end too."""

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from binding_ivr.call import events as ev
 from binding_ivr.call.outcome import AttemptState, Verdict
-from binding_ivr.errors import UnavailableError
+from binding_ivr.errors import NotFoundError, UnavailableError
 from binding_ivr.ports import CallOrder, ClaimedAttempt, EventSink, Notice, NoticeHandler, PlaceError
 
 
@@ -108,6 +108,7 @@ class FakeLedger:
         self.left_behind: list[UUID] = []
         self.lost: set[UUID] = set()
         self.down = 0
+        self.gone = False
         self.changed = asyncio.Event()
 
     async def claim(self, node: str, most: int, lease_s: float) -> list[ClaimedAttempt]:
@@ -128,6 +129,8 @@ class FakeLedger:
         if self.down:
             self.down -= 1
             raise UnavailableError("PostgreSQL does not answer")
+        if self.gone:
+            raise NotFoundError("there is no such attempt")
         first = attempt_id not in self.finished
         self.finished.setdefault(attempt_id, verdict)
         self.changed.set()

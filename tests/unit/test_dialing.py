@@ -150,6 +150,14 @@ async def test_a_verdict_survives_the_loss_of_postgresql() -> None:
         await until(lambda: h.outcomes() == [Outcome.VERIFIED])
 
 
+async def test_a_verdict_whose_row_is_gone_does_not_hold_the_call() -> None:
+    async with house() as h:
+        h.ledger.gone = True
+        await h.answer(h.ask())
+        await until(lambda: h.telephony.hung_up != [] and h.dispatcher.active == 0, seconds=15)
+        assert h.ledger.finished == {}
+
+
 async def test_nothing_is_claimed_while_asterisk_is_away() -> None:
     async with house() as h:
         h.telephony.ready = False
