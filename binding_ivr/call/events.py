@@ -85,7 +85,9 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The verdict of Finish is committed."""
+    """The verdict of Finish is committed, or it was given up (`committed` false)."""
+
+    committed: bool = True
 
 
 Event = (

@@ -142,8 +142,8 @@ class CallMachine:
                 return self._stop(Outcome.CANCELED, "", now)
             case ev.Abort(detail):
                 return self._stop(Outcome.FAILED, detail, now)
-            case ev.Recorded():
-                return self._recorded(now)
+            case ev.Recorded(committed):
+                return self._recorded(committed, now)
             case _:
                 assert_never(event)
 
@@ -355,10 +355,11 @@ class CallMachine:
         self._enter(Phase.RECORDING, now + RECORD_S)
         return finish
 
-    def _recorded(self, now: float) -> list[Command]:
+    def _recorded(self, committed: bool, now: float) -> list[Command]:
         if self._phase is not Phase.RECORDING or self._verdict is None:
             return []
-        return self._close(CLOSING_PROMPT.get(self._verdict.outcome, Prompt.PROBLEM), now)
+        prompt = CLOSING_PROMPT.get(self._verdict.outcome) if committed else None
+        return self._close(prompt or Prompt.PROBLEM, now)
 
     def _close(self, prompt: Prompt, now: float) -> list[Command]:
         if self._talk_is_lost:

@@ -181,6 +181,7 @@ class CallShell:
             except BindingError as error:
                 if isinstance(error, NotFoundError) or loop.time() - started > GIVE_UP_S:
                     self._log.error("call.verdict_lost", outcome=verdict.outcome, reason=str(error))
+                    self.post(ev.Recorded(committed=False))
                     return
                 self._log.warning("call.verdict_waits", reason=str(error))
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret

@@ -154,8 +154,9 @@ async def test_a_verdict_whose_row_is_gone_does_not_hold_the_call() -> None:
     async with house() as h:
         h.ledger.gone = True
         await h.answer(h.ask())
-        await until(lambda: h.telephony.hung_up != [] and h.dispatcher.active == 0, seconds=15)
+        await until(lambda: h.telephony.hung_up != [] and h.dispatcher.active == 0)
         assert h.ledger.finished == {}
+        assert h.conversations.all[0].said[-1] == ("problem",)
 
 
 async def test_nothing_is_claimed_while_asterisk_is_away() -> None:

@@ -275,6 +275,7 @@ EVENTS = st.one_of(
             ev.CancelRequested(),
             ev.Abort("the service stops"),
             ev.Recorded(),
+            ev.Recorded(committed=False),
             ev.Ended(None, None),
             ev.Ended(16, None),
             ev.Ended(17, 486),
