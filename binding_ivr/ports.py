@@ -284,6 +284,9 @@ class AttemptLedger(Protocol):
     async def abandoned(self, node: str) -> list[UUID]:
         """Attempts that *node* once claimed and that have no verdict yet, plus those whose lease ran out anywhere."""
 
+    async def cancel_requests(self, node: str) -> list[UUID]:
+        """Calls in flight on *node* that shall be hung up, for a node that may have missed a notice."""
+
     async def alive(self, node: str, version: str, capacity: int) -> None:
         """Note that this node lives and makes up to *capacity* calls at once."""
 

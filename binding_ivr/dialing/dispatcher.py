@@ -120,8 +120,12 @@ class Dispatcher:
     def _noticed(self, notice: Notice) -> None:
         if notice.kind in ("queued", "resync"):
             self._wake.set()
-        elif notice.kind == "cancel" and notice.attempt_id in self._calls:
-            self._calls[notice.attempt_id].post(ev.CancelRequested())
+        elif notice.kind == "cancel" and notice.attempt_id is not None:
+            self._cancel(notice.attempt_id)
+
+    def _cancel(self, attempt_id: UUID) -> None:
+        if call := self._calls.get(attempt_id):
+            call.post(ev.CancelRequested())
 
     async def _for_ever(self, round_: Callable[[], Awaitable[None]]) -> None:
         """Run one round after another; a fault is told in one line and the next round comes all the same."""
@@ -218,11 +222,17 @@ class Dispatcher:
 
     async def _upkeep_round(self) -> None:
         await asyncio.sleep(UPKEEP_S)
+        await self.upkeep()
+
+    async def upkeep(self) -> None:
+        """Do one round: say that we live, renew the leases, end what is not ours any more or was left behind."""
         await self._ledger.alive(self._config.node, self._version, self._config.limits.concurrent_node)
         mine = list(self._calls)
         if mine:
             kept = await self._ledger.renew(self._config.node, mine, LEASE_S)
             self._drop(set(mine) - kept)
+            for attempt_id in await self._ledger.cancel_requests(self._config.node):
+                self._cancel(attempt_id)
         await self._end_abandoned()
         self._rounds += 1
         if self._rounds % SWEEP_EVERY == 0:

@@ -107,6 +107,7 @@ class FakeLedger:
         self.finished: dict[UUID, Verdict] = {}
         self.left_behind: list[UUID] = []
         self.lost: set[UUID] = set()
+        self.canceled: set[UUID] = set()
         self.down = 0
         self.gone = False
         self.changed = asyncio.Event()
@@ -138,6 +139,9 @@ class FakeLedger:
 
     async def abandoned(self, node: str) -> list[UUID]:
         return [a for a in self.left_behind if a not in self.finished]
+
+    async def cancel_requests(self, node: str) -> list[UUID]:
+        return list(self.canceled)
 
     async def alive(self, node: str, version: str, capacity: int) -> None:
         pass

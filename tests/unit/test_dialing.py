@@ -143,6 +143,22 @@ async def test_cancel_reaches_the_call() -> None:
         assert h.telephony.channels == []
 
 
+async def test_upkeep_finds_a_cancel_whose_notice_was_lost_and_an_attempt_that_was_taken() -> None:
+    async with house(keys="") as h:
+        h.ask("+12025550123")
+        h.ask("+12025550124")
+        await until(lambda: len(h.telephony.placed) == 2)
+        first, second = (attempt_of(order.channel_id, "binding_ivr") for order in h.telephony.placed)
+        assert first is not None
+        assert second is not None
+        h.ledger.canceled = {first}
+        h.ledger.lost = {second}
+        await h.dispatcher.upkeep()
+        await until(lambda: h.dispatcher.active == 0)
+        assert h.ledger.finished[first].outcome is Outcome.CANCELED
+        assert h.ledger.finished[second].outcome is Outcome.FAILED
+
+
 async def test_a_verdict_survives_the_loss_of_postgresql() -> None:
     async with house() as h:
         h.ledger.down = 3
