@@ -26,6 +26,8 @@ from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import Actor, User
 
 ACCOUNT, USER, EXTENSION = "default", "1001", "1001"
+HUMAN = {"ring_ms": 1500, "after_ms": 3000, "gap_ms": 200, "duration_ms": 100}
+"""How long the phone rings, its owner listens, and the keys are apart."""
 READY_S = 30.0
 STOP_S = 20.0
 
@@ -59,6 +61,7 @@ class Demo:
 
     async def _prove(self, house: House, lab: Lab) -> dict[str, Any]:
         number = lab.number("right")
+        await lab.set_script(number, "right", **HUMAN)
         await house.store.directory.import_users([User(ACCOUNT, USER, (EXTENSION,), "en", "")])
         shown = await house.bindings.bind(ACCOUNT, USER, number, Actor("demo", "cli"))
         assert shown.code is not None
