@@ -7,7 +7,7 @@ The dialplan asks with `${DB(binding/ext/default/1001)}`.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from binding_ivr.asterisk.ami import Write
@@ -88,14 +88,12 @@ class Comparison:
         """True when nothing must be written."""
         return not self.wanted and not self.stale
 
-    def writes(self) -> list[Write]:
-        """What must be done: deletions first, because trust that ended matters most."""
-        return [Write(FAMILY, key, None) for key in self.stale] + puts(self.wanted)
-
-
-def puts(values: Mapping[str, str]) -> list[Write]:
-    """Return the writes that set *values*."""
-    return [Write(FAMILY, key, value) for key, value in values.items()]
+    def writes(self) -> Iterator[Write]:
+        """Yield what must be done: deletions first, because trust that ended matters most."""
+        for key in self.stale:
+            yield Write(FAMILY, key, None)
+        for key, value in self.wanted.items():
+            yield Write(FAMILY, key, value)
 
 
 def changes(entries: Iterable[Entry]) -> list[Write]:

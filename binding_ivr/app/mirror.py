@@ -8,7 +8,7 @@ Asterisk, when asked to and once a day it lists both and writes the difference.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -41,7 +41,7 @@ class AstDb(Protocol):
     def ready(self) -> bool:
         """True while actions can be sent."""
 
-    async def apply(self, writes: list[Write]) -> None:
+    async def apply(self, writes: Iterable[Write]) -> None:
         """Carry out writes in order."""
 
     async def tree(self, family: str, key: str, sink: Callable[[str, str], None]) -> None:
@@ -102,14 +102,11 @@ async def make_equal(store: PgMirror, ami: AstDb) -> tuple[int, Compared]:
             comparison.want(entries)
         for branch in astdb.BRANCHES:
             await ami.delete_tree(astdb.FAMILY, branch)
-    writes = comparison.writes()
-    await ami.apply(writes)
+    await ami.apply(comparison.writes())
     if comparison.unsound:
         log.error("mirror.unsound_entries", entries=comparison.unsound)
-    deleted = len(comparison.stale)
-    return position, Compared(
-        since, comparison.keys, len(writes) - deleted, deleted, round(time.monotonic() - began, 3)
-    )
+    put, deleted = len(comparison.wanted), len(comparison.stale)
+    return position, Compared(since, comparison.keys, put, deleted, round(time.monotonic() - began, 3))
 
 
 class Mirror:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -253,10 +254,10 @@ class AmiClient:
         """Remove `family/key`, if it is there. Raises as `put`."""
         await self.apply([Write(family, key, None)])
 
-    async def apply(self, writes: Sequence[Write]) -> None:
+    async def apply(self, writes: Iterable[Write]) -> None:
         """Carry out *writes* in order, a batch of them under way at once. Raises as `put`; some may be done then."""
-        for at in range(0, len(writes), BATCH):
-            batch = writes[at : at + BATCH]
+        source = iter(writes)
+        while batch := list(islice(source, BATCH)):
             replies = await self._asked(partial(_begun, batch), self._times.reply_s)
             for write, reply in zip(batch, map(_reply, replies), strict=True):
                 _check_write(write, reply)

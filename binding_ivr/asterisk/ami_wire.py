@@ -52,6 +52,7 @@ class Wire(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
     """The protocol: bounded, with a greeting that must be Asterisk's, and futures that always end."""
 
     factory: "Connection | None"
+    closed: bool
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin, waiting for the greeting."""
@@ -141,6 +142,7 @@ class Connection(Manager):  # type: ignore[misc]  # panoramisk has no types
     """One connection to one Asterisk, from `open` to `close`."""
 
     protocol: Wire | None
+    pinger: asyncio.TimerHandle | None
 
     def __init__(self, host: str, port: int, on_booted: Callable[[], None]) -> None:
         """Prepare; *on_booted* is called at each FullyBooted event and must not wait."""

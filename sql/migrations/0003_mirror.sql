@@ -63,25 +63,27 @@ CREATE TRIGGER mark_deleted_binding AFTER DELETE ON binding_ivr.bindings
 
 -- An extension that comes, goes or changes hands. Deferred to the commit, so that a long import holds the lock only
 -- there, after all other locks. The lock is taken before looking whether the user was ever trusted: a proof that is
--- being written at this moment is either seen here, or it sees the new extension.
+-- being written at this moment is either seen here, or it sees the new extension. What goes is marked in any case: its
+-- user's row may be gone as well.
 CREATE FUNCTION binding_ivr.mark_extension() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  b record;
+  s record;
 BEGIN
   IF TG_OP = 'UPDATE'
      AND (OLD.account, OLD.extension, OLD.user_id) IS NOT DISTINCT FROM (NEW.account, NEW.extension, NEW.user_id) THEN
     RETURN NULL;
   END IF;
   PERFORM pg_advisory_xact_lock(7201, 3);
-  FOR b IN
-    SELECT s.account, s.extension, s.user_id, t.number
-    FROM (SELECT OLD.account, OLD.extension, OLD.user_id WHERE TG_OP <> 'INSERT'
-          UNION
-          SELECT NEW.account, NEW.extension, NEW.user_id WHERE TG_OP <> 'DELETE') AS s
-    JOIN binding_ivr.bindings t ON t.account = s.account AND t.user_id = s.user_id AND t.change_seq > 0
+  FOR s IN
+    SELECT e.account, e.extension, e.user_id, b.number
+    FROM (SELECT OLD.account, OLD.extension, OLD.user_id, true AS goes WHERE TG_OP <> 'INSERT'
+          UNION ALL
+          SELECT NEW.account, NEW.extension, NEW.user_id, false WHERE TG_OP <> 'DELETE') AS e
+    LEFT JOIN binding_ivr.bindings b ON b.account = e.account AND b.user_id = e.user_id AND b.change_seq > 0
+    WHERE e.goes OR b.user_id IS NOT NULL
   LOOP
     PERFORM binding_ivr.mark_mirror_keys(
-      b.account, b.user_id, ARRAY[b.extension], ARRAY[b.number], nextval('binding_ivr.change_seq'));
+      s.account, s.user_id, ARRAY[s.extension], ARRAY[s.number], nextval('binding_ivr.change_seq'));
     PERFORM pg_notify('binding_ivr', '{"kind":"mirror"}');
   END LOOP;
   RETURN NULL;

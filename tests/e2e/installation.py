@@ -144,6 +144,7 @@ async def installed(
     settings["ari"]["app"] = app
     if not answers_lookups:
         settings["agi"]["port"] = 0
+        settings["ami"]["user"] = ""  # one AstDB takes one mirror
     settings["limits"] = dict(GENEROUS)
     path = folder / "binding-ivr.toml"
     more: dict[str, Mapping[str, Any]] = {

@@ -150,8 +150,9 @@ async def test_a_port_that_nobody_reaches(one: Installation) -> None:
 async def test_a_stranger_on_the_port(one: Installation) -> None:
     """Somebody listens there and says nothing."""
 
-    async def silent(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        await asyncio.Event().wait()
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # to the end of what the other side sends
+        writer.close()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

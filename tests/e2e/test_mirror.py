@@ -256,6 +256,14 @@ async def test_resync_without_a_running_service(one: Installation, tmp_path: Pat
     assert "[ami]" in told
 
 
+async def test_a_wrong_secret_keeps_the_service_from_starting(one: Installation) -> None:
+    status, _, told = await one.command("serve", environ={"BINDING_IVR__AMI__SECRET": "wrong"})
+    assert status == 1
+    assert told.splitlines()[-1] == (
+        "binding-ivr: Asterisk refuses the AMI login: [ami] user/secret must be a section of Asterisk's manager.conf"
+    )
+
+
 async def restart(lab: Lab) -> None:
     """Start the PBX again after its death."""
     await lab.pbx.stop(gently=False)

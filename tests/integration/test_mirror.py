@@ -17,6 +17,7 @@ from binding_ivr.call.outcome import Outcome
 from binding_ivr.metrics import Metrics
 from binding_ivr.ports import SuspendReason, User
 from binding_ivr.store import Store
+from binding_ivr.store.queries import queries
 from tests.integration.fake_ami import FakeAmi, Fields, until
 
 if TYPE_CHECKING:
@@ -138,16 +139,13 @@ async def test_an_extension_that_comes_while_a_proof_is_written(world: World, fa
         await first.start()
         await second.start()
         await one.execute(early)
-        writing = asyncio.create_task(two.execute(late))
-        if late == add:  # it takes no lock before its commit
-            await writing
-            committing = asyncio.create_task(second.commit())
-            await first.commit()
-            await committing
-        else:
-            await writing
-            await first.commit()
-            await second.commit()
+        await two.execute(late)
+        # The proof holds the lock from its statement on, the extension asks for it at its commit.
+        holder, waiter = (first, second) if early == prove else (second, first)
+        committing = asyncio.create_task(waiter.commit())
+        await asyncio.sleep(0)
+        await holder.commit()
+        await committing
         await until(lambda: "binding/ext/default/7" in fake.astdb and "binding/ext/default/1" in fake.astdb)
 
 
@@ -295,3 +293,20 @@ async def fill(world: World, count: int) -> None:
         " SELECT 'default', n::text, 'verified', '+1202' || (5000000 + n), now() FROM generate_series(1, $1::int) n",
     ):
         await world.sql(statement, count)
+
+
+@pytest.mark.parametrize(
+    ("query", "args"),
+    [
+        ("mirror_changes", (4990, 500)),
+        ("mirror_behind", (4990,)),
+        ("mirror_position", ()),
+        ("mirror_page", ("", "", 9)),
+    ],
+)
+async def test_looking_for_changes_reads_no_whole_table(world: World, query: str, args: tuple[object, ...]) -> None:
+    await fill(world, 2500)
+    await world.sql("ANALYZE")
+    plan = await world.sql(f"EXPLAIN (FORMAT TEXT) {queries()[query].rstrip(';')}", *args)
+    text = "\n".join(row["QUERY PLAN"] for row in plan)
+    assert "Seq Scan" not in text, text

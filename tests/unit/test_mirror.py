@@ -38,7 +38,7 @@ def test_what_is_written_makes_both_equal_and_touches_nothing_else(wanted: list[
     comparison.want(wanted)
     for key, value in astdb.items():
         comparison.saw(key, value)
-    writes = comparison.writes()
+    writes = list(comparison.writes())
     expected = {f"binding/{key_of(entry)}": str(entry.value) for entry in wanted} | foreign
     assert carried_out(astdb, writes) == expected
     assert comparison.is_equal == (astdb == expected)
@@ -86,7 +86,7 @@ def test_an_unsound_value_is_never_put() -> None:
     comparison = Comparison()
     comparison.want([Entry("ext", "default", "1", "bad"), Entry("ext", "default", "2", None)])
     comparison.saw("binding/ext/default/1", "bad")
-    assert (comparison.unsound, comparison.writes()) == (2, [Write("binding", "ext/default/1", None)])
+    assert (comparison.unsound, list(comparison.writes())) == (2, [Write("binding", "ext/default/1", None)])
     assert changes([Entry("ext", "default", "1", "bad")]) == [Write("binding", "ext/default/1", None)]
 
 
