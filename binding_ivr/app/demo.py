@@ -53,7 +53,7 @@ class Demo:
             set_up("console", "error")
             house = await stack.enter_async_context(open_house(config))
             result = await self._prove(house, lab)
-            print(json.dumps(result, ensure_ascii=False), flush=True)
+            print(json.dumps(result, ensure_ascii=False, separators=(",", ":")), flush=True)
             proven = result["status"] == "verified" and result["dialplan"].get("status") == "FOUND"
             if not self._auto and proven:
                 await self._stay(path, service)
