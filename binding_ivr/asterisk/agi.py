@@ -37,12 +37,15 @@ class AgiServer:
         lookup_s: float = 2.0,
         times: TalkTimes | None = None,
         late_s: float = 0.02,
+        crowd: int = 10,
     ) -> None:
         """Prepare; nothing listens before `start`. Raises ConfigError for an *allow* entry that is no network.
 
         *prefix* is the prompts' folder below Asterisk's sounds folder, port 0 takes a free one. When the event loop
-        was late by *late_s* seconds or more, entries are collected by Asterisk in one go (see agi_talk).
+        was late by *late_s* seconds or more, or more than *crowd* calls are under way (so that it may become late),
+        entries are collected by Asterisk in one go (see agi_talk).
         """
+        self._crowd = crowd
         self._late_s = late_s
         self._lag = LoopLag()
         self._lookups = lookups
@@ -130,7 +133,7 @@ class AgiServer:
         return talk
 
     def _is_late(self) -> bool:
-        return self._lag.worst_s >= self._late_s
+        return len(self._expected) > self._crowd or self._lag.worst_s >= self._late_s
 
     async def _attempt(self, request: AgiRequest) -> None:
         """Match a session with the call that waits for it; whatever else comes is closed."""
