@@ -1,5 +1,6 @@
 """The configuration: its keys with unit, range and default, and the one way to read it. It opens no connection."""
 
+import ipaddress
 import os
 import re
 import secrets
@@ -9,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -77,7 +79,10 @@ class Web(Struct, forbid_unknown_fields=True, frozen=True):
     public_url: str = ""
     frame_ancestors: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
-    user_header: str = ""
+    user_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{0,64}$")] = ""
+    requests_per_second: Annotated[float, Meta(ge=1, le=100_000)] = 20.0
+    streams: Annotated[int, Meta(ge=1, le=100_000)] = 2000
+    streams_per_user: Annotated[int, Meta(ge=1, le=1000)] = 6
 
 
 class Auth(Struct, forbid_unknown_fields=True, frozen=True):
@@ -88,6 +93,7 @@ class Auth(Struct, forbid_unknown_fields=True, frozen=True):
     audience: str = "binding_ivr"
     session_minutes: Annotated[int, Meta(ge=1, le=1440)] = 30
     step_up_minutes: Annotated[int, Meta(ge=0, le=1440)] = 0
+    leeway_s: Annotated[int, Meta(ge=0, le=60)] = 30
 
 
 class Code(Struct, forbid_unknown_fields=True, frozen=True):
@@ -174,6 +180,27 @@ class Route(Struct, forbid_unknown_fields=True, frozen=True):
     max_channels: Annotated[int, Meta(ge=1, le=10_000)] = 10
 
 
+EventName = Literal["binding.verified", "binding.suspended", "binding.removed", "attempt.ended"]
+
+
+class Outbox(Struct, forbid_unknown_fields=True, frozen=True):
+    """[outbox]"""
+
+    keep_days: Annotated[int, Meta(ge=1, le=365)] = 7
+    dead_days: Annotated[int, Meta(ge=1, le=365)] = 30
+
+
+class Webhook(Struct, forbid_unknown_fields=True, frozen=True):
+    """[[webhooks]]"""
+
+    name: Name
+    url: str
+    secret: str
+    events: Annotated[tuple[EventName, ...], Meta(min_length=1)] = get_args(EventName)
+    accounts: tuple[str, ...] = ()
+    numbers: Literal["full", "masked"] = "full"
+
+
 class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration; every part is immutable."""
 
@@ -190,7 +217,9 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     number: Number = field(default_factory=Number)
     limits: Limits = field(default_factory=Limits)
     prompts: Prompts = field(default_factory=Prompts)
+    outbox: Outbox = field(default_factory=Outbox)
     routes: tuple[Route, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
 
     @property
     def node(self) -> str:
@@ -230,6 +259,8 @@ _SECRETS = {("database", "dsn"), ("ari", "password"), ("ami", "secret"), ("auth"
 _PLACEHOLDERS = {"e164", "digits", "national"}
 _ENDPOINT = re.compile(r"^(PJSIP|SIP|Local|DAHDI|IAX2)/[A-Za-z0-9@._/{}+;=-]+$")
 _SHORTEST_KEY = 16
+_SHORTEST_JWT_SECRET = 32
+_ORIGIN = re.compile(r"^https?://[A-Za-z0-9.*:\[\]-]+(/[A-Za-z0-9._~/-]*)?$")
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -241,6 +272,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
     tree = _read(named or DEFAULT_PATH, required=named is not None)
     _read_secret_files(tree, (named or DEFAULT_PATH).parent)
     _merge_environment(tree, environ)
+    _read_webhook_secrets(tree, (named or DEFAULT_PATH).parent)
     return _checked(_convert(tree))
 
 
@@ -269,6 +301,13 @@ def _read_secret_files(tree: dict[str, Any], folder: Path) -> None:
         values[key] = _secret_of(folder / str(values.pop(f"{key}_file")), f"{section}.{key}_file")
 
 
+def _read_webhook_secrets(tree: dict[str, Any], folder: Path) -> None:
+    webhooks = tree.get("webhooks")
+    for at, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
+        if isinstance(webhook, dict) and "secret_file" in webhook:
+            webhook["secret"] = _secret_of(folder / str(webhook.pop("secret_file")), f"webhooks[{at}].secret_file")
+
+
 def _secret_of(path: Path, name: str) -> str:
     try:
         lines = path.read_text().splitlines()
@@ -284,8 +323,8 @@ def _merge_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> None
         if not variable.startswith(ENV_PREFIX):
             continue
         parts = [part.lower() for part in variable.removeprefix(ENV_PREFIX).split("__")]
-        if parts == ["routes"]:
-            tree["routes"] = _value(text, variable)
+        if parts in (["routes"], ["webhooks"]):
+            tree[parts[0]] = _value(text, variable)
             continue
         if len(parts) != 2 or not all(parts):
             raise ConfigError(f"{variable}: write it as {ENV_PREFIX}SECTION__KEY")
@@ -345,9 +384,46 @@ def _checked(config: Config) -> Config:
         raise ConfigError("code.shown_s: must not be longer than code.attempt_s")
     if config.number.default_region not in config.number.regions:
         raise ConfigError("number.default_region: must be one of number.regions")
+    _check_web(config.web, config.auth)
     if re.search(r"(^|/)\.\.(/|$)", config.prompts.path) or config.prompts.path.startswith("/"):
         raise ConfigError("prompts.path: a path below Asterisk's sounds folder, without ..")
+    _check_webhooks(config.webhooks)
     return config
+
+
+def _check_webhooks(webhooks: tuple[Webhook, ...]) -> None:
+    for at, webhook in enumerate(webhooks):
+        if not _is_plain_url(webhook.url):
+            raise ConfigError(f"webhooks[{at}].url: write https://host/path, without user, password or fragment")
+        key_bytes(webhook.secret, f"webhooks[{at}].secret")
+    if len({webhook.name for webhook in webhooks}) != len(webhooks):
+        raise ConfigError("webhooks: two webhooks have the same name")
+
+
+def _is_plain_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    return fine and "@" not in parts.netloc and "#" not in url and url.isascii() and re.search(r"\s", url) is None
+
+
+def _check_web(web: Web, auth: Auth) -> None:
+    for address in web.trusted_proxies:
+        try:
+            ipaddress.ip_network(address)
+        except ValueError:
+            raise ConfigError(f"web.trusted_proxies: {address!r} is no address or network such as 10.0.0.0/8") from None
+    for origin in (*web.frame_ancestors, *filter(None, [web.public_url])):
+        if not _ORIGIN.match(origin):
+            raise ConfigError(f"web: {origin!r} is not an address such as https://pbx.example")
+    if bool(web.user_header) != bool(web.trusted_proxies):
+        raise ConfigError("web.user_header: needs web.trusted_proxies, and the other way round")
+    if auth.jwt_secret and len(auth.jwt_secret.encode()) < _SHORTEST_JWT_SECRET:
+        raise ConfigError("auth.jwt_secret: needs at least 32 characters; make one: openssl rand -hex 32")
+    if auth.jwks_url and not re.match(r"^https?://[^/\s]+/?\S*$", auth.jwks_url):
+        raise ConfigError("auth.jwks_url: not a URL such as https://id.example/jwks.json")
 
 
 def _check_endpoint(path: str, endpoint: str) -> None:

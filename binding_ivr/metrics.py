@@ -68,6 +68,39 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.webhook_deliveries = Counter(
+            "binding_ivr_webhook_deliveries",
+            "Tries to deliver an event to a webhook, by receiver and result.",
+            ["receiver", "result"],
+            registry=self.registry,
+        )
+        self.webhook_pending = Gauge(
+            "binding_ivr_webhook_pending", "Deliveries that wait; NaN when that is not known.", registry=self.registry
+        )
+        self.webhook_dead = Gauge(
+            "binding_ivr_webhook_dead", "Deliveries that were given up and not looked at yet.", registry=self.registry
+        )
+        self.webhook_oldest_seconds = Gauge(
+            "binding_ivr_webhook_oldest_seconds", "Age of the oldest delivery that waits.", registry=self.registry
+        )
+        self.user_events = Counter(
+            "binding_ivr_user_events", "AMI UserEvents, by result.", ["result"], registry=self.registry
+        )
+
+        self.requests = Counter(
+            "binding_ivr_http_requests",
+            "HTTP requests answered, by route and status.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "binding_ivr_http_request_seconds",
+            "From a request's head to its answer, event streams excepted.",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+            registry=self.registry,
+        )
+        self.streams = Gauge("binding_ivr_event_streams", "Live event streams that are open.", registry=self.registry)
+
     def text(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)

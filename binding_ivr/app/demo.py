@@ -12,18 +12,21 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 
 from binding_ivr.app.bindings import House, Shown, open_house
 from binding_ivr.app.live import follow, grouped, sentence
+from binding_ivr.app.signin import make_link
 from binding_ivr.call.outcome import Outcome
 from binding_ivr.config import Config, load
-from binding_ivr.errors import UnavailableError
+from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.lab import Lab
+from binding_ivr.lab.behaviours import BY_NAME
 from binding_ivr.log import masked, set_up
 from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.ports import Actor, User
+from binding_ivr.ports import Actor, Notice, User
 
 ACCOUNT, USER, EXTENSION = "default", "1001", "1001"
 HUMAN = {"ring_ms": 1500, "after_ms": 3000, "gap_ms": 200, "duration_ms": 100}
@@ -56,7 +59,7 @@ class Demo:
             print(json.dumps(result, ensure_ascii=False, separators=(",", ":")), flush=True)
             proven = result["status"] == "verified" and result["dialplan"].get("status") == "FOUND"
             if not self._auto and proven:
-                await self._stay(path, service)
+                await self._stay(path, service, house, lab)
             return 0 if proven else 1
 
     async def _prove(self, house: House, lab: Lab) -> dict[str, Any]:
@@ -87,22 +90,49 @@ class Demo:
             "dialplan": dialplan,
         }
 
-    async def _stay(self, path: Path, service: asyncio.subprocess.Process) -> None:
+    async def _stay(self, path: Path, service: asyncio.subprocess.Process, house: House, lab: Lab) -> None:
         """Leave everything running until Ctrl-C or the end of the service."""
+        link = await make_link(house.config, house.store, ACCOUNT, USER)
+        _tell("everything goes on running; open the page (the link signs in once, within 10 minutes)")
+        print(f"    {link}", flush=True)
+        for behaviour in ("right", "busy", "no_answer"):
+            _tell(f"enter {as_people_write_it(lab.number(behaviour, 1))} for a phone that {BY_NAME[behaviour].does}")
         command = f"{sys.executable} -m binding_ivr"
-        _tell("everything goes on running; in another terminal try")
+        _tell("in another terminal try")
         for words in ("status 1001", "lookup 1001", "attempts", "revalidate 1001 --wait"):
             print(f"    {command} {words} --config {path}", flush=True)
         _tell("Ctrl-C ends it")
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(service.wait())]
+        waits = [asyncio.create_task(each) for each in (stop.wait(), service.wait(), _callee(house, lab))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+async def _callee(house: House, lab: Lab) -> None:
+    """Be the person with the phone: read the code of every new call from the screen, for the phone to key."""
+    asked: asyncio.Queue[UUID] = asyncio.Queue()
+
+    def noticed(notice: Notice) -> None:
+        if notice.attempt_id is not None and not notice.outcome:
+            asked.put_nowait(notice.attempt_id)
+
+    unsubscribe = house.store.notices.subscribe(noticed)
+    told: set[UUID] = set()
+    try:
+        while True:
+            attempt_id = await asked.get()
+            with contextlib.suppress(BindingError):  # the demonstration goes on without this one
+                shown = await house.bindings.attempt(attempt_id)
+                if shown.code is not None and attempt_id not in told:
+                    told.add(attempt_id)
+                    await lab.set_code(shown.attempt.number, shown.code)
+    finally:
+        unsubscribe()
 
 
 def write_config(

@@ -12,6 +12,11 @@ from binding_ivr import __version__
 from binding_ivr.app.bindings import House, open_house
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.mirror import Mirror
+from binding_ivr.app.outbox import Outbox
+from binding_ivr.app.signin import StoredDoors, prepare_sign_in
+from binding_ivr.app.user_events import UserEvents
+from binding_ivr.app.web_portal import HousePortal
+from binding_ivr.app.web_upkeep import Upkeep
 from binding_ivr.asterisk.agi import AgiServer
 from binding_ivr.asterisk.ami import AmiClient
 from binding_ivr.asterisk.ari import AriDriver
@@ -76,6 +81,9 @@ class Service:
         config = self._config
         house = self.house = await self._stack.enter_async_context(open_house(config))
         await house.store.notices.start()
+        outbox = Outbox(config, house.store.outbox, house.store.notices, metrics=self.metrics)
+        self._stack.push_async_callback(outbox.stop)
+        await outbox.start()
         self.agi = AgiServer(
             StoreLookups(config, house.store, self.metrics),
             bind=config.agi.bind,
@@ -95,15 +103,13 @@ class Service:
         await self.dispatcher.start()
         if config.ami.user:
             await self._start_mirror(house)
-        self.web = WebServer(config.web.bind, config.web.port, readiness=self.readiness, metrics=self.metrics)
-        await self.web.start()
-        self._stack.push_async_callback(self.web.stop)
+        await self._start_web(house)
         log.info(
             "service.ready",
             node=config.node,
             version=__version__,
             agi_port=self.agi.port,
-            web_port=self.web.port,
+            web_port=self.web.port if self.web else 0,
             ari="ok" if self.ari.ready else "not connected",
         )
 
@@ -114,7 +120,28 @@ class Service:
         self._stack.push_async_callback(ami.stop)
         self._stack.push_async_callback(self.mirror.stop)
         await self.mirror.start()
+        user_events = UserEvents(ami, house.store.outbox, house.store.notices, metrics=self.metrics)
+        self._stack.push_async_callback(user_events.stop)
+        await user_events.start()
         await ami.start(AMI_PATIENCE_S)
+
+    async def _start_web(self, house: House) -> None:
+        await prepare_sign_in(self._config, house.store)
+        upkeep = Upkeep(house.store.web)
+        self._stack.push_async_callback(upkeep.stop)
+        upkeep.start()
+        doors = StoredDoors(house.store)
+        self.web = WebServer(
+            self._config,
+            portal=HousePortal(house, StoreLookups(self._config, house.store, self.metrics), self.readiness),
+            doors=doors,
+            replies=doors,
+            readiness=self.readiness,
+            metrics=self.metrics,
+            secret=house.codes.of_number("web"),  # keyed, hence the same on all nodes and known to nobody else
+        )
+        self._stack.push_async_callback(self.web.stop)
+        await self.web.start()
 
     async def stop(self) -> None:
         """Stop every part, the last started first. Calls in flight end with a verdict."""

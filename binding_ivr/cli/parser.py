@@ -3,9 +3,10 @@
 import argparse
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from uuid import UUID
 
 from binding_ivr import __version__
-from binding_ivr.cli import commands, manage, operate
+from binding_ivr.cli import access, commands, manage, operate, outbox
 
 Run = Callable[[argparse.Namespace], Awaitable[int]]
 
@@ -55,6 +56,15 @@ def _operation(add: _Adder) -> None:
     check.add_argument("--sample", action="store_true", help="print the commented sample file instead")
     add.command("doctor", operate.doctor, "check each part and say what to do")
     add.command("resync", operate.resync, "compare the trusted numbers in Asterisk's AstDB with the database, and mend")
+    out = add.group("outbox", "events on their way to webhooks")
+    listed = out.command("list", outbox.list_deliveries, "show deliveries that wait, oldest first")
+    listed.add_argument("--dead", action="store_true", help="those that were given up instead")
+    listed.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most N (default: 100)")
+    again = out.command("retry", outbox.retry, "try a delivery now, also a dead one")
+    which = again.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?", type=UUID, metavar="ID", help="of outbox list")
+    which.add_argument("--all", action="store_true", help="all dead ones")
+    out.command("drop", outbox.drop, "give a delivery up for good").add_argument("id", type=UUID, metavar="ID")
     demo = add.command("demo", operate.demo, "a real call on a real Asterisk proves a number")
     demo.add_argument("--auto", action="store_true", help="end after the call; exit 0 only if the number was proven")
     lab = add.group("lab", "a real Asterisk in a folder, with a scripted phone network")
@@ -137,6 +147,18 @@ def _management(add: _Adder) -> None:
         "import", manage.user_import, "add users from a CSV file: user,extensions,language,email", account=True
     )
     many.add_argument("file", type=Path, metavar="FILE")
+
+    link = add.command("link", access.link, "a sign-in link to the page, good once within 10 minutes", account=True)
+    link.add_argument("user", metavar="USER")
+    key = add.group("api-key", "keys for programs that use the HTTP API, and for administrators")
+    new = key.command("add", access.api_key_add, "make a key; it is printed once")
+    new.add_argument("name", metavar="NAME")
+    new.add_argument(
+        "--scope", action="append", required=True, metavar="SCOPE", help="admin, account:NAME, lookup; may be repeated"
+    )
+    key.command("list", access.api_key_list, "list them, without the keys themselves")
+    gone = key.command("remove", access.api_key_remove, "end a key and the sessions opened with it")
+    gone.add_argument("name", metavar="NAME")
 
     own = add.group("own-number", "numbers of the account itself, which are never called")
     for name, text in (("add", "add one"), ("remove", "remove one")):

@@ -15,7 +15,9 @@ from binding_ivr.store.embedded import EmbeddedPostgres, open_embedded
 from binding_ivr.store.migrate import migrate, pending
 from binding_ivr.store.mirror import MirrorState, PgMirror
 from binding_ivr.store.notices import PgNotices
+from binding_ivr.store.outbox import PgOutbox
 from binding_ivr.store.suppressions import PgSuppressions, Suppression
+from binding_ivr.store.web import PgWeb
 
 __all__ = [
     "Database",
@@ -26,7 +28,9 @@ __all__ = [
     "PgDirectory",
     "PgMirror",
     "PgNotices",
+    "PgOutbox",
     "PgSuppressions",
+    "PgWeb",
     "Store",
     "Suppression",
     "TrustedRow",
@@ -48,6 +52,8 @@ class Store:
     suppressions: PgSuppressions
     notices: PgNotices
     mirror: PgMirror
+    web: PgWeb
+    outbox: PgOutbox
     embedded: EmbeddedPostgres | None
 
 
@@ -90,5 +96,7 @@ async def open_store(
             suppressions=PgSuppressions(db),
             notices=notices,
             mirror=PgMirror(db),
+            web=PgWeb(db),
+            outbox=PgOutbox(db),
             embedded=embedded,
         )

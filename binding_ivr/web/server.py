@@ -1,28 +1,61 @@
-"""The HTTP server of the service: health for orchestrators and metrics for Prometheus. It changes nothing."""
+"""The HTTP server of the service: puts the parts of the web together and listens. It knows no use case."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from secrets import token_bytes
 
 from aiohttp import web
 
+from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError
 from binding_ivr.metrics import Metrics
+from binding_ivr.web import admin, api, events, operations, page, signin
+from binding_ivr.web.credentials import Credentials
+from binding_ivr.web.guard import LARGEST_BODY, Guard, secure_headers
+from binding_ivr.web.identity import AUTHENTICATE
+from binding_ivr.web.portal import DOORS, PORTAL, REPLIES, Doors, Portal, Replies
+from binding_ivr.web.quiet import server_logger
+from binding_ivr.web.settings import CONFIG, METRICS
 
 Readiness = Callable[[], Awaitable[Mapping[str, str]]]
 """Returns for each part `ok` or what is wrong with it, in one line."""
 
 SHUTDOWN_S = 5.0
+IDLE_S = 75.0
+BACKLOG = 1024
+SILENT_S = 20.0
+"""A connection that has not sent a whole request by then is closed."""
 
 
 class WebServer:
-    """Serves `/health/live`, `/health/ready` and `/metrics`."""
+    """Serves the API, the page, sign-in, health and metrics."""
 
-    def __init__(self, bind: str, port: int, *, readiness: Readiness, metrics: Metrics) -> None:
-        """Prepare; port 0 takes any free port."""
-        self._bind = bind
-        self._wanted = port
-        self._readiness = readiness
-        self._metrics = metrics
+    def __init__(
+        self,
+        config: Config,
+        *,
+        portal: Portal,
+        doors: Doors,
+        replies: Replies,
+        readiness: Readiness,
+        metrics: Metrics,
+        secret: bytes | None = None,
+    ) -> None:
+        """Prepare; `[web] port` 0 takes any free port. *secret* is the same on all nodes (None: made up)."""
+        self._bind = config.web.bind
+        self._wanted = config.web.port
+        self._app = make_app(
+            config,
+            portal=portal,
+            doors=doors,
+            replies=replies,
+            readiness=readiness,
+            metrics=metrics,
+            secret=secret,
+        )
         self._runner: web.AppRunner | None = None
+        self._silence: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -33,35 +66,73 @@ class WebServer:
 
     async def start(self) -> None:
         """Begin to listen. Raises ConfigError when the address cannot be had."""
-        app = web.Application(client_max_size=64 * 1024)
-        app.router.add_get("/health/live", self._live)
-        app.router.add_get("/health/ready", self._ready)
-        app.router.add_get("/metrics", self._show_metrics)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._runner = web.AppRunner(
+            self._app, access_log=None, logger=server_logger(), shutdown_timeout=SHUTDOWN_S, keepalive_timeout=IDLE_S
+        )
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._bind, self._wanted).start()
+            await web.TCPSite(self._runner, self._bind, self._wanted, backlog=BACKLOG).start()
         except OSError as error:
             await self.stop()
             raise ConfigError(
                 f"cannot listen on {self._bind}:{self._wanted}: {error.strerror}; change [web] bind or port"
             ) from None
+        self._silence = asyncio.create_task(self._close_silent(self._runner), name="silent-connections")
 
     async def stop(self) -> None:
-        """End all connections."""
+        """End all connections; event streams are told first."""
+        silence, self._silence = self._silence, None
+        if silence is not None:
+            silence.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await silence
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _live(self, _: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
+    async def _close_silent(self, runner: web.AppRunner) -> None:
+        """Close connections that sent no whole request in their first SILENT_S seconds (aiohttp waits for ever)."""
+        spoken = self._app[operations.SPOKEN]
+        seen: dict[int, float] = {}
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SILENT_S / 4)
+            server = runner.server
+            assert server is not None
+            spoken &= set(server.connections)
+            now = loop.time()
+            silent = [link for link in server.connections if link not in spoken]
+            seen = {id(link): seen.get(id(link), now) for link in silent}
+            for link in silent:
+                if now - seen[id(link)] >= SILENT_S and link.transport is not None:
+                    link.transport.abort()
 
-    async def _ready(self, _: web.Request) -> web.Response:
-        parts = await self._readiness()
-        ready = all(state == "ok" for state in parts.values())
-        return web.json_response(
-            {"status": "ok" if ready else "not_ready", "parts": dict(parts)}, status=200 if ready else 503
-        )
 
-    async def _show_metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+def make_app(
+    config: Config,
+    *,
+    portal: Portal,
+    doors: Doors,
+    replies: Replies,
+    readiness: Readiness,
+    metrics: Metrics,
+    secret: bytes | None = None,
+) -> web.Application:
+    """Return the application with every route."""
+    credentials = Credentials(config, doors, secret or token_bytes(32))
+    guard = Guard(config.web, metrics)
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=guard.middlewares)
+    app[CONFIG] = config
+    app[METRICS] = metrics
+    app[PORTAL] = portal
+    app[DOORS] = doors
+    app[REPLIES] = replies
+    app[AUTHENTICATE] = credentials.identity
+    app.on_response_prepare.append(secure_headers(config.web))
+    app.cleanup_ctx.append(credentials.running)
+    operations.add_routes(app, readiness)
+    signin.add_routes(app, credentials)
+    events.add_hub(app)
+    for part in (api, page, admin):
+        part.add_routes(app)
+    return app

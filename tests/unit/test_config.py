@@ -23,6 +23,7 @@ def test_the_sample_file_holds_every_key_with_its_default() -> None:
     sample = tomllib.loads(SAMPLE.read_text())
     code = msgspec.json.decode(msgspec.json.encode(Config()))
     code.pop("routes")
+    code.pop("webhooks")
     assert sample == code
     assert msgspec.convert(sample, Config) == Config()
 

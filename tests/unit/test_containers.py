@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SECRETS = {"POSTGRES_PASSWORD", "ARI_PASSWORD", "AMI_SECRET", "JWT_SECRET", "CODE_KEY", "NUMBER_KEY"}
 VALUES = {"PUBLIC_ADDRESS": "192.0.2.10", "TRUNK_HOST": "192.0.2.20", "CALLER_ID": "+12025550199"} | {
-    name: f"{name.lower()}-0123456789abcdef" for name in SECRETS
+    name: f"{name.lower()}-0123456789abcdef0123456789abcdef" for name in SECRETS
 }
 """What an operator puts into `.env`."""
 VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::([?-])([^}]*))?\}")

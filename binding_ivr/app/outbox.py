@@ -1,0 +1,336 @@
+"""Delivers the events of the outbox to the webhooks, at least once and in order per user; it writes no event.
+
+One task routes new events to their receivers and keeps the tables small; each receiver has a task of its own, so that
+one that is slow or down keeps nobody else waiting. All state that must survive is in PostgreSQL (store/outbox.py).
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from binding_ivr.config import Config, Webhook
+from binding_ivr.errors import BindingError
+from binding_ivr.metrics import Metrics
+from binding_ivr.notify import backoff, message
+from binding_ivr.notify.backoff import Backoff, Jitter
+from binding_ivr.notify.http import HttpTimes, Reply, Result, WebhookClient
+from binding_ivr.ports import Notice, Notices
+from binding_ivr.store.outbox import Delivery, OutboxCounts, PgOutbox, Receiver
+
+log = structlog.get_logger()
+
+AT_ONCE = 8
+"""Deliveries to one receiver under way at once on this node."""
+ROUTE_AT_ONCE = 500
+GIVE_UP_S = 259_200.0
+"""For how long a delivery is tried: three days."""
+DAY_S = 86_400.0
+_DOWN = (Result.UNAVAILABLE, Result.UNREACHABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxTimes:
+    """How long, all in seconds.
+
+    `poll_s` is the pause between two looks without a notice, `retry_s` after PostgreSQL was away, `tidy_s` between two
+    rounds of forgetting. A delivery is one node's for `lease_s` (longer than one try) and is tried for `give_up_s`. A
+    receiver that was down for `hasten_s` gets all that waits as soon as it is back. `stop_s` bounds `stop`'s query.
+    """
+
+    poll_s: float = 5.0
+    retry_s: float = 1.0
+    lease_s: float = 60.0
+    tidy_s: float = 3600.0
+    hasten_s: float = 300.0
+    give_up_s: float = GIVE_UP_S
+    stop_s: float = 1.0
+    delivery: Backoff = backoff.DELIVERY
+    receiver: Backoff = backoff.RECEIVER
+    http: HttpTimes = field(default_factory=HttpTimes)
+
+
+class Poster(Protocol):
+    """What a courier needs of HTTP (`notify.http.WebhookClient`)."""
+
+    async def post(self, url: str, secret: str, *, event: str, delivery: str, body: bytes) -> Reply:
+        """Send one signed message and tell what became of it; never raises."""
+
+
+class Trouble:
+    """Whether PostgreSQL answers the outbox: one log line per change, whoever notices it."""
+
+    def __init__(self) -> None:
+        """Begin without trouble."""
+        self._reason = ""
+
+    def ill(self, error: BindingError) -> None:
+        """Note what went wrong."""
+        if not self._reason:
+            log.warning("outbox.waits", reason=str(error))
+        self._reason = str(error)
+
+    def well(self) -> None:
+        """Note that it works."""
+        if self._reason:
+            log.info("outbox.goes_on")
+        self._reason = ""
+
+
+class Courier:
+    """Delivers to one receiver."""
+
+    def __init__(
+        self,
+        webhook: Webhook,
+        store: PgOutbox,
+        client: Poster,
+        *,
+        node: str,
+        metrics: Metrics,
+        times: OutboxTimes,
+        trouble: Trouble,
+        jitter: Jitter,
+    ) -> None:
+        """Deliver to *webhook* what *node* claims in *store*."""
+        self._webhook = webhook
+        self._store = store
+        self._client = client
+        self._node = node
+        self._metrics = metrics
+        self._times = times
+        self._trouble = trouble
+        self._jitter = jitter
+        self._wake = asyncio.Event()
+        self._failures = 0
+        self._failing_since: float | None = None
+        self._closed_until = 0.0
+
+    def wake(self) -> None:
+        """Look for deliveries now, unless the receiver is given a rest."""
+        if time.monotonic() >= self._closed_until:
+            self._wake.set()
+
+    def hurry(self) -> None:
+        """Look for deliveries now, whatever the receiver said last."""
+        self._closed_until = 0.0
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            self._wake.clear()
+            pause = self._times.poll_s
+            try:
+                if await self._round() and not self._failures:
+                    continue  # there may be more, and the next of each user's
+            except BindingError as error:
+                pause = self._times.retry_s
+                self._trouble.ill(error)
+            except Exception:  # a fault of ours must not end the deliveries
+                log.exception("outbox.fault", receiver=self._webhook.name)
+            await happens(self._wake, self._rest() or pause)
+
+    def _rest(self) -> float:
+        return max(0.0, self._closed_until - time.monotonic())
+
+    async def _round(self) -> int:
+        """Deliver once what is due; while the receiver is down, one message at a time finds out whether it is back."""
+        most = 1 if self._failures else AT_ONCE
+        claimed = await self._store.claim(self._node, self._webhook.name, most, self._times.lease_s)
+        self._trouble.well()
+        if not claimed:
+            return 0
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._deliver(delivery)) for delivery in claimed]
+        done = [task.result() for task in tasks]
+        await self._judge([reply for reply, _ in done])
+        dead = [reply for reply, is_dead in done if is_dead]
+        if dead:
+            log.error("webhook.dead", receiver=self._webhook.name, deliveries=len(dead), detail=dead[-1].detail)
+        return len(done)
+
+    async def _deliver(self, delivery: Delivery) -> tuple[Reply, bool]:
+        """Send one message and write down what became of it; the second value tells that it is dead now."""
+        event, webhook = delivery.event, self._webhook
+        text = message.body(
+            event_id=event.event_id,
+            sequence=event.sequence,
+            name=event.name,
+            time=event.created_at,
+            account=event.account,
+            user_id=event.user_id,
+            facts=event.facts,
+            full_numbers=webhook.numbers == "full",
+        )
+        identity = str(delivery.delivery_id)
+        reply = await self._client.post(webhook.url, webhook.secret, event=event.name, delivery=identity, body=text)
+        self._metrics.webhook_deliveries.labels(webhook.name, reply.result.value).inc()
+        return reply, await self._settle(delivery, reply)
+
+    async def _settle(self, delivery: Delivery, reply: Reply) -> bool:
+        """Write the result, however long PostgreSQL is away: what was taken should not be sent again."""
+        pause = max(self._times.delivery.pause(delivery.tries, self._jitter()), reply.retry_after_s)
+        while True:
+            try:
+                if reply.result is Result.DELIVERED:
+                    await self._store.taken(delivery)
+                    return False
+                return await self._store.failed(
+                    delivery,
+                    reply.detail,
+                    pause,
+                    dead=reply.result is Result.GONE,
+                    holds=reply.result is not Result.REFUSED,
+                )
+            except BindingError as error:
+                self._trouble.ill(error)
+                await asyncio.sleep(self._times.retry_s)
+
+    async def _judge(self, replies: list[Reply]) -> None:
+        """Note whether the receiver works, by all replies of a round: it does when it took anything."""
+        now = time.monotonic()
+        if any(reply.result is Result.DELIVERED for reply in replies):
+            since, self._failing_since = self._failing_since, None
+            self._failures = 0
+            if since is None:
+                return
+            log.info("webhook.recovered", receiver=self._webhook.name, seconds=round(now - since, 1))
+            if now - since >= self._times.hasten_s:
+                await self._store.hasten(self._webhook.name)
+            return
+        if self._failing_since is None:
+            self._failing_since = now
+            log.warning("webhook.failing", receiver=self._webhook.name, detail=replies[-1].detail)
+        down = [reply for reply in replies if reply.result in _DOWN]
+        if down:
+            self._failures += 1
+            asked = max(reply.retry_after_s for reply in down)
+            self._closed_until = now + max(self._times.receiver.pause(self._failures, self._jitter()), asked)
+
+
+class Outbox:
+    """The outbox of one node. Without webhooks it only forgets old events."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: PgOutbox,
+        notices: Notices,
+        *,
+        metrics: Metrics,
+        times: OutboxTimes | None = None,
+        now: Callable[[], float] = time.time,
+        jitter: Jitter = random.random,
+    ) -> None:
+        """Deliver what *store* holds to the webhooks of *config*; *now* (POSIX seconds) is signed into each message."""
+        self._config = config
+        self._store = store
+        self._notices = notices
+        self._metrics = metrics
+        self._times = times or OutboxTimes()
+        self._jitter = jitter
+        self._receivers = [Receiver(one.name, one.events, one.accounts) for one in config.webhooks]
+        self._client = WebhookClient(now, self._times.http)
+        self._trouble = Trouble()
+        self._wake = asyncio.Event()
+        self._tidied_at = self._counted_at = float("-inf")
+        self._couriers: list[Courier] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unsubscribe: Callable[[], None] | None = None
+
+    async def start(self) -> None:
+        """Begin, in tasks of its own. Raises BindingError when PostgreSQL does not answer."""
+        await self._store.release(self._config.node)  # what a crash of this node left claimed
+        await self._store.note_receivers([one.name for one in self._receivers])
+        await self._client.__aenter__()
+        self._couriers = [
+            Courier(
+                webhook,
+                self._store,
+                self._client,
+                node=self._config.node,
+                metrics=self._metrics,
+                times=self._times,
+                trouble=self._trouble,
+                jitter=self._jitter,
+            )
+            for webhook in self._config.webhooks
+        ]
+        self._unsubscribe = self._notices.subscribe(self._noticed)
+        runs: Iterable[Coroutine[Any, Any, None]] = (self._run(), *(courier.run() for courier in self._couriers))
+        self._tasks = [asyncio.create_task(run, name="outbox") for run in runs]
+
+    async def stop(self) -> None:
+        """End at once; what was under way is given back and may be sent again."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+            with contextlib.suppress(BindingError, TimeoutError):
+                async with asyncio.timeout(self._times.stop_s):
+                    await self._store.release(self._config.node)
+        await self._client.__aexit__(None, None, None)
+
+    def _noticed(self, notice: Notice) -> None:
+        if notice.kind == "outbox":  # the operator wants it tried now
+            for courier in self._couriers:
+                courier.hurry()
+        elif notice.kind in ("binding", "resync") or (notice.kind == "attempt" and notice.state == "ended"):
+            self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            pause = self._times.poll_s
+            try:
+                await self._turn()
+                self._trouble.well()
+            except BindingError as error:
+                pause = self._times.retry_s
+                self._trouble.ill(error)
+                self._show(OutboxCounts(0, 0, 0.0), known=False)
+            except Exception:  # a fault of ours must not end the deliveries
+                log.exception("outbox.fault")
+            await happens(self._wake, pause)
+
+    async def _turn(self) -> None:
+        if self._receivers:
+            while True:
+                routed = await self._store.route(self._receivers, ROUTE_AT_ONCE, self._times.give_up_s)
+                for courier in self._couriers:
+                    courier.wake()
+                if routed < ROUTE_AT_ONCE:
+                    break
+        if time.monotonic() - self._tidied_at >= self._times.tidy_s:
+            keep = self._config.outbox
+            names = [one.name for one in self._receivers]
+            await self._store.tidy(names, keep.keep_days * DAY_S, keep.dead_days * DAY_S)
+            self._tidied_at = time.monotonic()
+        if time.monotonic() - self._counted_at >= self._times.poll_s:
+            self._show(await self._store.counts())
+            self._counted_at = time.monotonic()
+
+    def _show(self, counts: OutboxCounts, *, known: bool = True) -> None:
+        nothing = float("nan")
+        self._metrics.webhook_pending.set(counts.pending if known else nothing)
+        self._metrics.webhook_dead.set(counts.dead if known else nothing)
+        self._metrics.webhook_oldest_seconds.set(counts.oldest_s if known else nothing)
+
+
+async def happens(event: asyncio.Event, within_s: float) -> bool:
+    """Wait for *event*, at most *within_s* seconds; True when it came."""
+    try:
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

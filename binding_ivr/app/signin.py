@@ -1,0 +1,187 @@
+"""The use cases of sign-in: API keys, sign-in links, the first key, and the doors of the web. It checks no request."""
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from binding_ivr.config import Config
+from binding_ivr.errors import ConfigError, NotFoundError, Refusal
+from binding_ivr.store import Store
+from binding_ivr.web.access import ACCOUNT_SCOPE, ADMIN_SCOPE, LOOKUP_SCOPE
+from binding_ivr.web.credentials import FIRST_RUN
+from binding_ivr.web.names import ACCOUNT
+from binding_ivr.web.portal import KeptReply, KeyRow, SessionRow
+from binding_ivr.web.secrets import LINK_PREFIX, digest_of, new_key, new_secret
+
+log = structlog.get_logger()
+
+LINK_S = 600.0
+FIRST_KEY_FILE = "first-admin-key"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownOnce:
+    """A secret that is shown once and then only known by its digest."""
+
+    name: str
+    text: str = field(repr=False)
+
+
+async def add_key(store: Store, name: str, scopes: Sequence[str]) -> ShownOnce:
+    """Make an API key. Raises Refusal (`exists`, `invalid`) and NotFoundError (account of a scope)."""
+    if not ACCOUNT.fullmatch(name):
+        raise Refusal("invalid", "a key's name is 1 to 64 letters, digits, dots, dashes or underscores")
+    if name == FIRST_RUN:
+        raise Refusal("invalid", f"{FIRST_RUN} is the name of the first key; choose another one")
+    for scope in scopes:
+        await _check_scope(store, scope)
+    key = new_key()
+    if not await store.web.add_key(key.key_id, name, sorted(set(scopes)), key.digest):
+        raise Refusal(
+            "exists", f"there is an API key {name} already; remove it first: binding-ivr api-key remove {name}"
+        )
+    return ShownOnce(name, key.text)
+
+
+async def _check_scope(store: Store, scope: str) -> None:
+    if scope in (ADMIN_SCOPE, LOOKUP_SCOPE):
+        return
+    if not scope.startswith(ACCOUNT_SCOPE):
+        raise Refusal("invalid", f"{scope}: a scope is admin, account:NAME or lookup")
+    await store.directory.account(scope.removeprefix(ACCOUNT_SCOPE))
+
+
+async def remove_key(store: Store, name: str) -> None:
+    """Remove an API key; it and its sessions end now. Raises NotFoundError."""
+    if not await store.web.remove_key(name):
+        raise NotFoundError(f"there is no API key {name}; see: binding-ivr api-key list")
+
+
+async def make_link(config: Config, store: Store, account: str, user_id: str) -> str:
+    """Return the address of a sign-in link: it works once, within LINK_S seconds. Raises NotFoundError."""
+    secret = new_secret(LINK_PREFIX)
+    if await store.web.add_link(digest_of(secret), account, user_id, LINK_S) is None:
+        raise NotFoundError(
+            f"there is no user {user_id} in account {account}; add it with: "
+            f"binding-ivr user add {user_id} --account {account}"
+        )
+    return f"{address_of_page(config)}/signin?token={secret}"
+
+
+def address_of_page(config: Config) -> str:
+    """How users reach the page: `[web] public_url`, else the address that is listened on."""
+    bind = config.web.bind
+    host = "127.0.0.1" if bind in ("", "0.0.0.0", "::") else f"[{bind}]" if ":" in bind else bind  # noqa: S104
+    return config.web.public_url.rstrip("/") or f"http://{host}:{config.web.port}"
+
+
+async def prepare_sign_in(config: Config, store: Store) -> None:
+    """Before the web listens: somebody must be able to sign in, and nobody else.
+
+    Without any configured sign-in an administrator's key is made once and written to a private file; and only the
+    loopback address may be listened on. Raises ConfigError that says what to do.
+    """
+    configured = config.auth.jwt_secret or config.auth.jwks_url or config.web.user_header
+    if configured or await store.web.any_key():
+        return
+    if not is_loopback(config.web.bind):
+        raise ConfigError(
+            f"web.bind: {config.web.bind} can be reached from outside and no sign-in is configured; set [auth] "
+            "jwt_secret or jwks_url, or [web] trusted_proxies and user_header; or make an API key: "
+            "binding-ivr api-key add NAME --scope admin"
+        )
+    key = new_key()
+    path = config.state_dir / FIRST_KEY_FILE
+    if not await store.web.add_key(key.key_id, FIRST_RUN, [ADMIN_SCOPE], key.digest, only_first=True):
+        return  # another node was first
+    try:
+        _write_private(path, key.text)
+    except ConfigError:
+        await store.web.remove_key(FIRST_RUN)
+        raise
+    log.info("web.first_key", file=str(path))
+
+
+def is_loopback(bind: str) -> bool:
+    """Tell whether only programs on this host reach an address."""
+    try:
+        return ipaddress.ip_address(bind).is_loopback
+    except ValueError:
+        return bind == "localhost"
+
+
+def _write_private(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}; check [service] state_dir") from None
+
+
+class StoredDoors:
+    """Implements `web.portal.Doors` and `Replies` on the store."""
+
+    def __init__(self, store: Store) -> None:
+        """Everything is in *store*, so it holds on any node."""
+        self._web = store.web
+
+    async def key(self, key_id: str) -> KeyRow | None:
+        """See Doors."""
+        row = await self._web.key(key_id)
+        if row is None:
+            return None
+        return KeyRow(row.key_id, row.name, row.scopes, row.digest, row.created_at, row.used_at)
+
+    async def used(self, key_id: str) -> None:
+        """See Doors."""
+        await self._web.used(key_id)
+
+    async def session(self, digest: bytes) -> SessionRow | None:
+        """See Doors."""
+        row = await self._web.session(digest)
+        if row is None:
+            return None
+        return SessionRow(row.account, row.user_id, row.key_name, row.scopes, row.signed_in_at, row.expires_at)
+
+    async def open_session(self, digest: bytes, session: SessionRow, key_id: str | None) -> None:
+        """See Doors."""
+        await self._web.add_session(
+            digest, session.account, session.user_id, key_id, session.signed_in_at, session.expires_at
+        )
+
+    async def close_session(self, digest: bytes) -> None:
+        """See Doors."""
+        await self._web.remove_session(digest)
+
+    async def redeem_link(self, digest: bytes) -> tuple[str, str] | None:
+        """See Doors."""
+        return await self._web.use_link(digest)
+
+    async def spend(self, digest: bytes, until: datetime) -> bool:
+        """See Doors."""
+        return await self._web.spend(digest, until)
+
+    async def spent(self, digest: bytes) -> bool:
+        """See Doors."""
+        return await self._web.spent(digest)
+
+    async def begin(self, caller: str, digest: bytes, request: bytes, attempt_id: UUID) -> KeptReply:
+        """See Replies."""
+        row = await self._web.begin_reply(caller, digest, request, attempt_id)
+        return KeptReply(row.request, row.attempt_id, row.status, row.body, row.mine)
+
+    async def finish(self, caller: str, digest: bytes, status: int, body: bytes) -> None:
+        """See Replies."""
+        await self._web.finish_reply(caller, digest, status, body)
+
+    async def forget(self, caller: str, digest: bytes) -> None:
+        """See Replies."""
+        await self._web.forget_reply(caller, digest)

@@ -1,0 +1,143 @@
+"""Tells this node's Asterisk what happened, as AMI UserEvents: best effort, while it is news; it keeps nothing.
+
+A program on AMI that was not connected has missed an event anyway; who must not miss any takes a webhook.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Protocol
+from urllib.parse import quote
+from uuid import UUID
+
+import structlog
+
+from binding_ivr.app.outbox import happens
+from binding_ivr.asterisk.ami import AmiReply, FieldError
+from binding_ivr.errors import BindingError
+from binding_ivr.metrics import Metrics
+from binding_ivr.ports import Notice, Notices
+from binding_ivr.store.outbox import OutEvent, PgOutbox
+
+log = structlog.get_logger()
+
+NEWS_S = 60.0
+"""An event that is older is not told any more, for example after Asterisk was away."""
+POLL_S = 5.0
+MOST = 1000
+LONGEST = 500
+"""Signs of a value; an AMI line holds 1024 bytes."""
+HINT = "Asterisk does not take UserEvents from [ami] user: its section in manager.conf needs write = ...,user"
+
+NAMES: Mapping[str, str] = {
+    "binding.verified": "BindingVerified",
+    "binding.suspended": "BindingSuspended",
+    "binding.removed": "BindingRemoved",
+    "attempt.ended": "BindingAttemptEnded",
+}
+_FACTS = {"status": "Status", "reason": "Reason", "attempt_id": "Attempt", "outcome": "Outcome", "fault": "Fault"}
+_PLAIN = "".join(chr(code) for code in range(33, 127) if chr(code) != "%")
+
+
+class Manager(Protocol):
+    """What is needed of AMI (`asterisk.ami.AmiClient`)."""
+
+    @property
+    def ready(self) -> bool:
+        """True while actions can be sent."""
+
+    async def action(self, name: str, fields: Mapping[str, str] | None = None) -> AmiReply:
+        """Send one action and return its reply."""
+
+
+class UserEvents:
+    """Sends the events of one database to one Asterisk, in one task of its own."""
+
+    def __init__(
+        self, ami: Manager, store: PgOutbox, notices: Notices, *, metrics: Metrics, poll_s: float = POLL_S
+    ) -> None:
+        """Read *store* at each of *notices*, and every *poll_s* seconds."""
+        self._ami = ami
+        self._store = store
+        self._notices = notices
+        self._metrics = metrics
+        self._poll_s = poll_s
+        self._wake = asyncio.Event()
+        self._told: set[UUID] | None = None
+        self._refused = False
+        self._task: asyncio.Task[None] | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+
+    async def start(self) -> None:
+        """Begin with what happens from now on."""
+        with contextlib.suppress(BindingError):
+            self._told = {event.event_id for event in await self._store.recent(NEWS_S, MOST)}
+        self._unsubscribe = self._notices.subscribe(self._noticed)
+        self._task = asyncio.create_task(self._run(), name="user events")
+
+    async def stop(self) -> None:
+        """End the task."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _noticed(self, notice: Notice) -> None:
+        if notice.kind in ("binding", "resync") or (notice.kind == "attempt" and notice.state == "ended"):
+            self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                if self._ami.ready:
+                    await self._turn()
+            except BindingError:
+                pass  # PostgreSQL or AMI is away: others say so, and there is nothing to make up for
+            except Exception:  # a fault of ours must not end the events
+                log.exception("user_events.fault")
+            await happens(self._wake, self._poll_s)
+
+    async def _turn(self) -> None:
+        # By the set of what was told, not by a position: an event may be committed after one with a higher sequence.
+        recent = await self._store.recent(NEWS_S, MOST)
+        told = self._told if self._told is not None else {event.event_id for event in recent}
+        self._told = told & {event.event_id for event in recent}
+        for event in recent:
+            if event.event_id not in self._told:
+                self._told.add(event.event_id)
+                await self._tell(event)
+
+    async def _tell(self, event: OutEvent) -> None:
+        try:
+            reply = await self._ami.action("UserEvent", fields(event))
+        except (BindingError, FieldError):
+            self._metrics.user_events.labels("lost").inc()
+            raise
+        self._metrics.user_events.labels("sent" if reply.success else "refused").inc()
+        if not reply.success and not self._refused:
+            log.warning("user_events.refused", detail=HINT)
+        self._refused = not reply.success
+
+
+def fields(event: OutEvent) -> dict[str, str]:
+    """Return the headers of the UserEvent. There is no number among them: manager users need not all see it."""
+    told = {
+        "UserEvent": NAMES[event.name],
+        "Event-ID": str(event.event_id),
+        "Time": event.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "Account": event.account,
+        "User": event.user_id,
+        "Extension": event.extensions[0] if event.extensions else "",
+        "Extensions": ",".join(event.extensions),
+    }
+    told |= {header: str(event.facts[fact]) for fact, header in _FACTS.items() if event.facts.get(fact) is not None}
+    return {header: sanitised(value) for header, value in told.items() if value}
+
+
+def sanitised(value: str) -> str:
+    """Return *value* as one AMI line may hold it: printable ASCII, all else (and %) percent-encoded, not too long."""
+    encoded = quote(value, safe=_PLAIN)
+    return encoded if len(encoded) <= LONGEST else encoded[: LONGEST - 3].rpartition("%")[0] + "..."

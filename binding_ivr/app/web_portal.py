@@ -1,0 +1,281 @@
+"""The house as the web sees it: the use cases behind `web.portal.Portal`. It knows no request and no credential."""
+
+import contextlib
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from binding_ivr.app.bindings import Bindings, House, Shown
+from binding_ivr.config import Config
+from binding_ivr.errors import BindingError, ConfigError, NotFoundError, Refusal
+from binding_ivr.policy import limits
+from binding_ivr.policy.numbers import as_people_write_it
+from binding_ivr.policy.routes import serving, stored
+from binding_ivr.ports import (
+    Account,
+    Actor,
+    AttemptRow,
+    BindingRow,
+    BindingStatus,
+    LookupAnswer,
+    Lookups,
+    NoticeHandler,
+    SuspendReason,
+    User,
+)
+from binding_ivr.store.faults import StatementRefused
+from binding_ivr.web.portal import Step, SuppressedNumber, UserRow, View
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_MAY = Step(True)
+
+
+def told(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Turn a value that PostgreSQL does not take (a NUL sign, for example) into a Refusal `invalid`."""
+
+    @functools.wraps(method)
+    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await method(*args, **kwargs)
+        except StatementRefused as refused:
+            if refused.is_bad_value:
+                raise Refusal("invalid", "a value has signs that cannot be stored") from None
+            raise
+
+    return wrapped
+
+
+class HousePortal:
+    """Implements `web.portal.Portal` on an open house."""
+
+    def __init__(self, house: House, lookups: Lookups, readiness: Callable[[], Awaitable[Mapping[str, str]]]) -> None:
+        """*readiness* tells for each part `ok` or what is wrong."""
+        self._house = house
+        self._store = house.store
+        self._lookups = lookups
+        self._readiness = readiness
+
+    # --- one user's binding
+
+    @told
+    async def view(self, account: str, user_id: str) -> View:
+        """See Portal."""
+        binding = await self._house.bindings.status(account, user_id)
+        config = await self._config_of(account)
+        number = binding.pending_number or binding.number
+        bind, again = await self._next(config, binding, number)
+        return View(
+            binding=binding,
+            last=self._house.bindings.shown(binding.last_attempt) if binding.last_attempt else None,
+            number_written=_written(binding.number),
+            pending_written=_written(binding.pending_number),
+            bind=bind,
+            revalidate=again,
+            caller_ids=_caller_ids(config, number),
+        )
+
+    async def _next(self, config: Config, binding: BindingRow, number: str | None) -> tuple[Step, Step]:
+        """What stands against a call to any number, and to the present one. It foretells, `accept` decides."""
+        last = binding.last_attempt
+        if last is not None and last.outcome is None:
+            busy = Step(False, "call_in_progress", "a call is in progress; wait for its end or cancel it")
+            return busy, busy
+        if binding.status is BindingStatus.SUSPENDED and binding.reason is SuspendReason.ADMIN:
+            held = Step(False, "suspended", "the administrator suspended this binding; ask for it to be resumed")
+            return held, held
+        most = {name: int(getattr(config.limits, name)) for name in limits.WINDOWS}
+        horizon = max(window.seconds for window in limits.WINDOWS.values())
+        recent = await self._store.web.recent_calls(
+            binding.account, binding.user_id, number, horizon, max([1, *most.values()])
+        )
+        now = recent.now.timestamp()
+        bind = _step(most, {"user": recent.of_user}, now, ("user",))
+        if number is None:
+            return bind, Step(False, "no_number", "there is no number to call; enter one first")
+        both = {"user": recent.of_user, "number": recent.of_number}
+        return bind, _step(most, both, now, ("user", "number"))
+
+    @told
+    async def bind(self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID) -> Shown:
+        """See Portal."""
+        return await self._begun(attempt_id, self._bindings(attempt_id).bind(account, user_id, number, actor))
+
+    @told
+    async def revalidate(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> Shown:
+        """See Portal."""
+        return await self._begun(attempt_id, self._bindings(attempt_id).revalidate(account, user_id, actor))
+
+    def _bindings(self, attempt_id: UUID) -> Bindings:
+        return Bindings(self._house.config, self._store, self._house.codes, lambda: attempt_id)
+
+    async def _begun(self, attempt_id: UUID, asked: Awaitable[Shown]) -> Shown:
+        """Await *asked*; what it refuses although the attempt is there was begun by the same request, sent before."""
+        try:
+            return await asked
+        except (Refusal, StatementRefused):
+            try:
+                return await self._house.bindings.attempt(attempt_id)
+            except NotFoundError:
+                pass
+            raise
+
+    @told
+    async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
+        """See Portal."""
+        await self._house.bindings.cancel(account, user_id, actor)
+
+    @told
+    async def remove(self, account: str, user_id: str, actor: Actor) -> None:
+        """See Portal."""
+        await self._house.bindings.remove(account, user_id, actor)
+
+    @told
+    async def suspend(self, account: str, user_id: str, actor: Actor) -> None:
+        """See Portal."""
+        await self._house.bindings.suspend(account, user_id, actor)
+
+    @told
+    async def resume(self, account: str, user_id: str, actor: Actor) -> BindingStatus:
+        """See Portal."""
+        return await self._house.bindings.resume(account, user_id, actor)
+
+    async def attempt(self, attempt_id: UUID) -> Shown:
+        """See Portal."""
+        return await self._house.bindings.attempt(attempt_id)
+
+    # --- lists and the directory
+
+    @told
+    async def attempts(
+        self, *, account: str | None, user_id: str | None, since: datetime | None, limit: int
+    ) -> Sequence[AttemptRow]:
+        """See Portal."""
+        return await self._store.attempts.attempts(account=account, user_id=user_id, since=since, limit=limit)
+
+    async def accounts(self) -> Sequence[Account]:
+        """See Portal."""
+        return await self._store.directory.accounts()
+
+    @told
+    async def account(self, account: str) -> Account:
+        """See Portal."""
+        return await self._store.directory.account(account)
+
+    @told
+    async def put_account(self, account: str, settings: Mapping[str, Any]) -> bool:
+        """See Portal."""
+        try:
+            self._house.config.for_account(settings)
+        except (ConfigError, TypeError, AttributeError) as error:
+            raise Refusal("invalid", str(error)[:200] if isinstance(error, ConfigError) else "not settings") from None
+        try:
+            await self._store.directory.set_settings(account, settings)
+        except NotFoundError:
+            await self._store.directory.add_account(account, settings)
+            return True
+        return False
+
+    @told
+    async def users(self, account: str | None, text: str, after: str, limit: int) -> Sequence[UserRow]:
+        """See Portal."""
+        found = await self._store.web.search_users(account, text, after, limit)
+        return [UserRow(row.user, row.status, row.number, row.since) for row in found]
+
+    @told
+    async def user(self, account: str, user_id: str) -> User:
+        """See Portal."""
+        return await self._store.directory.user(account, user_id)
+
+    @told
+    async def put_user(self, user: User) -> bool:
+        """See Portal."""
+        added, _ = await self._store.directory.import_users([user])
+        return bool(added)
+
+    @told
+    async def remove_user(self, account: str, user_id: str, actor: Actor) -> None:
+        """See Portal."""
+        await self._store.directory.remove_user(account, user_id, actor)
+
+    async def suppressions(self) -> Sequence[SuppressedNumber]:
+        """See Portal."""
+        rows = await self._store.suppressions.list()
+        return [SuppressedNumber(row.number_hash.hex(), row.reason, row.who, row.created_at) for row in rows]
+
+    @told
+    async def suppress(self, number: str, actor: Actor) -> bool:
+        """See Portal."""
+        return await self._house.bindings.suppress(number, actor)
+
+    @told
+    async def unsuppress(self, number: str) -> None:
+        """See Portal."""
+        await self._house.bindings.unsuppress(number)
+
+    # --- settings, look-ups, health
+
+    @told
+    async def limits(self, account: str) -> Mapping[str, float]:
+        """See Portal."""
+        values = msgspec.to_builtins((await self._config_of(account)).limits)
+        return {name: value for name, value in values.items() if isinstance(value, int | float)}
+
+    @told
+    async def settings(self, account: str) -> Mapping[str, Any]:
+        """See Portal."""
+        config = await self._config_of(account)
+        return {
+            "code_length": config.code.length,
+            "caller_ids": _caller_ids(config, None),
+            "languages": config.prompts.languages,
+            "site_name": config.prompts.site_name,
+            "default_region": config.number.default_region,
+            "hours": config.call.hours,
+            "step_up_minutes": config.auth.step_up_minutes,
+        }
+
+    async def trusted_number(self, account: str, extension: str) -> LookupAnswer:
+        """See Portal."""
+        return await self._lookups.trusted_number(account, extension)
+
+    async def trusted_caller(self, number: str) -> LookupAnswer:
+        """See Portal."""
+        return await self._lookups.trusted_caller(number)
+
+    async def health(self) -> Mapping[str, str]:
+        """See Portal."""
+        return await self._readiness()
+
+    def watch(self, handler: NoticeHandler) -> Callable[[], None]:
+        """See Portal."""
+        return self._store.notices.subscribe(handler)
+
+    async def _config_of(self, account: str) -> Config:
+        settings = (await self._store.directory.account(account)).settings
+        return self._house.config.for_account_or_default(settings)
+
+
+def _step(most: Mapping[str, int], recent: Mapping[str, Sequence[float]], now: float, scopes: Sequence[str]) -> Step:
+    counted = {name: count for name, count in most.items() if limits.WINDOWS[name].scope in scopes}
+    try:
+        limits.check(counted, recent, now)
+    except Refusal as refusal:
+        return Step(False, refusal.code, str(refusal), refusal.limit, refusal.retry_at)
+    return _MAY
+
+
+def _written(e164: str | None) -> str | None:
+    return as_people_write_it(e164) if e164 else None
+
+
+def _caller_ids(config: Config, number: str | None) -> tuple[str, ...]:
+    routes = list(config.routes)
+    if number is not None:
+        with contextlib.suppress(BindingError):
+            routes = serving(config.routes, stored(number).region)
+    return tuple(dict.fromkeys(route.caller_id for route in routes if route.caller_id))

@@ -1,0 +1,61 @@
+"""The commands about who may use the web: API keys and sign-in links."""
+
+import argparse
+import sys
+
+from binding_ivr.app.signin import add_key, make_link, remove_key
+from binding_ivr.cli import show
+from binding_ivr.cli.commands import house_of
+
+
+async def api_key_add(options: argparse.Namespace) -> int:
+    """api-key add NAME --scope SCOPE"""
+    async with house_of(options) as house:
+        key = await add_key(house.store, options.name, options.scope)
+    if options.json:
+        show.json_line({"name": key.name, "scopes": sorted(set(options.scope)), "key": key.text})
+    else:
+        print(key.text)
+        print("this key is shown only now; keep it like a password", file=sys.stderr)
+    return 0
+
+
+async def api_key_list(options: argparse.Namespace) -> int:
+    """api-key list"""
+    async with house_of(options) as house:
+        keys = await house.store.web.keys()
+    rows = [
+        {
+            "name": key.name,
+            "id": key.key_id,
+            "scopes": sorted(key.scopes),
+            "created_at": key.created_at,
+            "used_at": key.used_at,
+        }
+        for key in keys
+    ]
+    show.table(rows, ("name", "id", "scopes", "created_at", "used_at"), as_json=options.json)
+    return 0
+
+
+async def api_key_remove(options: argparse.Namespace) -> int:
+    """api-key remove NAME"""
+    async with house_of(options) as house:
+        await remove_key(house.store, options.name)
+    if options.json:
+        show.json_line({"name": options.name, "result": "removed"})
+    else:
+        print(f"name {options.name}, result removed")
+    return 0
+
+
+async def link(options: argparse.Namespace) -> int:
+    """link USER"""
+    async with house_of(options) as house:
+        address = await make_link(house.config, house.store, options.account, options.user)
+    if options.json:
+        show.json_line({"account": options.account, "user_id": options.user, "link": address})
+    else:
+        print(address)
+        print("it works once, within 10 minutes", file=sys.stderr)
+    return 0

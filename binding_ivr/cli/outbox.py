@@ -1,0 +1,46 @@
+"""The commands about deliveries to webhooks: list, retry, drop. They send nothing; the service does."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from binding_ivr.app.outbox import GIVE_UP_S
+from binding_ivr.cli import show
+from binding_ivr.cli.commands import house_of
+
+COLUMNS = ("id", "receiver", "event", "account", "user_id", "created_at", "state", "tries", "next_try", "detail")
+
+
+async def list_deliveries(options: argparse.Namespace) -> int:
+    """outbox list [--dead]"""
+    async with house_of(options) as house:
+        found = await house.store.outbox.deliveries("dead" if options.dead else "pending", options.limit)
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        facts = asdict(one)
+        rows.append({"id": facts.pop("delivery_id"), "event": facts.pop("name"), **facts})
+    columns = [column for column in COLUMNS if not (options.dead and column == "next_try")]
+    show.table(rows, columns, as_json=options.json)
+    return 0
+
+
+async def retry(options: argparse.Namespace) -> int:
+    """outbox retry ID|--all"""
+    async with house_of(options) as house:
+        count = await house.store.outbox.retry(options.id, GIVE_UP_S)
+    return _done(options, retried=count)
+
+
+async def drop(options: argparse.Namespace) -> int:
+    """outbox drop ID"""
+    async with house_of(options) as house:
+        await house.store.outbox.drop(options.id)
+    return _done(options, dropped=1)
+
+
+def _done(options: argparse.Namespace, **facts: int) -> int:
+    if options.json:
+        show.json_line(facts)
+    else:
+        print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    return 0

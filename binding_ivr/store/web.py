@@ -1,0 +1,197 @@
+"""What the web keeps: API keys, sessions, links, used-up tokens, replies. It knows no secret in clear."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from binding_ivr.ports import BindingStatus, User
+from binding_ivr.store.database import Database, Row
+from binding_ivr.store.rows import user_row
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key: its visible id, its name, what it may do, and the digest of the rest."""
+
+    key_id: str
+    name: str
+    scopes: frozenset[str]
+    digest: bytes = field(repr=False)
+    created_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebSession:
+    """A signed-in browser: of a user, or of an API key (`key_name` and `scopes` then)."""
+
+    account: str
+    user_id: str
+    key_name: str
+    scopes: frozenset[str]
+    signed_in_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is kept under an Idempotency-Key; `mine`: this call entered it, or took it over from one that died."""
+
+    request: bytes
+    attempt_id: UUID
+    status: int | None
+    body: bytes = field(repr=False)
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoundUser:
+    """A user with the status of the binding."""
+
+    user: User
+    status: BindingStatus
+    number: str | None = field(repr=False)
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecentCalls:
+    """POSIX times of counted calls, newest first, of a number and of a user; `now` is PostgreSQL's time."""
+
+    now: datetime
+    of_number: tuple[float, ...]
+    of_user: tuple[float, ...]
+
+
+class PgWeb:
+    """The web's own tables. Every method raises what `Database` raises."""
+
+    def __init__(self, db: Database) -> None:
+        """Keep them in *db*."""
+        self._db = db
+
+    # --- API keys
+
+    async def key(self, key_id: str) -> ApiKey | None:
+        """Return one key by its visible id."""
+        row = await self._db.row("api_key", key_id)
+        return None if row is None else _key(row)
+
+    async def keys(self) -> list[ApiKey]:
+        """Return all keys by name."""
+        return [_key(row) for row in await self._db.rows("api_keys")]
+
+    async def add_key(
+        self, key_id: str, name: str, scopes: Sequence[str], digest: bytes, *, only_first: bool = False
+    ) -> bool:
+        """Add a key; False when its name is taken, or (*only_first*) when there is any key."""
+        query = "add_first_api_key" if only_first else "add_api_key"
+        return await self._db.row(query, key_id, name, list(scopes), digest) is not None
+
+    async def remove_key(self, name: str) -> bool:
+        """Remove a key and its sessions; False when there is none of that name."""
+        return await self._db.row("remove_api_key", name) is not None
+
+    async def any_key(self) -> bool:
+        """Tell whether there is any key."""
+        row = await self._db.row("any_api_key")
+        return row is not None and bool(row["there"])
+
+    async def used(self, key_id: str) -> None:
+        """Note that a key was used."""
+        await self._db.run("note_api_key_use", key_id)
+
+    # --- sessions, links, tokens
+
+    async def session(self, digest: bytes) -> WebSession | None:
+        """Return a session that has not expired."""
+        row = await self._db.row("web_session", digest)
+        if row is None:
+            return None
+        return WebSession(
+            row["account"],
+            row["user_id"],
+            row["key_name"],
+            frozenset(row["scopes"]),
+            row["signed_in_at"],
+            row["expires_at"],
+        )
+
+    async def add_session(
+        self, digest: bytes, account: str, user_id: str, key_id: str | None, signed_in_at: datetime, until: datetime
+    ) -> None:
+        """Keep a session."""
+        await self._db.run("add_web_session", digest, account, user_id, key_id, signed_in_at, until)
+
+    async def remove_session(self, digest: bytes) -> None:
+        """End a session, if there is one."""
+        await self._db.run("remove_web_session", digest)
+
+    async def remove_sessions_of(self, account: str, user_id: str) -> int:
+        """End all sessions of a user; return how many."""
+        return len(await self._db.rows("remove_web_sessions_of", account, user_id))
+
+    async def add_link(self, digest: bytes, account: str, user_id: str, seconds: float) -> datetime | None:
+        """Keep a sign-in link and return when it expires; None for an unknown user."""
+        row = await self._db.row("add_signin_link", digest, account, user_id, seconds)
+        return None if row is None else row["expires_at"]
+
+    async def use_link(self, digest: bytes) -> tuple[str, str] | None:
+        """Use up a link; return account and user, None when it is unknown, used or expired."""
+        row = await self._db.row("use_signin_link", digest)
+        return (row["account"], row["user_id"]) if row is not None and row["alive"] else None
+
+    async def spend(self, digest: bytes, until: datetime) -> bool:
+        """Use up a token; False when it was used up before."""
+        return await self._db.row("spend_token", digest, until) is not None
+
+    async def spent(self, digest: bytes) -> bool:
+        """Tell whether a token was used up."""
+        row = await self._db.row("token_is_spent", digest)
+        return row is not None and bool(row["there"])
+
+    # --- replies
+
+    async def begin_reply(self, caller: str, digest: bytes, request: bytes, attempt_id: UUID) -> Reply:
+        """Enter a request under the digest of its Idempotency-Key, or return what is kept there."""
+        row = await self._db.row("begin_reply", caller, digest, request, attempt_id)
+        mine = row is not None
+        if row is None:
+            row = await self._db.row("kept_reply", caller, digest)
+        if row is None:  # it was forgotten between the two; whoever asks again enters it
+            return Reply(request, attempt_id, None, b"", False)
+        return Reply(row["request"], row["attempt_id"], row["status"], row["body"], mine)
+
+    async def finish_reply(self, caller: str, digest: bytes, status: int, body: bytes) -> None:
+        """Keep the reply; it must hold no access code."""
+        await self._db.run("finish_reply", caller, digest, status, body)
+
+    async def forget_reply(self, caller: str, digest: bytes) -> None:
+        """Give the key free, if there is no reply."""
+        await self._db.run("forget_reply", caller, digest)
+
+    async def purge(self) -> None:
+        """Delete what has expired."""
+        await self._db.run("purge_web")
+
+    # --- views
+
+    async def recent_calls(
+        self, account: str, user_id: str, number: str | None, horizon_s: float, most: int
+    ) -> RecentCalls:
+        """Return the times of up to *most* counted calls each of the last *horizon_s* seconds."""
+        row = await self._db.row("web_next_facts", account, user_id, number, horizon_s, most)
+        assert row is not None
+        return RecentCalls(row["now"], tuple(row["of_number"]), tuple(row["of_user"]))
+
+    async def search_users(self, account: str | None, text: str, after: str, limit: int) -> list[FoundUser]:
+        """Return up to *limit* users whose id, extension or e-mail holds *text*, by id after *after*."""
+        rows = await self._db.rows("search_users", account, text, after, limit)
+        return [FoundUser(user_row(row), BindingStatus(row["status"]), row["number"], row["since"]) for row in rows]
+
+
+def _key(row: Row) -> ApiKey:
+    return ApiKey(
+        row["key_id"], row["name"], frozenset(row["scopes"]), row["digest"], row["created_at"], row["used_at"]
+    )

@@ -1,0 +1,172 @@
+"""The administrator's page: attempts, bindings, limits, suppressed numbers, one user. For API keys of scope `admin`."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.ports import Actor
+from binding_ivr.web.access import Access, authorize
+from binding_ivr.web.admin_view import Held, held, line, stamp, statuses, today
+from binding_ivr.web.guard import check_form
+from binding_ivr.web.identity import Identity, address_of, identity_of
+from binding_ivr.web.page_render import draw
+from binding_ivr.web.page_texts import texts
+from binding_ivr.web.portal import PORTAL, Portal
+from binding_ivr.web.problems import Problem
+
+MOST_ATTEMPTS = 1000
+MOST_LINES = 25
+MOST_USERS = 1000
+MOST_FOUND = 50
+MOST_ASKED = 50
+"""Of so many users who were called today the page finds out whether a limit holds them."""
+SHORTEST_REASON = 3
+LONGEST_REASON = 200
+
+Act = Callable[[Portal, str, str, Actor], Awaitable[object]]
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the page's routes."""
+    app.router.add_get("/admin", overview)
+    app.router.add_get("/admin/user", one_user)
+    app.router.add_post("/admin/user", act_on_user)
+    app.router.add_post("/admin/suppressions", act_on_number)
+
+
+def _admin(request: web.Request) -> Identity:
+    identity = identity_of(request)
+    authorize(identity, Access.ADMIN, None, None)
+    return identity
+
+
+async def overview(request: web.Request) -> web.Response:
+    """Everything at a glance, or the users that were searched for."""
+    identity = _admin(request)
+    return await _overview(request, identity)
+
+
+async def _overview(request: web.Request, identity: Identity, refused: str = "", status: int = 200) -> web.Response:
+    portal = request.app[PORTAL]
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    day = today(await portal.attempts(account=None, user_id=None, since=midnight, limit=MOST_ATTEMPTS), MOST_LINES)
+    users = await portal.users(None, "", "", MOST_USERS)
+    text = request.query.get("q", "").strip()
+    accounts = [account.account for account in await portal.accounts()]
+    return draw(
+        request,
+        "admin.html",
+        texts("en"),
+        status=status,
+        csrf=identity.csrf,
+        day=day,
+        most=MOST_ATTEMPTS,
+        statuses=statuses(users),
+        many_users=len(users) >= MOST_USERS,
+        text=text,
+        found=await portal.users(None, text, "", MOST_FOUND) if text else None,
+        held=await _held(portal, day.people),
+        limits={account: await portal.limits(account) for account in accounts},
+        suppressions=[(row, stamp(row.created_at)) for row in await portal.suppressions()],
+        health=await portal.health(),
+        refused=refused,
+        name=identity.name,
+        now=stamp(datetime.now(UTC)),
+    )
+
+
+async def _held(portal: Portal, people: Sequence[tuple[str, str]]) -> list[Held]:
+    found: list[Held] = []
+    for account, user_id in people[:MOST_ASKED]:
+        try:
+            row = held(await portal.view(account, user_id))
+        except NotFoundError:  # removed since
+            continue
+        if row is not None:
+            found.append(row)
+    return found
+
+
+async def one_user(request: web.Request) -> web.Response:
+    """One user: binding, attempts, and what can be done."""
+    identity = _admin(request)
+    return await _one_user(request, identity, request.query.get("account", ""), request.query.get("user", ""))
+
+
+async def _one_user(
+    request: web.Request, identity: Identity, account: str, user_id: str, refused: str = "", status: int = 200
+) -> web.Response:
+    portal = request.app[PORTAL]
+    view = await portal.view(account, user_id)
+    attempts = await portal.attempts(account=account, user_id=user_id, since=None, limit=MOST_LINES)
+    return draw(
+        request,
+        "admin_user.html",
+        texts("en"),
+        status=status,
+        csrf=identity.csrf,
+        user=await portal.user(account, user_id),
+        view=view,
+        since=stamp(view.binding.since),
+        held=held(view),
+        lines_of=[line(attempt) for attempt in attempts],
+        refused=refused,
+    )
+
+
+ACTS: Mapping[str, Act] = {
+    "suspend": lambda portal, account, user_id, actor: portal.suspend(account, user_id, actor),
+    "resume": lambda portal, account, user_id, actor: portal.resume(account, user_id, actor),
+    "remove": lambda portal, account, user_id, actor: portal.remove(account, user_id, actor),
+    "cancel": lambda portal, account, user_id, actor: portal.cancel(account, user_id, actor),
+}
+"""What an administrator may do to a user's binding."""
+
+
+async def act_on_user(request: web.Request) -> web.Response:
+    """Carry out a form of the user's page; the reason goes into the audit beside the name of the key."""
+    identity = _admin(request)
+    fields = await check_form(request, identity)
+    account, user_id = fields.get("account", ""), fields.get("user", "")
+    act = ACTS.get(fields.get("do", ""))
+    if act is None:
+        raise Problem(422, "invalid", "there is no such action")
+    try:
+        await act(request.app[PORTAL], account, user_id, _actor(request, identity, fields))
+    except Refusal as refusal:
+        return await _one_user(request, identity, account, user_id, str(refusal), 422)
+    except NotFoundError:
+        return await _one_user(request, identity, account, user_id, "there was nothing to do that to", 404)
+    raise web.HTTPSeeOther("user?" + urlencode({"account": account, "user": user_id}))
+
+
+async def act_on_number(request: web.Request) -> web.Response:
+    """Suppress a number, or allow it again."""
+    identity = _admin(request)
+    fields = await check_form(request, identity)
+    portal, number = request.app[PORTAL], fields.get("number", "")
+    try:
+        if fields.get("do") == "allow":
+            await portal.unsuppress(number)
+        else:
+            await portal.suppress(number, _actor(request, identity, fields))
+    except Refusal as refusal:
+        return await _overview(request, identity, str(refusal), 422)
+    except NotFoundError:
+        return await _overview(request, identity, "this number is not suppressed", 404)
+    raise web.HTTPSeeOther("../admin#suppressions")
+
+
+def _actor(request: web.Request, identity: Identity, fields: Mapping[str, str]) -> Actor:
+    """The administrator with the reason, as the audit keeps it. Raises Refusal without a reason."""
+    reason = " ".join(fields.get("reason", "").split())
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+        raise Refusal(
+            "invalid", f"give a reason of {SHORTEST_REASON} to {LONGEST_REASON} characters; the audit keeps it"
+        )
+    actor = identity.actor(address_of(request))
+    return replace(actor, who=f"{actor.who} ({reason})")

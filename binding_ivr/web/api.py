@@ -1,0 +1,134 @@
+"""The HTTP API: every call in one table, and its routes. What a call does is in the use cases behind the portal."""
+
+from aiohttp import hdrs, web
+
+from binding_ivr.web import api_admin, api_binding, api_lookup, schema
+from binding_ivr.web.access import Access
+from binding_ivr.web.events import stream
+from binding_ivr.web.openapi import document
+from binding_ivr.web.operation import Answer, Call, Operation
+from binding_ivr.web.render import session
+
+ACCOUNT = "/v1/accounts/{account}"
+USER = ACCOUNT + "/users/{user_id}"
+BINDING = USER + "/binding"
+GET, PUT, POST, DELETE = hdrs.METH_GET, hdrs.METH_PUT, hdrs.METH_POST, hdrs.METH_DELETE
+ACCEPTED = {202: schema.Accepted}
+
+
+async def who(call: Call) -> Answer:
+    """GET /v1/session"""
+    return Answer(200, session(call.identity))
+
+
+OPERATIONS = (
+    Operation(
+        "getBinding", GET, BINDING, "The user's binding, its last call, and what may be done next and when.",
+        Access.OWN, api_binding.get, {200: schema.Binding, 304: None}, headers=("If-None-Match",),
+    ),
+    Operation(
+        "putBinding", PUT, BINDING, "Accept a number for the user and call it.",
+        Access.OWN, api_binding.put, ACCEPTED, schema.NumberIn,
+        problems=(409, 412), headers=("If-Match",), replay=api_binding.accepted_again,
+    ),
+    Operation(
+        "deleteBinding", DELETE, BINDING, "Forget the number; a call in flight is hung up.",
+        Access.OWN, api_binding.remove, {204: None}, problems=(412,), headers=("If-Match",),
+    ),
+    Operation(
+        "revalidate", POST, BINDING + "/revalidate", "Call the present number again, with a new code.",
+        Access.OWN, api_binding.revalidate, ACCEPTED, problems=(409, 422), replay=api_binding.accepted_again,
+    ),
+    Operation(
+        "getAttempt", GET, BINDING + "/attempt", "The user's last call; with its code while it lives.",
+        Access.OWN, api_binding.last_attempt, {200: schema.Attempt},
+    ),
+    Operation(
+        "cancelAttempt", DELETE, BINDING + "/attempt", "End the call in flight.",
+        Access.OWN, api_binding.cancel, {204: None},
+    ),
+    Operation(
+        "getEvents", GET, BINDING + "/events", "The call and the binding, live (server-sent events).",
+        Access.OWN, stream, {200: "text/event-stream"}, headers=("Last-Event-ID",),
+    ),
+    Operation(
+        "suspend", POST, BINDING + "/suspend", "Take the trust away until it is resumed.",
+        Access.ACCOUNT, api_binding.suspend, {200: schema.StatusOut}, problems=(409,),
+    ),
+    Operation(
+        "resume", POST, BINDING + "/resume", "End a suspension.",
+        Access.ACCOUNT, api_binding.resume, {200: schema.StatusOut}, problems=(409,),
+    ),
+    Operation(
+        "trustedNumber", GET, ACCOUNT + "/extensions/{extension}/trusted-number", "The trusted number of an extension.",
+        Access.LOOKUP, api_lookup.trusted_number, {200: schema.Lookup}, query=schema.LookupQuery,
+        text_too=True, lenient_names=True,
+    ),
+    Operation(
+        "trustedCaller", GET, "/v1/trusted-callers/{e164}", "The extension whose user's trusted number this is.",
+        Access.LOOKUP, api_lookup.trusted_caller, {200: schema.Lookup}, query=schema.LookupQuery,
+        text_too=True, lenient_names=True,
+    ),
+    Operation(
+        "listAttempts", GET, "/v1/attempts", "Validation calls, newest first.",
+        Access.ACCOUNT, api_admin.attempts, {200: schema.Attempts}, query=schema.AttemptsQuery,
+    ),
+    Operation(
+        "listAccounts", GET, "/v1/accounts", "The accounts that the caller may see.",
+        Access.ACCOUNT, api_admin.accounts, {200: schema.Accounts},
+    ),
+    Operation(
+        "getAccount", GET, ACCOUNT, "One account with its own settings.",
+        Access.ACCOUNT, api_admin.account, {200: schema.AccountOut},
+    ),
+    Operation(
+        "putAccount", PUT, ACCOUNT, "Add an account, or replace its settings.",
+        Access.ADMIN, api_admin.put_account, {200: schema.AccountOut, 201: schema.AccountOut}, schema.AccountIn,
+        problems=(409,),
+    ),
+    Operation(
+        "getLimits", GET, ACCOUNT + "/limits", "The limits in force.",
+        Access.ACCOUNT, api_admin.limits, {200: schema.Limits},
+    ),
+    Operation(
+        "listUsers", GET, ACCOUNT + "/users", "Users by id, or those with a text in id, extension or e-mail address.",
+        Access.ACCOUNT, api_admin.users, {200: schema.Users}, query=schema.UsersQuery,
+    ),
+    Operation(
+        "getUser", GET, USER, "One user.", Access.ACCOUNT, api_admin.user, {200: schema.UserOut},
+    ),
+    Operation(
+        "putUser", PUT, USER, "Add or change a user.",
+        Access.ACCOUNT, api_admin.put_user, {200: schema.UserOut, 201: schema.UserOut}, schema.UserIn, problems=(409,),
+    ),
+    Operation(
+        "deleteUser", DELETE, USER, "Remove a user with the number and the sessions.",
+        Access.ACCOUNT, api_admin.remove_user, {204: None},
+    ),
+    Operation(
+        "listSuppressions", GET, "/v1/suppressions", "Numbers that are never called, by keyed hash.",
+        Access.ADMIN, api_admin.suppressions, {200: schema.Suppressions},
+    ),
+    Operation(
+        "suppress", POST, "/v1/suppressions", "Have a number never called again.",
+        Access.ADMIN, api_admin.suppress, {200: schema.Suppressed, 201: schema.Suppressed}, schema.NumberIn,
+        problems=(409,),
+    ),
+    Operation(
+        "unsuppress", DELETE, "/v1/suppressions/{number}", "Allow a number again.",
+        Access.ADMIN, api_admin.unsuppress, {204: None}, problems=(422,),
+    ),
+    Operation("getSession", GET, "/v1/session", "Who is asking.", Access.SIGNED_IN, who, {200: schema.Session}),
+)  # fmt: skip
+
+
+def add_routes(app: web.Application) -> None:
+    """Add every call of the API and its description."""
+    for operation in OPERATIONS:
+        app.router.add_route(operation.method, operation.path, operation.handle)
+    description = document(OPERATIONS)
+
+    async def describe(_: web.Request) -> web.Response:
+        return web.Response(body=description, content_type="application/json")
+
+    app.router.add_get("/openapi.json", describe)

@@ -1,0 +1,95 @@
+"""The API's calls for administrators and portals: accounts, users, attempts, suppressed numbers."""
+
+from binding_ivr.ports import User
+from binding_ivr.web import render, schema
+from binding_ivr.web.access import accounts_of, not_here
+from binding_ivr.web.operation import Answer, Call
+
+
+async def attempts(call: Call) -> Answer:
+    """GET /v1/attempts"""
+    query = call.query
+    account = query.account
+    mine = accounts_of(call.identity)
+    if not call.identity.is_admin:
+        if account is None and len(mine) == 1:
+            account = next(iter(mine))
+        if account not in mine:
+            raise not_here()
+    rows = await call.portal.attempts(account=account, user_id=query.user_id, since=query.since, limit=query.limit)
+    return Answer(200, schema.Attempts([render.entry(row) for row in rows]))
+
+
+async def accounts(call: Call) -> Answer:
+    """GET /v1/accounts"""
+    mine = accounts_of(call.identity)
+    found = [row for row in await call.portal.accounts() if call.identity.is_admin or row.account in mine]
+    return Answer(200, schema.Accounts([schema.AccountOut(row.account, dict(row.settings)) for row in found]))
+
+
+async def account(call: Call) -> Answer:
+    """GET /v1/accounts/{account}"""
+    row = await call.portal.account(call.account)
+    return Answer(200, schema.AccountOut(row.account, dict(row.settings)))
+
+
+async def put_account(call: Call) -> Answer:
+    """PUT /v1/accounts/{account}"""
+    new = await call.portal.put_account(call.account, call.body.settings)
+    return Answer(201 if new else 200, schema.AccountOut(call.account, call.body.settings))
+
+
+async def limits(call: Call) -> Answer:
+    """GET …/limits"""
+    return Answer(200, schema.Limits(dict(await call.portal.limits(call.account))))
+
+
+async def users(call: Call) -> Answer:
+    """GET …/users"""
+    await call.portal.account(call.account)
+    query = call.query
+    rows = await call.portal.users(call.account, query.q, query.after, query.limit + 1)
+    page = rows[: query.limit]
+    more = page[-1].user.user_id if len(rows) > query.limit else None
+    return Answer(200, schema.Users([render.user_entry(row) for row in page], more))
+
+
+async def user(call: Call) -> Answer:
+    """GET …/users/{user_id}"""
+    return Answer(200, _user(await call.portal.user(*call.user)))
+
+
+async def put_user(call: Call) -> Answer:
+    """PUT …/users/{user_id}"""
+    body = call.body
+    row = User(*call.user, tuple(body.extensions), body.language, body.email)
+    return Answer(201 if await call.portal.put_user(row) else 200, _user(row))
+
+
+async def remove_user(call: Call) -> Answer:
+    """DELETE …/users/{user_id}"""
+    await call.portal.remove_user(*call.user, call.actor)
+    return Answer(204)
+
+
+async def suppressions(call: Call) -> Answer:
+    """GET /v1/suppressions"""
+    rows = await call.portal.suppressions()
+    listed = [schema.Suppression(r.number_hash, r.reason, r.who, render.utc(r.created_at)) for r in rows]
+    return Answer(200, schema.Suppressions(listed))
+
+
+async def suppress(call: Call) -> Answer:
+    """POST /v1/suppressions"""
+    added = await call.portal.suppress(call.body.number, call.actor)
+    return Answer(201 if added else 200, schema.Suppressed(added))
+
+
+async def unsuppress(call: Call) -> Answer:
+    """DELETE /v1/suppressions/{number}"""
+    await call.portal.unsuppress(call.names["number"])
+    return Answer(204)
+
+
+def _user(row: User) -> schema.UserOut:
+    return schema.UserOut(row.account, row.user_id, list(row.extensions), row.language, row.email)

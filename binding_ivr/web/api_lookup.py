@@ -1,0 +1,28 @@
+"""The API's look-ups for dialplans, other PBXs and portals: the same answers as at the other doors."""
+
+from binding_ivr.ports import LookupAnswer, LookupStatus
+from binding_ivr.web import render
+from binding_ivr.web.access import LOOKUP_SCOPE, accounts_of
+from binding_ivr.web.operation import Answer, Call
+from binding_ivr.web.problems import unavailable
+
+
+async def trusted_number(call: Call) -> Answer:
+    """GET …/extensions/{extension}/trusted-number"""
+    answer = await call.portal.trusted_number(call.account, call.names["extension"])
+    return _answer(call, answer, answer.number)
+
+
+async def trusted_caller(call: Call) -> Answer:
+    """GET /v1/trusted-callers/{e164}"""
+    answer = await call.portal.trusted_caller(call.names["e164"])
+    identity = call.identity
+    if not (identity.is_admin or LOOKUP_SCOPE in identity.scopes) and answer.account not in accounts_of(identity):
+        answer = LookupAnswer(answer.status if answer.status is LookupStatus.ERROR else LookupStatus.NONE)
+    return _answer(call, answer, answer.extension)
+
+
+def _answer(call: Call, answer: LookupAnswer, text: str) -> Answer:
+    if answer.status is LookupStatus.ERROR:
+        raise unavailable()
+    return Answer(200, text if call.query.format == "text" else render.lookup(answer))

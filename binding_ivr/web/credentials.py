@@ -1,0 +1,164 @@
+"""Finds out who sent a request: API key, user token, session cookie or trusted proxy header. It opens no session."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import hdrs, web
+
+from binding_ivr.config import Config
+from binding_ivr.web.access import ADMIN_SCOPE
+from binding_ivr.web.identity import Identity
+from binding_ivr.web.jwks import KeySet
+from binding_ivr.web.names import ACCOUNT, USER
+from binding_ivr.web.peers import Peers
+from binding_ivr.web.portal import Doors, KeyRow
+from binding_ivr.web.problems import Problem
+from binding_ivr.web.secrets import KEY_PREFIX, csrf_of, digest_of, keyed_csrf, same, split_key
+from binding_ivr.web.tokens import Tokens, UserToken, refused
+
+log = structlog.get_logger()
+
+COOKIE = "binding_ivr"
+SECURE_COOKIE = "__Host-binding_ivr"
+FIRST_RUN = "first-run"
+"""The name of the key that is made at the first start when no sign-in is configured."""
+DEFAULT_ACCOUNT = "default"
+LONGEST_COOKIE = 200
+_MOST_TOLD = 100
+
+
+class Credentials:
+    """Checks what a request carries."""
+
+    def __init__(self, config: Config, doors: Doors, secret: bytes) -> None:
+        """Use the keys and proxies of *config*, and the stored credentials behind *doors*.
+
+        *secret* keys the form tokens of a proxy's users, who have no session; it is the same on all nodes.
+        """
+        self._secret = secret
+        self._config = config
+        self._doors = doors
+        self._peers = Peers(config.web.trusted_proxies)
+        self._keys = KeySet(config.auth.jwks_url) if config.auth.jwks_url else None
+        self.tokens = Tokens(config.auth, self._keys)
+        self._told: set[str] = set()
+
+    async def running(self, _: web.Application) -> AsyncIterator[None]:
+        """Keep the client of the published keys open while the application runs."""
+        if self._keys is not None:
+            self._keys.start()
+        yield
+        if self._keys is not None:
+            await self._keys.stop()
+
+    async def identity(self, request: web.Request) -> Identity | None:
+        """Return who sent *request*, None when it carries no (living) credential.
+
+        `Authorization` comes first and must be good: Problem 401. Then a session of an API key, then the proxy's
+        header, then a session of a user: the proxy knows better than an old cookie who sits there.
+        """
+        if hdrs.AUTHORIZATION in request.headers:
+            return await self._bearer(request)
+        session = await self._session(request)
+        if session is not None and not session.is_user:
+            return session
+        return self._proxy(request) or session
+
+    async def _bearer(self, request: web.Request) -> Identity:
+        values = request.headers.getall(hdrs.AUTHORIZATION)
+        scheme, _, text = values[0].partition(" ")
+        if len(values) != 1 or scheme.lower() != "bearer" or not text.strip():
+            raise Problem(401, "bad_credential", "send one header Authorization: Bearer KEY-OR-TOKEN")
+        text = text.strip()
+        if text.startswith(KEY_PREFIX):
+            return key_identity(await self.key(text))
+        return token_identity(await self.token(text))
+
+    async def key(self, text: str) -> KeyRow:
+        """Return the API key *text*. Raises Problem 401."""
+        parts = split_key(text)
+        row = await self._doors.key(parts[0]) if parts else None
+        if row is None or parts is None or not same(row.digest, parts[1]):
+            raise Problem(401, "bad_key", "there is no such API key; see: binding-ivr api-key list")
+        await self._doors.used(row.key_id)
+        return row
+
+    async def token(self, text: str) -> UserToken:
+        """Return a good user token that was not used up. Raises Problem 401."""
+        if not self.tokens.accepted:
+            raise Problem(401, "bad_credential", "user tokens are not accepted here; send an API key")
+        token = await self.tokens.check(text)
+        if await self._doors.spent(token.digest):
+            raise refused("it was used to sign in, which works once")
+        return token
+
+    async def _session(self, request: web.Request) -> Identity | None:
+        cookie = cookie_of(request)
+        row = await self._doors.session(digest_of(cookie)) if cookie else None
+        if row is None:
+            return None
+        return Identity(
+            kind="key" if row.key_name else "user",
+            account=row.account,
+            user_id=row.user_id,
+            scopes=row.scopes,
+            name=row.key_name,
+            signed_in_at=row.signed_in_at,
+            expires_at=row.expires_at,
+            ambient=True,
+            csrf=csrf_of(cookie),
+        )
+
+    def _proxy(self, request: web.Request) -> Identity | None:
+        name = self._config.web.user_header
+        if not name or name not in request.headers:
+            return None
+        peer = request.remote or ""
+        if not self._peers.trusts(peer):
+            self._tell_once(peer)
+            return None
+        values = request.headers.getall(name)
+        account, slash, user_id = values[0].partition("/")
+        if not slash:
+            account, user_id = DEFAULT_ACCOUNT, account
+        if len(values) != 1 or not ACCOUNT.fullmatch(account) or not USER.fullmatch(user_id):
+            return None
+        csrf = keyed_csrf(self._secret, f"{account}/{user_id}")
+        return Identity(kind="proxy", account=account, user_id=user_id, ambient=True, csrf=csrf)
+
+    def _tell_once(self, peer: str) -> None:
+        if peer not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(peer)
+            log.warning("web.unlisted_proxy", address=peer, header=self._config.web.user_header)
+
+
+def cookie_of(request: web.Request) -> str:
+    """The session cookie; empty without one."""
+    cookie = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE) or ""
+    return cookie if len(cookie) <= LONGEST_COOKIE else ""
+
+
+def key_identity(key: KeyRow) -> Identity:
+    """The identity of an API key."""
+    first = key.name == FIRST_RUN and ADMIN_SCOPE in key.scopes
+    return Identity(kind="first_run" if first else "key", scopes=key.scopes, name=key.name)
+
+
+def token_identity(token: UserToken) -> Identity:
+    """The identity of a user token."""
+    return Identity(
+        kind="user",
+        account=token.account,
+        user_id=token.user_id,
+        signed_in_at=token.signed_in_at,
+        expires_at=token.expires_at,
+    )
+
+
+def is_fresh(identity: Identity, minutes: int) -> bool:
+    """Tell whether the sign-in is younger than *minutes* (0: no matter). API keys are no person and always fresh."""
+    if not minutes or not identity.is_user:
+        return True
+    at = identity.signed_in_at
+    return at is not None and (datetime.now(UTC) - at).total_seconds() < minutes * 60

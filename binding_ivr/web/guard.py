@@ -1,0 +1,240 @@
+"""What every request passes: problem documents, rates, sign-in, proof of origin, headers. It serves nothing."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from binding_ivr.config import Web
+from binding_ivr.errors import BindingError, UnavailableError
+from binding_ivr.metrics import Metrics
+from binding_ivr.web.buckets import Buckets
+from binding_ivr.web.identity import ADDRESS, AUTHENTICATE, IDENTITY, Identity
+from binding_ivr.web.operations import SPOKEN
+from binding_ivr.web.peers import Peers
+from binding_ivr.web.problems import Problem, problem_of
+from binding_ivr.web.secrets import same
+
+log = structlog.get_logger()
+
+LARGEST_BODY = 16 * 1024
+BODY_S = 10.0
+OPEN = ("/health/", "/metrics", "/static/", "/openapi.json")
+"""Paths without sign-in and without rates."""
+SAFE = {hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS}
+FORM = "application/x-www-form-urlencoded"
+CSRF_HEADER = "X-CSRF-Token"
+CSRF_FIELD = "csrf"
+FAILURES_PER_SECOND = 1.0
+FAILURES_AT_ONCE = 30.0
+
+ErrorPage = Callable[[web.Request, Problem], web.StreamResponse]
+ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("binding_ivr.error_page")
+"""Set it to show problems to people as HTML, outside of `/v1`."""
+
+
+class Guard:
+    """The middlewares, outermost first."""
+
+    def __init__(self, config: Web, metrics: Metrics) -> None:
+        """Rates are of this node alone; the limits of calls are counted in PostgreSQL."""
+        self._public = config.public_url
+        self._peers = Peers(config.trusted_proxies)
+        self._metrics = metrics
+        self._addresses = Buckets(config.requests_per_second, time.monotonic)
+        self._callers = Buckets(config.requests_per_second, time.monotonic)
+        self._failures = Buckets(FAILURES_PER_SECOND, time.monotonic, FAILURES_AT_ONCE)
+
+    @property
+    def middlewares(self) -> list[Middleware]:
+        """For web.Application."""
+        return [self._answered, self._admitted, self._signed_in]
+
+    @web.middleware
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Every error becomes a problem document; every answer is counted."""
+        request.app[SPOKEN].add(request.protocol)
+        begun = time.perf_counter()
+        try:
+            response = await handler(request)
+        except Problem as problem:
+            response = shown(request, problem)
+        except BindingError as error:
+            if not isinstance(error, UnavailableError) and problem_of(error).status >= 500:
+                log.error("web.out_of_order", reason=str(error))
+            response = shown(request, problem_of(error))
+        except web.HTTPException as error:
+            response = error if error.status < 400 else shown(request, of_http(error))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("web.fault", route=route_of(request))
+            response = shown(request, Problem(500, "fault", "a fault of the service; its log says more"))
+        self._metrics.requests.labels(_method(request), route_of(request), response.status).inc()
+        if not isinstance(response, web.Response):
+            return response  # an event stream lasts as long as somebody looks
+        self._metrics.request_seconds.observe(time.perf_counter() - begun)
+        return response
+
+    @web.middleware
+    async def _admitted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Rates by address, and the body within its time and size."""
+        request[ADDRESS] = self._peers.client(request)
+        if request.path.startswith(OPEN):
+            return await handler(request)
+        too_many(self._addresses.wait(request[ADDRESS]))
+        if request.can_read_body:
+            await _read(request)
+        return await handler(request)
+
+    @web.middleware
+    async def _signed_in(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Find out who asks, and that a browser does so of its user's own will."""
+        if request.path.startswith(OPEN):
+            return await handler(request)
+        try:
+            identity = await request.app[AUTHENTICATE](request)
+        except Problem as problem:
+            if problem.status == 401:
+                too_many(self._failures.wait(request[ADDRESS]))
+            raise
+        if identity is not None:
+            request[IDENTITY] = identity
+            too_many(self._callers.wait(identity.caller))
+            if identity.ambient and request.method not in SAFE:
+                self.check_origin(request, identity)
+        return await handler(request)
+
+    def check_origin(self, request: web.Request, identity: Identity) -> None:
+        """Raise Problem 403 unless the request comes from a page of ours.
+
+        Sec-Fetch-Site and Origin decide where the browser sends them. Where it sends neither (a form of a page with
+        Referrer-Policy no-referrer has `Origin: null`), the session's token must come with it: in the header here,
+        or in the form's field, which whoever reads the form checks (`check_form`; the API takes no forms).
+        """
+        site = request.headers.get("Sec-Fetch-Site")
+        origin = request.headers.get(hdrs.ORIGIN)
+        if site is not None and site != "same-origin":
+            raise _cross_site()
+        if origin is not None and origin != "null":
+            if not self._ours(request, origin):
+                raise _cross_site()
+            return
+        token = request.headers.get(CSRF_HEADER)
+        is_form = request.content_type == FORM and not request.path.startswith("/v1/")
+        if site == "same-origin" or (token is None and is_form):
+            return
+        if token is None or not same(token.encode("utf-8", "replace"), identity.csrf.encode()):
+            raise _cross_site()
+
+    def _ours(self, request: web.Request, origin: str) -> bool:
+        asked = urlsplit(origin)
+        if self._public:
+            public = urlsplit(self._public)
+            if (asked.scheme, asked.netloc) == (public.scheme, public.netloc):
+                return True
+        return asked.scheme in ("http", "https") and asked.netloc == request.host
+
+
+async def check_form(request: web.Request, identity: Identity) -> dict[str, str]:
+    """Return the fields of a form that a page of ours sent. Raises Problem 403, 415 when it is not one."""
+    fields = await form_of(request)
+    if identity.ambient and not same(fields.get(CSRF_FIELD, "").encode("utf-8", "replace"), identity.csrf.encode()):
+        raise _cross_site()
+    return fields
+
+
+async def form_of(request: web.Request) -> dict[str, str]:
+    """Return the text fields of a form. Raises Problem 415."""
+    if request.content_type != FORM:
+        raise Problem(415, "not_a_form", f"send it as {FORM}")
+    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+
+
+def too_many(wait_s: float) -> None:
+    """Raise Problem 429 when *wait_s* is not 0."""
+    if wait_s > 0:
+        raise Problem(
+            429,
+            "too_many_requests",
+            "too many requests; slow down",
+            limit="requests_per_second",
+            retry_at=time.time() + wait_s,
+        )
+
+
+async def _read(request: web.Request) -> None:
+    """Read the body; aiohttp keeps it for the handler. Whoever sends slowly holds nothing but a connection."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            await request.read()
+    except TimeoutError:
+        raise Problem(408, "too_slow", "the body did not come in time", headers={hdrs.CONNECTION: "close"}) from None
+
+
+def shown(request: web.Request, problem: Problem) -> web.StreamResponse:
+    """The response for *problem*: HTML for people outside of the API, if there is a page for it."""
+    page = request.app.get(ERROR_PAGE)
+    wants = "text/html" in request.headers.get(hdrs.ACCEPT, "")
+    if page is not None and wants and not request.path.startswith("/v1/"):
+        return page(request, problem)
+    return problem.response()
+
+
+_WORDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "not_json", 400: "bad_request"}
+
+
+def of_http(error: web.HTTPException) -> Problem:
+    """A problem for what aiohttp itself refuses."""
+    sentences = {
+        404: "there is nothing here, or it is not yours",
+        405: "this address does not know this method",
+        413: f"a body has at most {LARGEST_BODY} bytes",
+    }
+    allow = error.headers.get(hdrs.ALLOW)
+    headers: dict[str, str] = {hdrs.ALLOW: allow} if allow else {}
+    detail = sentences.get(error.status, "the request is not well-formed")
+    return Problem(error.status, _WORDS.get(error.status, "refused"), detail, headers=headers)
+
+
+def route_of(request: web.Request) -> str:
+    """The route's pattern: the same for all users, so that it may be a label."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "none"
+
+
+def _method(request: web.Request) -> str:
+    return request.method if request.method in hdrs.METH_ALL else "other"
+
+
+def _cross_site() -> Problem:
+    return Problem(403, "cross_site", "this request does not come from a page of this service")
+
+
+def secure_headers(config: Web) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return what sets the security headers of every response; a handler's own headers win."""
+    ancestors = " ".join(config.frame_ancestors) or "'none'"
+    policy = (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        f"frame-ancestors {ancestors}"
+    )
+
+    async def add(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers.setdefault("Content-Security-Policy", policy)
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        headers.setdefault("Referrer-Policy", "no-referrer")
+        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+        if not request.path.startswith("/static/"):
+            headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+        if not config.frame_ancestors:
+            headers.setdefault("X-Frame-Options", "DENY")
+        if headers.get(hdrs.SERVER, "").startswith("Python"):
+            del headers[hdrs.SERVER]
+
+    return add

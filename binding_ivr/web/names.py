@@ -1,0 +1,9 @@
+"""The forms of names in paths and tokens. It looks nothing up."""
+
+import re
+
+ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+USER = re.compile(r"[^\s\x00-\x20\x7f-\x9f/]{1,128}")
+EXTENSION = re.compile(r"[A-Za-z0-9*#._-]{1,32}")
+E164 = re.compile(r"\+?[0-9]{3,15}")
+FORMS = {"account": ACCOUNT, "user_id": USER, "extension": EXTENSION, "e164": E164, "number": E164}

@@ -1,0 +1,169 @@
+"""One call of the API as data: route, who may, what comes in and out. The same table routes, checks and documents."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import Struct
+
+from binding_ivr.errors import NotFoundError
+from binding_ivr.ports import Actor
+from binding_ivr.web import idempotency
+from binding_ivr.web.access import Access, authorize, not_here
+from binding_ivr.web.identity import Identity, address_of, identity_of
+from binding_ivr.web.names import FORMS
+from binding_ivr.web.portal import PORTAL, Portal
+from binding_ivr.web.problems import Problem
+from binding_ivr.web.schema import NoQuery
+
+T = TypeVar("T")
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to an operation, checked: who asks, for whom, with what."""
+
+    request: web.Request
+    identity: Identity
+    portal: Portal
+    names: Mapping[str, str]
+    query: Any
+    body: Any
+    attempt_id: UUID
+    """The id that an attempt of this request must have."""
+
+    @property
+    def account(self) -> str:
+        """The account in the path."""
+        return self.names["account"]
+
+    @property
+    def user(self) -> tuple[str, str]:
+        """Account and user id in the path."""
+        return self.names["account"], self.names["user_id"]
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit writes it."""
+        return self.identity.actor(address_of(self.request))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent. `kept`: what may be kept under an Idempotency-Key instead of the body (no code in it)."""
+
+    status: int
+    body: Struct | str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    kept: bool = True
+
+    def encoded(self) -> bytes:
+        """The body as bytes."""
+        if self.body is None:
+            return b""
+        return self.body.encode() if isinstance(self.body, str) else msgspec.json.encode(self.body)
+
+    def response(self) -> web.Response:
+        """The response; text is plain text, structures are JSON."""
+        if self.body is None:
+            return web.Response(status=self.status, headers=self.headers)
+        kind = "text/plain" if isinstance(self.body, str) else JSON
+        headers = {**self.headers, hdrs.CONTENT_TYPE: f"{kind}; charset=utf-8"}
+        return web.Response(status=self.status, body=self.encoded(), headers=headers)
+
+
+Run = Callable[[Call], Awaitable[Answer | web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of the API. `answers` maps a status to what its body is (None: empty)."""
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    access: Access
+    run: Run
+    answers: Mapping[int, type[Struct] | str | None]
+    body: type[Struct] | None = None
+    query: type[Struct] = NoQuery
+    problems: tuple[int, ...] = ()
+    headers: tuple[str, ...] = ()
+    replay: Run | None = None
+    """Makes the reply again when it must not be kept, from `attempt_id`."""
+    text_too: bool = False
+    lenient_names: bool = False
+    """Names of any form are answered (a look-up's answer to nonsense is NONE)."""
+
+    @property
+    def keyed(self) -> bool:
+        """True when the call takes an Idempotency-Key."""
+        return self.method in (hdrs.METH_PUT, hdrs.METH_POST)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Check a request and run it. Raises Problem and BindingError."""
+        names = dict(request.match_info)
+        identity = identity_of(request)
+        authorize(identity, self.access, names.get("account"), names.get("user_id"))
+        if not self.lenient_names and not all(FORMS[name].fullmatch(text) for name, text in names.items()):
+            raise not_here()
+        query = read_query(request, self.query)
+        raw = await request.read()
+        body = read_body(request, raw, self.body)
+        call = Call(request, identity, request.app[PORTAL], names, query, body, idempotency.fresh_id())
+        if not self.keyed or idempotency.HEADER not in request.headers:
+            answer = await self.run(call)
+        else:
+            answer = await idempotency.once(self, call, raw)
+        return answer.response() if isinstance(answer, Answer) else answer
+
+
+def read_query(request: web.Request, kind: type[T]) -> T:
+    """Return the query as *kind*. Raises Problem 400."""
+    if len(set(request.query)) != len(request.query):
+        raise Problem(400, "bad_query", "a parameter is there twice")
+    try:
+        # Not `strict=False`: it takes the text null for nothing, and an account may be called so.
+        return msgspec.convert({name: _count(name, text) for name, text in request.query.items()}, kind)
+    except msgspec.ValidationError as error:
+        raise Problem(400, "bad_query", _told(str(error), "query")) from None
+
+
+def _count(name: str, text: str) -> str | int:
+    return int(text) if name == "limit" and text.isascii() and text.isdigit() and len(text) < 10 else text
+
+
+def read_body(request: web.Request, raw: bytes, kind: type[Struct] | None) -> Struct | None:
+    """Return the body as *kind*. Raises Problem 400 (not JSON), 415 (not called JSON) or 422 (not of this form)."""
+    if kind is None:
+        if raw.strip() not in (b"", b"{}"):
+            raise Problem(400, "no_body", "this call takes no body")
+        return None
+    if request.content_type != JSON:
+        raise Problem(415, "not_json", f"send the body as {JSON}")
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise Problem(422, "bad_body", _told(str(error), "body")) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise Problem(400, "bad_json", "the body is not well-formed JSON") from None
+
+
+def _told(message: str, where: str) -> str:
+    """Turn msgspec's "Expected … - at `$.number`" into a sentence; it quotes names of fields, never their values."""
+    what, _, path = message.partition(" - at `")
+    at = path.rstrip("`").removeprefix("$").removeprefix(".")
+    printable = "".join(sign for sign in f"{at or where}: {what[:1].lower()}{what[1:]}" if sign.isprintable())
+    return printable[:300]
+
+
+def found(row: T | None) -> T:
+    """Return *row*. Raises NotFoundError for None."""
+    if row is None:
+        raise NotFoundError("not there")
+    return row

@@ -1,0 +1,182 @@
+"""The page *Phone Number Binding*: draws it and takes its forms. What may be done is decided behind the portal."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import quote
+from uuid import uuid4
+
+from aiohttp import hdrs, web
+
+from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.ports import Actor, BindingStatus, User
+from binding_ivr.web import page_assets
+from binding_ivr.web.credentials import is_fresh
+from binding_ivr.web.guard import ERROR_PAGE, check_form
+from binding_ivr.web.identity import Identity, address_of, identity_of
+from binding_ivr.web.page_render import admitted_page, draw, error_page, language_of, note, query_of
+from binding_ivr.web.page_texts import texts
+from binding_ivr.web.page_view import Hindrance, example, hindered, rules, shows
+from binding_ivr.web.portal import PORTAL
+from binding_ivr.web.problems import problem_of
+from binding_ivr.web.qr import svg, vcard
+from binding_ivr.web.settings import CONFIG
+from binding_ivr.web.signin import ADMITTED_PAGE
+
+LONGEST_TYPED = 40
+CARD_FILE = "phone-number-binding.vcf"
+GONE = "not_found"
+"""The word for a call or number that had gone when the reader pressed the button."""
+
+Act = Callable[[web.Request, Identity, dict[str, str]], Awaitable[object]]
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the page's routes."""
+    app[ERROR_PAGE] = error_page
+    app[ADMITTED_PAGE] = admitted_page
+    app.router.add_get("/", show)
+    app.router.add_get("/static/{name}", page_assets.serve)
+    app.router.add_get("/caller.vcf", caller_card)
+    app.router.add_get("/caller.svg", caller_code)
+    for name, act in {"bind": _bind, "revalidate": _revalidate, "cancel": _cancel, "remove": _remove}.items():
+        app.router.add_post(f"/{name}", _form(name, act))
+        app.router.add_get(f"/{name}", back)
+
+
+async def show(request: web.Request) -> web.Response:
+    """The page, for the user who asks; administrators have one of their own."""
+    identity = identity_of(request)
+    if not identity.is_user:
+        raise web.HTTPSeeOther("admin")
+    return await _page(request, identity)
+
+
+async def back(request: web.Request) -> web.Response:
+    """The address of a form, opened or reloaded: the page itself."""
+    raise web.HTTPSeeOther(f"./{query_of(request)}")
+
+
+async def caller_card(request: web.Request) -> web.Response:
+    """Our calling numbers as a vCard."""
+    card = await _card(request)
+    return web.Response(
+        text=card,
+        content_type="text/vcard",
+        headers={hdrs.CONTENT_DISPOSITION: f'attachment; filename="{CARD_FILE}"'},
+    )
+
+
+async def caller_code(request: web.Request) -> web.Response:
+    """The same as a QR code."""
+    return web.Response(body=svg(await _card(request)), content_type="image/svg+xml")
+
+
+async def _card(request: web.Request) -> str:
+    identity = identity_of(request)
+    portal = request.app[PORTAL]
+    view = await portal.view(identity.account, identity.user_id)
+    user = await portal.user(identity.account, identity.user_id)
+    if not view.caller_ids:
+        raise web.HTTPNotFound
+    t = texts(language_of(request, user.language))
+    return vcard(t.plain("caller.contact", site=request.app[CONFIG].prompts.site_name), view.caller_ids)
+
+
+def _form(name: str, act: Act) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return the handler of the form *name*: it acts and shows the page, or says why it was refused."""
+
+    async def handle(request: web.Request) -> web.Response:
+        identity = identity_of(request)
+        fields = await check_form(request, identity)
+        try:
+            await act(request, identity, fields)
+        except Refusal as refusal:
+            now = datetime.now(UTC)
+            refused = hindered(refusal.code, refusal.limit, refusal.retry_at, now)
+            status = problem_of(refusal).status
+            return await _page(request, identity, name, refused, fields.get("number", ""), status)
+        except NotFoundError:
+            return await _page(request, identity, name, Hindrance(f"refusal.{GONE}"), status=404)
+        raise web.HTTPSeeOther(f"./{query_of(request)}")
+
+    return handle
+
+
+async def _bind(request: web.Request, identity: Identity, fields: dict[str, str]) -> object:
+    await _check_fresh(request, identity)
+    number = fields.get("number", "")
+    return await request.app[PORTAL].bind(identity.account, identity.user_id, number, _actor(request), uuid4())
+
+
+async def _revalidate(request: web.Request, identity: Identity, _: dict[str, str]) -> object:
+    return await request.app[PORTAL].revalidate(identity.account, identity.user_id, _actor(request), uuid4())
+
+
+async def _cancel(request: web.Request, identity: Identity, _: dict[str, str]) -> None:
+    await request.app[PORTAL].cancel(identity.account, identity.user_id, _actor(request))
+
+
+async def _remove(request: web.Request, identity: Identity, _: dict[str, str]) -> None:
+    await _check_fresh(request, identity)
+    await request.app[PORTAL].remove(identity.account, identity.user_id, _actor(request))
+
+
+async def _check_fresh(request: web.Request, identity: Identity) -> None:
+    """Raise Refusal when a verified number would change after a sign-in that is older than the operator allows."""
+    minutes = request.app[CONFIG].auth.step_up_minutes
+    if is_fresh(identity, minutes):
+        return
+    view = await request.app[PORTAL].view(identity.account, identity.user_id)
+    if view.binding.status is BindingStatus.VERIFIED:
+        raise Refusal("step_up_required", f"sign in again: that needs a sign-in younger than {minutes} minutes")
+
+
+async def _page(
+    request: web.Request,
+    identity: Identity,
+    refused_at: str = "",
+    refused: Hindrance | None = None,
+    typed: str = "",
+    status: int = 200,
+) -> web.Response:
+    """Draw the page; with what was *refused* at the form *refused_at*, and what had been *typed* there."""
+    portal, config = request.app[PORTAL], request.app[CONFIG]
+    account, user_id = identity.account, identity.user_id
+    user = await _user(request, account, user_id)
+    if user is None:
+        return note(request, "unknown", "dash", status=404)
+    view = await portal.view(account, user_id)
+    own = config.for_account_or_default((await portal.account(account)).settings)
+    t = texts(language_of(request, user.language))
+    shown = shows(view, config.code.length, config.code.reveal, datetime.now(UTC))
+    if refused_at == "revalidate" and shown.revalidate is not None:
+        shown = replace(shown, revalidate=None)  # it is said once, as the refusal
+    return draw(
+        request,
+        "page.html",
+        t,
+        status=status,
+        shows=shown,
+        csrf=identity.csrf,
+        refused=refused,
+        refused_at=refused_at,
+        typed=typed[:LONGEST_TYPED],
+        replace=own.binding.replace,
+        rules=rules(await portal.limits(account), t.sentences),
+        example=example(own.number.default_region),
+        events=f"./v1/accounts/{quote(account, safe='')}/users/{quote(user_id, safe='')}/binding/events",
+        card=CARD_FILE,
+        can_sign_out=identity.kind == "user",
+    )
+
+
+async def _user(request: web.Request, account: str, user_id: str) -> User | None:
+    try:
+        return await request.app[PORTAL].user(account, user_id)
+    except NotFoundError:
+        return None
+
+
+def _actor(request: web.Request) -> Actor:
+    return identity_of(request).actor(address_of(request))

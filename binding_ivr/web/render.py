@@ -1,0 +1,145 @@
+"""Turns what the house knows into the bodies of the API, with an entity tag. It decides only who sees a code."""
+
+import hashlib
+from datetime import UTC, datetime
+
+import msgspec
+
+from binding_ivr.ports import AttemptRow, LookupAnswer
+from binding_ivr.web import schema
+from binding_ivr.web.access import accounts_of
+from binding_ivr.web.identity import Identity
+from binding_ivr.web.portal import Shown, Step, UserRow, View
+
+
+def sees_code(identity: Identity) -> bool:
+    """The user sees the code, and a portal that speaks for its users; an administrator who looks on does not."""
+    return identity.is_user or bool(accounts_of(identity))
+
+
+def attempt(shown: Shown, *, with_code: bool) -> schema.Attempt:
+    """One attempt for its user."""
+    row = shown.attempt
+    return schema.Attempt(
+        id=row.attempt_id,
+        state=row.state,
+        digits=row.digits,
+        outcome=row.outcome,
+        fault=row.fault,
+        tries=row.tries,
+        code=shown.code if with_code else None,
+        created_at=utc(row.created_at),
+        answered_at=utc_or_none(row.answered_at),
+        ended_at=utc_or_none(row.ended_at),
+        shown_until=utc(row.shown_until),
+        expires_at=utc(row.expires_at),
+    )
+
+
+def binding(view: View, *, with_code: bool) -> schema.Binding:
+    """The binding for its user."""
+    row = view.binding
+    return schema.Binding(
+        account=row.account,
+        user_id=row.user_id,
+        status=row.status,
+        reason=row.reason,
+        number=row.number,
+        number_written=view.number_written,
+        pending_number=row.pending_number,
+        pending_number_written=view.pending_written,
+        since=utc_or_none(row.since),
+        last_attempt=attempt(view.last, with_code=with_code) if view.last is not None else None,
+        next=schema.Next(
+            bind=_step(view.bind),
+            revalidate=_step(view.revalidate),
+            cancel=view.can_cancel,
+            remove=view.can_remove,
+        ),
+        caller_ids=list(view.caller_ids),
+    )
+
+
+def etag(body: schema.Binding) -> str:
+    """An entity tag of all but the code: a digest of six digits would give them away."""
+    last = body.last_attempt
+    facts = msgspec.to_builtins(body)
+    if last is not None:
+        facts["last_attempt"]["code"] = last.code is not None
+    return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:32]
+
+
+def _step(step: Step) -> schema.Step:
+    return schema.Step(
+        allowed=step.allowed,
+        code=step.code or None,
+        detail=step.detail or None,
+        limit=step.limit,
+        retry_at=None if step.retry_at is None else datetime.fromtimestamp(step.retry_at, UTC),
+    )
+
+
+def entry(row: AttemptRow) -> schema.AttemptEntry:
+    """One attempt for administrators."""
+    return schema.AttemptEntry(
+        id=row.attempt_id,
+        account=row.account,
+        user_id=row.user_id,
+        number=row.number,
+        state=row.state,
+        digits=row.digits,
+        outcome=row.outcome,
+        fault=row.fault,
+        tries=row.tries,
+        cause=row.cause,
+        tech_cause=row.tech_cause,
+        detail=row.detail,
+        node=row.node,
+        created_at=utc(row.created_at),
+        answered_at=utc_or_none(row.answered_at),
+        ended_at=utc_or_none(row.ended_at),
+    )
+
+
+def user_entry(row: UserRow) -> schema.UserEntry:
+    """One user of a list."""
+    user = row.user
+    return schema.UserEntry(
+        user.account,
+        user.user_id,
+        list(user.extensions),
+        user.language,
+        user.email,
+        row.status,
+        row.number,
+        utc_or_none(row.since),
+    )
+
+
+def lookup(answer: LookupAnswer) -> schema.Lookup:
+    """A look-up's answer."""
+    return schema.Lookup(answer.status, answer.number, answer.dial, answer.account, answer.extension, answer.since)
+
+
+def session(identity: Identity) -> schema.Session:
+    """Who is asking."""
+    return schema.Session(
+        kind=identity.kind,
+        account=identity.account,
+        user_id=identity.user_id,
+        scopes=sorted(identity.scopes),
+        name=identity.name,
+        signed_in_at=utc_or_none(identity.signed_in_at),
+        expires_at=utc_or_none(identity.expires_at),
+        csrf=identity.csrf,
+    )
+
+
+def utc(at: datetime) -> datetime:
+    """The same moment in UTC; JSON then writes a Z."""
+    return at.astimezone(UTC)
+
+
+def utc_or_none(at: datetime | None) -> datetime | None:
+    """The same moment in UTC, or None."""
+    return None if at is None else at.astimezone(UTC)

@@ -1,0 +1,259 @@
+"""The bodies and queries of the API as typed structures: they check what comes in and document what goes out."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from msgspec import Meta, Struct, field
+
+from binding_ivr.call.outcome import AttemptState, Fault, Outcome
+from binding_ivr.ports import BindingStatus, LookupStatus, SuspendReason
+
+Number = Annotated[str, Meta(min_length=1, max_length=40, description="National or international writing.")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+# --- what comes in: unknown fields are refused
+
+
+class NumberIn(Struct, forbid_unknown_fields=True):
+    """A phone number."""
+
+    number: Number
+
+
+class NothingIn(Struct, forbid_unknown_fields=True):
+    """Nothing."""
+
+
+class AccountIn(Struct, forbid_unknown_fields=True):
+    """An account's own settings: sections of the configuration, or routes. They replace those it had."""
+
+    settings: Annotated[dict[str, Any], Meta(max_length=10)] = field(default_factory=dict)
+
+
+class UserIn(Struct, forbid_unknown_fields=True):
+    """A PBX user; the extensions become exactly these."""
+
+    extensions: Annotated[list[Annotated[str, Meta(pattern=r"^[A-Za-z0-9*#._-]{1,32}$")]], Meta(max_length=50)] = field(
+        default_factory=list
+    )
+    language: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,16}$")] = ""
+    email: Annotated[str, Meta(max_length=254, pattern=r"^[!-~]*$")] = ""
+
+
+class NoQuery(Struct, forbid_unknown_fields=True):
+    """No parameters."""
+
+
+class AttemptsQuery(Struct, forbid_unknown_fields=True):
+    """Which attempts."""
+
+    account: Name | None = None
+    user_id: Annotated[str, Meta(pattern=r"^[!-~]{1,128}$")] | None = None
+    since: Annotated[datetime, Meta(tz=True, description="ISO 8601 with a time zone.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class UsersQuery(Struct, forbid_unknown_fields=True):
+    """Which users: `q` is looked for in ids, extensions and e-mail addresses; `after` is the last id seen."""
+
+    q: Annotated[str, Meta(pattern=r"^[ -~]{0,64}$")] = ""
+    after: Annotated[str, Meta(pattern=r"^[!-~]{0,128}$")] = ""
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class LookupQuery(Struct, forbid_unknown_fields=True):
+    """`text`: only the number (or extension) in plain text, empty when there is none; for CURL() of a dialplan."""
+
+    format: Literal["json", "text"] = "json"
+
+
+# --- what goes out
+
+
+class Attempt(Struct):
+    """One validation call. `code` is the access code while it lives and may be shown, else null."""
+
+    id: UUID
+    state: AttemptState
+    digits: int
+    outcome: Outcome | None
+    fault: Fault | None
+    tries: int
+    code: str | None
+    created_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    shown_until: datetime
+    expires_at: datetime
+
+
+class Step(Struct):
+    """May it be done now? If not: why, by which limit, and when that lifts."""
+
+    allowed: bool
+    code: str | None = None
+    detail: str | None = None
+    limit: str | None = None
+    retry_at: datetime | None = None
+
+
+class Next(Struct):
+    """What may be done next."""
+
+    bind: Step
+    revalidate: Step
+    cancel: bool
+    remove: bool
+
+
+class Binding(Struct):
+    """The user's one binding. Numbers are E.164; `…_written` is how people write them."""
+
+    account: str
+    user_id: str
+    status: BindingStatus
+    reason: SuspendReason | None
+    number: str | None
+    number_written: str | None
+    pending_number: str | None
+    pending_number_written: str | None
+    since: datetime | None
+    last_attempt: Attempt | None
+    next: Next
+    caller_ids: list[str]
+
+
+class Accepted(Struct):
+    """A call was asked for."""
+
+    binding: Binding
+    attempt: Attempt
+
+
+class StatusOut(Struct):
+    """The status of a binding after a change."""
+
+    status: BindingStatus
+
+
+class Lookup(Struct):
+    """The dialplan's answer; all but `status` empty unless it is FOUND."""
+
+    status: LookupStatus
+    number: str
+    dial: str
+    account: str
+    extension: str
+    since: str
+
+
+class AttemptEntry(Struct):
+    """One attempt in a list for administrators; never with its code."""
+
+    id: UUID
+    account: str
+    user_id: str
+    number: str
+    state: AttemptState
+    digits: int
+    outcome: Outcome | None
+    fault: Fault | None
+    tries: int
+    cause: int | None
+    tech_cause: int | None
+    detail: str
+    node: str | None
+    created_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+
+
+class Attempts(Struct):
+    """Attempts, newest first."""
+
+    attempts: list[AttemptEntry]
+
+
+class AccountOut(Struct):
+    """An account with its own settings."""
+
+    account: str
+    settings: dict[str, Any]
+
+
+class Accounts(Struct):
+    """All accounts the caller may see."""
+
+    accounts: list[AccountOut]
+
+
+class UserOut(Struct):
+    """A PBX user."""
+
+    account: str
+    user_id: str
+    extensions: list[str]
+    language: str
+    email: str
+
+
+class UserEntry(Struct):
+    """A PBX user with the status of the binding."""
+
+    account: str
+    user_id: str
+    extensions: list[str]
+    language: str
+    email: str
+    status: BindingStatus
+    number: str | None
+    since: datetime | None
+
+
+class Users(Struct):
+    """A page of users by id; `next` is the `after` of the page that follows, null on the last."""
+
+    users: list[UserEntry]
+    next: str | None
+
+
+class Limits(Struct):
+    """The limits in force, by their configuration keys."""
+
+    limits: dict[str, float]
+
+
+class Suppression(Struct):
+    """A number that is never called, by its keyed hash."""
+
+    number_hash: str
+    reason: str
+    who: str
+    created_at: datetime
+
+
+class Suppressions(Struct):
+    """Newest first."""
+
+    suppressions: list[Suppression]
+
+
+class Suppressed(Struct):
+    """`added` is false when it was suppressed before."""
+
+    added: bool
+
+
+class Session(Struct):
+    """Who is asking. `csrf`: what forms, or the header X-CSRF-Token, must carry; empty without a session."""
+
+    kind: Literal["user", "key", "proxy", "first_run"]
+    account: str
+    user_id: str
+    scopes: list[str]
+    name: str
+    signed_in_at: datetime | None
+    expires_at: datetime | None
+    csrf: str

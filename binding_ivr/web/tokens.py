@@ -1,0 +1,108 @@
+"""Checks user tokens (JWT, RFC 7519): signature, times, audience, and which key may sign how. It signs nobody in."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+
+from binding_ivr.config import Auth
+from binding_ivr.web.jwks import KeySet
+from binding_ivr.web.names import ACCOUNT, USER
+from binding_ivr.web.problems import Problem
+
+LONGEST_TOKEN = 6000
+LONGEST_LIFE = timedelta(days=1)
+REQUIRED = ["sub", "account", "exp", "aud"]
+PUBLISHED = ("RS256", "ES256")
+
+
+@dataclass(frozen=True, slots=True)
+class UserToken:
+    """A good token. `digest` names it for single use: by `jti`, else by what was signed.
+
+    Not by the whole text: a signature can be written in more than one way.
+    """
+
+    account: str
+    user_id: str
+    expires_at: datetime
+    signed_in_at: datetime | None
+    digest: bytes = field(repr=False)
+
+
+class Tokens:
+    """Checks tokens by the configured secret (HS256 only) or the published keys (RS256 and ES256 only)."""
+
+    def __init__(self, auth: Auth, keys: KeySet | None) -> None:
+        """*keys* is None when no `jwks_url` is set."""
+        self._auth = auth
+        self._keys = keys
+
+    @property
+    def accepted(self) -> bool:
+        """True when tokens are configured at all."""
+        return bool(self._auth.jwt_secret) or self._keys is not None
+
+    async def check(self, text: str) -> UserToken:
+        """Return what a token proves. Raises Problem 401; 503 when the published keys cannot be had."""
+        if len(text) > LONGEST_TOKEN:
+            raise refused("it is too long")
+        try:
+            header = jwt.get_unverified_header(text)
+            algorithm = header.get("alg")
+            key = await self._key(algorithm, header.get("kid"))
+            claims = jwt.decode(
+                text,
+                key,
+                algorithms=[str(algorithm)],  # the one that _key took this key for
+                audience=self._auth.audience,
+                leeway=self._auth.leeway_s,
+                options={"require": REQUIRED},
+            )
+        except jwt.ExpiredSignatureError:
+            raise refused("it has expired") from None
+        except jwt.InvalidAudienceError:
+            raise refused(f"its aud must be {self._auth.audience}") from None
+        except jwt.MissingRequiredClaimError as error:
+            raise refused(f"it lacks {error.claim}") from None
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
+            raise refused("its signature or form is not right") from None
+        return _user_token(text, claims, self._auth.leeway_s)
+
+    async def _key(self, algorithm: object, kid: object) -> Any:
+        """Return the key for *algorithm*; the algorithm decides the kind of key, never the other way round."""
+        if algorithm == "HS256" and self._auth.jwt_secret:
+            return self._auth.jwt_secret
+        if algorithm in PUBLISHED and self._keys is not None:
+            key = await self._keys.key(str(algorithm), kid if isinstance(kid, str) else None)
+            if key is not None:
+                return key
+        raise refused("it is not signed with a key that is known here")
+
+
+def _user_token(text: str, claims: dict[str, Any], leeway_s: int) -> UserToken:
+    account, user_id, jti = claims["account"], claims["sub"], claims.get("jti")
+    if not isinstance(account, str) or not ACCOUNT.fullmatch(account) or not USER.fullmatch(user_id):
+        raise refused("its sub or account is not the name of a user here")
+    now = datetime.now(UTC)
+    try:
+        expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
+        signed_in_at = _time(claims.get("auth_time", claims.get("iat")))
+    except (ValueError, TypeError, OverflowError, OSError):
+        raise refused("its times are not right") from None
+    if expires_at - now > LONGEST_LIFE:
+        raise refused("it lives longer than a day")
+    named = f"jti\0{jti}" if isinstance(jti, str) and jti else text.rpartition(".")[0]
+    digest = hashlib.sha256(named.encode("utf-8", "surrogatepass")).digest()
+    return UserToken(account, user_id, expires_at + timedelta(seconds=leeway_s), signed_in_at, digest)
+
+
+def _time(value: object) -> datetime | None:
+    return datetime.fromtimestamp(float(value), UTC) if isinstance(value, int | float) else None
+
+
+def refused(why: str) -> Problem:
+    """A token that is not taken; *why* completes a sentence and quotes nothing of it."""
+    return Problem(401, "bad_token", f"this user token is refused: {why}")

@@ -1,0 +1,195 @@
+"""A made-up house for the tests of the page: one user with any binding, and requests without a network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome
+from binding_ivr.config import Config, Prompts
+from binding_ivr.errors import NotFoundError
+from binding_ivr.policy.numbers import as_people_write_it
+from binding_ivr.ports import Account, Actor, AttemptRow, BindingRow, BindingStatus, SuspendReason, User
+from binding_ivr.web import admin, page
+from binding_ivr.web.identity import IDENTITY, Identity
+from binding_ivr.web.portal import PORTAL, Portal, Step, SuppressedNumber, UserRow, View
+from binding_ivr.web.settings import CONFIG
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+NUMBER = "+12025550150"
+CODE = "048213"
+ALLOWED = Step(True)
+IN_CALL = Step(False, "call_in_progress")
+USER = Identity("user", "default", "1001", csrf="token", ambient=True)
+ADMIN = Identity("key", scopes=frozenset({"admin"}), name="ops", csrf="token", ambient=True)
+
+
+@dataclass(frozen=True)
+class FakeShown:
+    attempt: AttemptRow
+    code: str | None
+
+
+def attempt(
+    state: AttemptState = AttemptState.RINGING, digits: int = 0, outcome: Outcome | None = None, ago_s: float = 30
+) -> AttemptRow:
+    began = NOW - timedelta(seconds=ago_s)
+    return AttemptRow(
+        attempt_id=uuid4(), account="default", user_id="1001", number=NUMBER,
+        state=AttemptState.ENDED if outcome else state, digits=digits, outcome=outcome,
+        fault=FAULTS[outcome] if outcome else None, tries=0, cause=None, tech_cause=None, detail="", key_id="1",
+        node="pbx1", created_at=began, answered_at=None, ended_at=began if outcome else None,
+        shown_until=NOW + timedelta(seconds=270), expires_at=NOW + timedelta(seconds=570),
+    )  # fmt: skip
+
+
+def view(
+    status: str = "none",
+    last: AttemptRow | None = None,
+    *,
+    code: str | None = None,
+    reason: str | None = None,
+    pending: str | None = None,
+    bind: Step = ALLOWED,
+    revalidate: Step = ALLOWED,
+    caller_ids: tuple[str, ...] = ("+12025550100",),
+) -> View:
+    number = None if status == "none" else NUMBER
+    since = NOW - timedelta(days=3) if number else None
+    binding = BindingRow(
+        "default",
+        "1001",
+        BindingStatus(status),
+        SuspendReason(reason) if reason else None,
+        number,
+        pending,
+        since,
+        last,
+    )
+    return View(
+        binding,
+        FakeShown(last, code) if last else None,
+        as_people_write_it(number) if number else None,
+        as_people_write_it(pending) if pending else None,
+        bind,
+        revalidate,
+        caller_ids,
+    )
+
+
+def live(state: AttemptState, digits: int = 0, code: str | None = CODE) -> View:
+    return view("pending", attempt(state, digits), code=code, bind=IN_CALL, revalidate=IN_CALL)
+
+
+@dataclass
+class FakePortal:
+    """One user, 1001; what was asked is in `asked`, and `refuse` is raised at the next asking."""
+
+    now: View = field(default_factory=view)
+    language: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    refuse: Exception | None = None
+    rows: Sequence[AttemptRow] = ()
+
+    async def view(self, account: str, user_id: str) -> View:
+        await self.user(account, user_id)
+        return self.now
+
+    async def user(self, account: str, user_id: str) -> User:
+        if user_id != "1001":
+            raise NotFoundError("there is no such user")
+        return User("default", "1001", ("1001",), self.language, "")
+
+    async def account(self, account: str) -> Account:
+        return Account(account, self.settings)
+
+    async def accounts(self) -> Sequence[Account]:
+        return [Account("default", {})]
+
+    async def limits(self, account: str) -> Mapping[str, float]:
+        return {"number_hour": 3, "number_day": 5, "user_hour": 5, "concurrent_node": 2}
+
+    async def attempts(self, **_: object) -> Sequence[AttemptRow]:
+        return self.rows
+
+    async def users(self, account: str | None, text: str, after: str, limit: int) -> Sequence[UserRow]:
+        row = UserRow(await self.user("default", "1001"), self.now.binding.status, NUMBER, NOW)
+        return [row] if text in "1001" else []
+
+    async def suppressions(self) -> Sequence[SuppressedNumber]:
+        return [SuppressedNumber("ab" * 32, "reported", "callee", NOW)]
+
+    async def health(self) -> Mapping[str, str]:
+        return {"ari": "ok"}
+
+    def _ask(self, *words: str) -> None:
+        self.asked.append(words)
+        if self.refuse is not None:
+            raise self.refuse
+
+    async def bind(self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID) -> None:
+        self._ask("bind", user_id, number, actor.who)
+
+    async def revalidate(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> None:
+        self._ask("revalidate", user_id, actor.who)
+
+    async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
+        self._ask("cancel", user_id, actor.who)
+
+    async def remove(self, account: str, user_id: str, actor: Actor) -> None:
+        self._ask("remove", user_id, actor.who)
+
+    async def suspend(self, account: str, user_id: str, actor: Actor) -> None:
+        self._ask("suspend", user_id, actor.who)
+
+    async def resume(self, account: str, user_id: str, actor: Actor) -> None:
+        self._ask("resume", user_id, actor.who)
+
+    async def suppress(self, number: str, actor: Actor) -> None:
+        self._ask("suppress", number, actor.who)
+
+    async def unsuppress(self, number: str) -> None:
+        self._ask("unsuppress", number)
+
+
+def house(portal: FakePortal, config: Config | None = None) -> web.Application:
+    """The application with the pages alone."""
+    app = web.Application()
+    app[CONFIG] = config or Config(prompts=Prompts(site_name="Acme & Sons"))
+    app[PORTAL] = cast(Portal, portal)
+    page.add_routes(app)
+    admin.add_routes(app)
+    return app
+
+
+async def ask(
+    portal: FakePortal,
+    path: str = "/",
+    form: Mapping[str, str] | None = None,
+    *,
+    identity: Identity | None = USER,
+    accept: str = "en",
+    config: Config | None = None,
+) -> web.Response:
+    """Send a request for *path*, a POST when there is a *form*; redirections are returned, not raised."""
+    app = house(portal, config)
+    headers = {"Accept-Language": accept, "Accept": "text/html"}
+    if form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    request = make_mocked_request("POST" if form is not None else "GET", path, headers, app=app)
+    if form is not None:
+        request._post = cast(Any, {"csrf": "token", **form})
+    if identity is not None:
+        request[IDENTITY] = identity
+    found = await app.router.resolve(request)
+    found.add_app(app)
+    request._match_info = found
+    try:
+        return cast(web.Response, await found.handler(request))
+    except web.HTTPSeeOther as redirection:
+        return redirection

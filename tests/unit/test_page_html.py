@@ -1,0 +1,276 @@
+"""The page and the administrator's page as HTML: every state in every language, forms, errors; no network."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from binding_ivr.call.outcome import AttemptState, Outcome
+from binding_ivr.config import Auth, Config
+from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.web.page_assets import assets, version
+from binding_ivr.web.page_render import error_page
+from binding_ivr.web.page_texts import LANGUAGES, texts
+from binding_ivr.web.portal import Step, View
+from binding_ivr.web.problems import Problem
+from tests.unit.page_house import ADMIN, ALLOWED, CODE, NOW, NUMBER, FakePortal, ask, attempt, house, live, view
+
+LIMITED = Step(False, "limit_reached", limit="number_hour", retry_at=NOW.timestamp() + 2400)
+STATES: dict[str, View] = {
+    "none": view(),
+    "pending": view("pending"),
+    "verified": view("verified"),
+    "replacement": view("verified", pending="+12125550150"),
+    "limited": view("pending", bind=LIMITED, revalidate=LIMITED),
+    "no caller": view(caller_ids=()),
+    **{reason: view("suspended", reason=reason) for reason in ("reported", "taken_over", "aged", "admin")},
+    **{f"ended {o.value}": view("pending", attempt(outcome=o)) for o in Outcome},
+    **{state.value: live(state) for state in AttemptState if state is not AttemptState.ENDED},
+    "digits": live(AttemptState.ANSWERED, 3),
+    "no code": live(AttemptState.RINGING, code=None),
+}
+VOID = {"meta", "link", "input", "img"}
+
+
+class Checker(HTMLParser):
+    """Notes ids, what points to them, and what a strict content security policy forbids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.pointers: list[str] = []
+        self.forbidden: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            self._attribute(tag, name, value or "")
+
+    def _attribute(self, tag: str, name: str, value: str) -> None:
+        if name == "id":
+            self.ids.append(value)
+        if name in ("for", "aria-labelledby", "aria-describedby", "popovertarget"):
+            self.pointers += value.split()
+        if name == "style" or name.startswith("on") or re.match(r"(https?:)?//|javascript:", value):
+            self.forbidden.append(f"{tag} {name}={value}")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("script", "style") and data.strip():
+            self.forbidden.append(f"inline {self.open[-1]}")
+
+
+def checked(html: str | None) -> str:
+    assert html is not None
+    checker = Checker()
+    checker.feed(html)
+    assert checker.open == []
+    assert checker.forbidden == []
+    assert len(set(checker.ids)) == len(checker.ids)
+    assert set(checker.pointers) <= set(checker.ids)
+    return html
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("state", STATES)
+async def test_every_state_is_whole_html_in_every_language(state: str, language: str) -> None:
+    response = await ask(FakePortal(STATES[state]), accept=language)
+    html = checked(response.text)
+    assert f'<html lang="{language}">' in html
+    assert str(texts(language)("page.title")) in html
+
+
+async def test_the_words_of_the_feature_are_on_the_page() -> None:
+    html = checked((await ask(FakePortal(STATES["pending"]))).text)
+    for words in ("<title>Phone Number Binding</title>", ">New Number Binding<", "Re-Validate", "Remove"):
+        assert words in html
+    assert ">Access Code<" in checked((await ask(FakePortal(STATES["ringing"]))).text)
+
+
+async def test_the_code_is_there_for_the_eye_and_for_the_ear_and_only_in_a_call() -> None:
+    html = checked((await ask(FakePortal(STATES["digits"]))).text)
+    assert f"{CODE[:3]} {CODE[3:]}" in html
+    assert " ".join(CODE) in html
+    assert html.count('class="dot filled"') == 3
+    assert html.count('class="dot"') == 3
+    assert 'http-equiv="refresh"' in html
+    assert 'http-equiv="refresh"' not in checked((await ask(FakePortal(STATES["pending"]))).text)
+
+
+async def test_names_are_escaped() -> None:
+    html = checked((await ask(FakePortal(STATES["none"]))).text)
+    assert "Acme &amp; Sons" in html
+    refused = await ask(FakePortal(refuse=Refusal("not_a_number", "no")), "/bind", {"number": '"><script>x'})
+    assert "<script>x" not in checked(refused.text)
+
+
+async def test_a_form_acts_and_leads_back_to_the_page_in_the_language_that_was_asked_for() -> None:
+    portal = FakePortal()
+    response = await ask(portal, "/bind?lang=fr", {"number": NUMBER})
+    assert (response.status, response.headers["Location"]) == (303, "./?lang=fr")
+    for name in ("revalidate", "cancel", "remove"):
+        assert (await ask(portal, f"/{name}", {})).headers["Location"] == "./"
+    assert [asked[0] for asked in portal.asked] == ["bind", "revalidate", "cancel", "remove"]
+    assert portal.asked[0] == ("bind", "1001", NUMBER, "user:1001")
+    assert (await ask(portal, "/bind?lang=<x>")).headers["Location"] == "./"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("not_a_number", 422), ("call_in_progress", 409), ("try_later", 429), ("brand_new", 422)]
+)
+async def test_a_refused_number_stays_in_its_field_with_the_reason(code: str, status: int) -> None:
+    portal = FakePortal(refuse=Refusal(code, "said to programs"))
+    response = await ask(portal, "/bind", {"number": "12x"})
+    html = checked(response.text)
+    assert response.status == status
+    t = texts("en")
+    assert str(t.either(f"refusal.{code}", "refusal.other", example="+1 201-555-0123")) in html
+    assert "said to programs" not in html
+    assert 'value="12x"' in html
+    assert 'aria-invalid="true"' in html
+
+
+async def test_a_reached_limit_says_when_it_lifts() -> None:
+    lifts = Refusal("limit_reached", "x", limit="user_hour", retry_at=NOW.timestamp() + 600)
+    response = await ask(FakePortal(view("pending"), refuse=lifts), "/revalidate", {})
+    html = checked(response.text)
+    assert response.status == 429
+    assert str(texts("en")("limit.user_hour")) in html
+    assert "data-countdown" in html
+
+
+async def test_a_call_that_had_gone_is_said_so() -> None:
+    response = await ask(FakePortal(view("pending"), refuse=NotFoundError("x")), "/cancel", {})
+    assert response.status == 404
+    assert str(texts("en")("refusal.not_found")) in checked(response.text)
+
+
+async def test_a_form_of_another_site_is_refused() -> None:
+    portal = FakePortal()
+    with pytest.raises(Problem, match="does not come from a page"):
+        await ask(portal, "/bind", {"csrf": "guessed", "number": NUMBER})
+    assert portal.asked == []
+
+
+async def test_a_verified_number_changes_only_after_a_fresh_sign_in_where_that_is_asked() -> None:
+    config = Config(auth=Auth(step_up_minutes=5))
+    verified, pending = FakePortal(view("verified")), FakePortal(view("pending"))
+    refused = await ask(verified, "/remove", {}, config=config)
+    assert str(texts("en")("refusal.step_up_required")) in checked(refused.text)
+    assert verified.asked == []
+    await ask(pending, "/remove", {}, config=config)
+    assert pending.asked == [("remove", "1001", "user:1001")]
+
+
+async def test_the_contact_card_and_its_code_are_of_the_numbers_that_call() -> None:
+    card = await ask(FakePortal(), "/caller.vcf")
+    assert card.content_type == "text/vcard"
+    assert card.text is not None
+    assert "TEL;TYPE=WORK,VOICE:+12025550100\r\n" in card.text
+    assert "FN:Acme & Sons (Phone Number Binding)\r\n" in card.text
+    assert (await ask(FakePortal(), "/caller.svg")).content_type == "image/svg+xml"
+
+
+async def test_somebody_whom_the_house_does_not_know_is_told_so() -> None:
+    from dataclasses import replace
+
+    from tests.unit.page_house import USER
+
+    response = await ask(FakePortal(), identity=replace(USER, user_id="nobody"))
+    assert response.status == 404
+    assert str(texts("en")("unknown.title")) in checked(response.text)
+
+
+async def test_nobody_is_asked_to_sign_in_and_an_administrator_led_to_the_own_page() -> None:
+    with pytest.raises(Problem) as raised:
+        await ask(FakePortal(), identity=None)
+    assert raised.value.status == 401
+    assert (await ask(FakePortal(), identity=ADMIN)).headers["Location"] == "admin"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 429, 500, 503])
+@pytest.mark.parametrize("path", ["/", "/admin", "/admin/user"])
+async def test_errors_are_pages_for_people(status: int, path: str) -> None:
+    request = make_mocked_request("GET", path, {"Accept-Language": "de"}, app=house(FakePortal()))
+    response = error_page(request, Problem(status, "word", "detail", retry_after=7))
+    assert response.status == status
+    assert response.content_type == "text/html"
+    assert response.headers["Retry-After"] == "7"
+    assert checked(getattr(response, "text", None))
+
+
+async def test_files_are_served_for_ever_under_their_version_and_no_other_file_is() -> None:
+    for name, asset in assets().items():
+        response = await ask(FakePortal(), f"/static/{name}?{version()}")
+        assert response.body == asset.body
+        assert "immutable" in response.headers["Cache-Control"]
+        assert "immutable" not in (await ask(FakePortal(), f"/static/{name}")).headers["Cache-Control"]
+    from aiohttp import web
+
+    with pytest.raises(web.HTTPNotFound):
+        await ask(FakePortal(), "/static/..%2fpage.py")
+
+
+def test_the_script_writes_no_html_and_names_no_other_host() -> None:
+    script = assets()["page.js"].body.decode()
+    assert len(script.splitlines()) < 300
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|https?://", script)
+
+
+# --- the administrator's page
+
+
+async def test_the_overview_counts_lists_and_shortens_numbers() -> None:
+    rows = [attempt(AttemptState.RINGING), attempt(outcome=Outcome.BUSY), attempt(outcome=Outcome.BUSY)]
+    html = checked(
+        (await ask(FakePortal(view("pending", revalidate=LIMITED), rows=rows), "/admin", identity=ADMIN)).text
+    )
+    assert "<strong>2</strong> busy" in html
+    assert "ringing" in html
+    assert "number_hour" in html
+    assert NUMBER not in html
+    assert "default/" not in html
+
+
+async def test_users_are_found() -> None:
+    found = await ask(FakePortal(), "/admin?q=100", identity=ADMIN)
+    assert "admin/user?account=default&amp;user=1001" in checked(found.text)
+    assert "No user matches" in checked((await ask(FakePortal(), "/admin?q=%3Cx%3E", identity=ADMIN)).text)
+
+
+@pytest.mark.parametrize("path", ["/admin", "/admin/user?account=default&user=1001"])
+async def test_only_administrators_see_it(path: str) -> None:
+    with pytest.raises(Problem) as raised:
+        await ask(FakePortal(), path)
+    assert raised.value.status == 403
+    assert (await ask(FakePortal(), path, identity=ADMIN)).status == 200
+
+
+async def test_an_act_needs_a_reason_which_the_audit_keeps() -> None:
+    portal = FakePortal(view("verified", bind=ALLOWED))
+    form = {"account": "default", "user": "1001", "do": "suspend"}
+    refused = await ask(portal, "/admin/user", form, identity=ADMIN)
+    assert refused.status == 422
+    assert "give a reason" in checked(refused.text)
+    done = await ask(portal, "/admin/user", {**form, "reason": " phone  lost "}, identity=ADMIN)
+    assert done.headers["Location"] == "user?account=default&user=1001"
+    assert portal.asked == [("suspend", "1001", "key:ops (phone lost)")]
+    with pytest.raises(Problem):
+        await ask(portal, "/admin/user", {**form, "do": "format", "reason": "no such act"}, identity=ADMIN)
+
+
+async def test_numbers_are_suppressed_and_allowed_again() -> None:
+    portal = FakePortal()
+    form = {"number": NUMBER, "reason": "asked by letter"}
+    await ask(portal, "/admin/suppressions", {**form, "do": "suppress"}, identity=ADMIN)
+    await ask(portal, "/admin/suppressions", {**form, "do": "allow"}, identity=ADMIN)
+    assert [asked[0] for asked in portal.asked] == ["suppress", "unsuppress"]
+    portal.refuse = NotFoundError("x")
+    missing = await ask(portal, "/admin/suppressions", {**form, "do": "allow"}, identity=ADMIN)
+    assert missing.status == 404
+    assert "not suppressed" in checked(missing.text)
