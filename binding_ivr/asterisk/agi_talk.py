@@ -191,7 +191,15 @@ class Talk:
                 return
 
     async def _read(self, request: AgiRequest, prompts: Sequence[str], most: int, seconds: float) -> None:
-        """Let Asterisk's Read() collect up to *most* digits, and tell them one after another."""
+        """Let Asterisk's Read() collect up to *most* digits, and tell them one after another.
+
+        It counts the keys A to D too; so many digits more are asked for then.
+        """
+        while (letters := await self._read_once(request, prompts, most, seconds)) > 0:
+            prompts, most = (), letters
+
+    async def _read_once(self, request: AgiRequest, prompts: Sequence[str], most: int, seconds: float) -> int:
+        """Read once; return how many digits are missing because letters stood in their places."""
         files = "&".join(f"{self._prefix}/{name}" for name in prompts)
         limit_s = len(prompts) * self._times.prompt_s + most * seconds + self._times.reply_s
         answer = await self._command(request, f'EXEC Read "{_KEYS},{files},{most},,1,{seconds:g}"', limit_s)
@@ -205,11 +213,14 @@ class Talk:
             if key in DIGITS:
                 self._tell(Digit(key))
                 if key == "*":
-                    return
+                    return 0
         if status == "TIMEOUT":
             self._tell(Silence())
-        elif sum(key in "0123456789" for key in keys) < most:
+            return 0
+        if len(keys) < most:
             self._tell(Digit("#"))  # Read() ends at it and does not return it
+            return 0
+        return sum(key not in "0123456789" for key in keys)
 
     async def _listen(self, request: AgiRequest, seconds: float) -> Event:
         milliseconds = max(1, round(seconds * 1000))  # never below: -1 would wait for ever

@@ -24,6 +24,8 @@ class Reply:
 
     status: int
     body: bytes
+    stranger: bool = False
+    """True when what answers is not Asterisk (see `is_stranger`)."""
 
     @property
     def words(self) -> str:
@@ -42,6 +44,11 @@ LOGIN_HINT = {
     403: "Asterisk's ARI user may only read: remove read_only=yes for [ari] user in Asterisk's ari.conf",
 }
 """What an operator must do about the two statuses that every request may meet."""
+
+
+def is_stranger(status: int, headers: Mapping[str, str]) -> bool:
+    """True when a refused login is not Asterisk's: ARI asks for Basic, whatever its realm is called."""
+    return status == 401 and not headers.get("WWW-Authenticate", "Basic").startswith("Basic")
 
 
 class AriHttp:
@@ -80,7 +87,7 @@ class AriHttp:
                 asyncio.timeout(self._timeout_s),
                 session.request(method, self._base + path, json=json, params=params) as response,
             ):
-                return Reply(response.status, await response.read())
+                return Reply(response.status, await response.read(), is_stranger(response.status, response.headers))
         except TimeoutError as error:
             raise UnreachableError(f"no reply within {self._timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -99,12 +106,12 @@ class AriHttp:
                     max_msg_size=1 << 20,
                 )
         except aiohttp.WSServerHandshakeError as error:
+            if error.status == 404 or is_stranger(error.status, error.headers or {}):
+                raise RefusedError(
+                    "no ARI at [ari] url: set enabled=yes in Asterisk's ari.conf and http.conf, and check the URL"
+                ) from None
             if error.status in LOGIN_HINT:
                 raise RefusedError(LOGIN_HINT[error.status]) from None
-            if error.status == 404:
-                raise RefusedError(
-                    "no ARI at [ari] url: set enabled=yes in Asterisk's ari.conf and http.conf"
-                ) from None
             raise UnreachableError(f"event socket refused with status {error.status}") from None
         except TimeoutError as error:
             raise UnreachableError(f"no event socket within {self._timeout_s:g} s") from error

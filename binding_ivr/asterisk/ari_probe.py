@@ -123,7 +123,7 @@ class AriProbe:
         self, method: str, path: str, params: dict[str, str] | None = None, json: dict[str, Any] | None = None
     ) -> Reply:
         reply = await self._http.request(method, path, params=params, json=json)
-        if reply.status in LOGIN_HINT:
+        if reply.status in LOGIN_HINT and not reply.stranger:
             raise RefusedError(LOGIN_HINT[reply.status])
         return reply
 

@@ -127,6 +127,21 @@ async def test_a_late_loop_lets_asterisk_collect_the_entry(
     await agi.stop()
 
 
+async def test_letters_in_an_entry_that_asterisk_collects_are_no_digits(lookups: FakeLookups) -> None:
+    agi = AgiServer(lookups, port=0, late_s=0.0)
+    await agi.start()
+    heard, talk, peer = await talking(agi)
+    talk.ask([], 4, 10, 5)
+    for keys, most in (("1A2B", 4), ("3C", 2), ("4", 1)):
+        await peer.expect(f'EXEC Read "BINDING_KEYS,,{most},,1,10"', "200 result=0")
+        await peer.expect("GET VARIABLE READSTATUS", "200 result=1 (OK)")
+        await peer.expect("GET VARIABLE BINDING_KEYS", f"200 result=1 ({keys})")
+    await until(lambda: heard[1:] == [Digit(key) for key in "1A2B3C4"])
+    talk.close()
+    assert await peer.ended()
+    await agi.stop()
+
+
 async def test_a_hangup_in_an_entry_that_asterisk_collects(lookups: FakeLookups) -> None:
     agi = AgiServer(lookups, port=0, late_s=0.0)
     await agi.start()
