@@ -80,6 +80,7 @@ class Web(Struct, forbid_unknown_fields=True, frozen=True):
     frame_ancestors: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     user_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{0,64}$")] = ""
+    admin_users: tuple[Annotated[str, Meta(pattern=r"^[^/\s]{1,64}/[^/\s]{1,128}$")], ...] = ()
     requests_per_second: Annotated[float, Meta(ge=1, le=100_000)] = 20.0
     streams: Annotated[int, Meta(ge=1, le=100_000)] = 2000
     streams_per_user: Annotated[int, Meta(ge=1, le=1000)] = 6
@@ -420,6 +421,8 @@ def _check_web(web: Web, auth: Auth) -> None:
             raise ConfigError(f"web: {origin!r} is not an address such as https://pbx.example")
     if bool(web.user_header) != bool(web.trusted_proxies):
         raise ConfigError("web.user_header: needs web.trusted_proxies, and the other way round")
+    if web.admin_users and not web.user_header:
+        raise ConfigError("web.admin_users: needs web.user_header; they are named by it")
     if auth.jwt_secret and len(auth.jwt_secret.encode()) < _SHORTEST_JWT_SECRET:
         raise ConfigError("auth.jwt_secret: needs at least 32 characters; make one: openssl rand -hex 32")
     if auth.jwks_url and not re.match(r"^https?://[^/\s]+/?\S*$", auth.jwks_url):

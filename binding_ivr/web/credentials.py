@@ -124,8 +124,12 @@ class Credentials:
             account, user_id = DEFAULT_ACCOUNT, account
         if len(values) != 1 or not ACCOUNT.fullmatch(account) or not USER.fullmatch(user_id):
             return None
-        csrf = keyed_csrf(self._secret, f"{account}/{user_id}")
-        return Identity(kind="proxy", account=account, user_id=user_id, ambient=True, csrf=csrf)
+        person = f"{account}/{user_id}"
+        csrf = keyed_csrf(self._secret, person)
+        scopes = frozenset({ADMIN_SCOPE}) if person in self._config.web.admin_users else frozenset()
+        return Identity(
+            kind="proxy", account=account, user_id=user_id, scopes=scopes, name=user_id, ambient=True, csrf=csrf
+        )
 
     def _tell_once(self, peer: str) -> None:
         if peer not in self._told and len(self._told) < _MOST_TOLD:

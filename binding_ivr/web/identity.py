@@ -35,7 +35,7 @@ class Identity:
 
     @property
     def is_user(self) -> bool:
-        """True for a person who may only see and change the own binding."""
+        """True for a person; one who is no administrator may only see and change the own binding."""
         return self.kind in ("user", "proxy")
 
     @property

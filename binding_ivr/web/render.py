@@ -14,7 +14,7 @@ from binding_ivr.web.portal import Shown, Step, UserRow, View
 
 def sees_code(identity: Identity) -> bool:
     """The user sees the code, and a portal that speaks for its users; an administrator who looks on does not."""
-    return identity.is_user or bool(accounts_of(identity))
+    return (identity.is_user and not identity.is_admin) or bool(accounts_of(identity))
 
 
 def attempt(shown: Shown, *, with_code: bool) -> schema.Attempt:

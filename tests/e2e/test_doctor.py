@@ -114,6 +114,8 @@ def free_port() -> int:
 async def test_one_fault_is_one_line(
     one: Installation, check: str, words: tuple[str, ...], environ: dict[str, str]
 ) -> None:
+    if one.process is None:
+        await one.serve()
     values = {"free": str(free_port()), "web": str(one.config.web.port)}
     filled = {}
     for name, value in environ.items():

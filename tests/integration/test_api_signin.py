@@ -285,6 +285,25 @@ async def test_a_trusted_proxy_names_the_user(dsn: str, tmp_path: Path) -> None:
         assert "Secure" in secure["Set-Cookie"]
 
 
+async def test_a_listed_user_of_the_proxy_is_an_administrator(dsn: str, tmp_path: Path) -> None:
+    async with running_web(config_for(dsn, tmp_path, web={**PROXY, "admin_users": ["default/ops"]})) as web:
+        await web.users("1001", "ops")
+        user, admin = {"X-Remote-User": "1001"}, {"X-Remote-User": "ops"}
+        for path in ("/v1/attempts", "/v1/accounts", "/v1/suppressions"):
+            assert (await web.get(path, user)).status == 403
+            assert (await web.get(path, admin)).status == 200
+        assert (await web.get("/admin", user)).status == 403
+        assert (await web.get("/admin", admin)).status == 200
+        assert (
+            await web.ask("PUT", binding(), {**user, "Origin": web.url}, json={"number": "+12025550123"})
+        ).status == 202
+        assert (await web.get(binding() + "/attempt", user)).json["code"]
+        assert (await web.get(binding() + "/attempt", admin)).json["code"] is None
+        assert (await web.ask("POST", binding() + "/suspend", admin)).problem == "cross_site"
+        # the same name in another account is nobody
+        assert (await web.get("/v1/attempts", {"X-Remote-User": "other/ops"})).status == 403
+
+
 async def test_nobody_else_does(dsn: str, tmp_path: Path) -> None:
     async with running_web(config_for(dsn, tmp_path, web=ELSEWHERE)) as web:
         await web.users("1001")
