@@ -68,7 +68,7 @@ class Guard:
                 log.error("web.out_of_order", reason=str(error))
             response = shown(request, problem_of(error))
         except web.HTTPException as error:
-            response = error if error.status < 400 else shown(request, of_http(error))
+            response = _moved(error) if error.status < 400 else shown(request, of_http(error))
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
@@ -238,3 +238,9 @@ def secure_headers(config: Web) -> Callable[[web.Request, web.StreamResponse], A
             del headers[hdrs.SERVER]
 
     return add
+
+
+def _moved(error: web.HTTPException) -> web.Response:
+    """The answer that a redirect stands for: aiohttp wants exceptions raised, and ours go through as answers."""
+    location = error.headers.get(hdrs.LOCATION)
+    return web.Response(status=error.status, headers={hdrs.LOCATION: location} if location else None)
