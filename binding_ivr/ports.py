@@ -260,6 +260,30 @@ class ClaimedAttempt:
     settings: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key as stored; the key itself is not."""
+
+    key_id: str
+    name: str
+    scopes: frozenset[str]
+    digest: bytes = field(repr=False)
+    created_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A signed-in browser. Of a user, or of an API key (`key_name` and `scopes` then)."""
+
+    account: str
+    user_id: str
+    key_name: str
+    scopes: frozenset[str]
+    signed_in_at: datetime
+    expires_at: datetime
+
+
 class AttemptLedger(Protocol):
     """What the dialing side needs of the store."""
 

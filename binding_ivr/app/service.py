@@ -84,8 +84,9 @@ class Service:
         outbox = Outbox(config, house.store.outbox, house.store.notices, metrics=self.metrics)
         self._stack.push_async_callback(outbox.stop)
         await outbox.start()
+        lookups = StoreLookups(config, house.store, self.metrics)
         self.agi = AgiServer(
-            StoreLookups(config, house.store, self.metrics),
+            lookups,
             bind=config.agi.bind,
             port=config.agi.port,
             allow=config.agi.allow,
@@ -99,11 +100,12 @@ class Service:
         self.ari.on_connect = self.dispatcher.recover
         self._stack.push_async_callback(self.ari.stop)
         await self.ari.start()
-        self._stack.push_async_callback(self.dispatcher.stop)
-        await self.dispatcher.start()
         if config.ami.user:
             await self._start_mirror(house)
-        await self._start_web(house)
+        await self._start_web(house, lookups)
+        # Last, so that no call is begun by a service that then cannot start; and the page outlives the last call.
+        self._stack.push_async_callback(self.dispatcher.stop)
+        await self.dispatcher.start()
         log.info(
             "service.ready",
             node=config.node,
@@ -125,7 +127,7 @@ class Service:
         await user_events.start()
         await ami.start(AMI_PATIENCE_S)
 
-    async def _start_web(self, house: House) -> None:
+    async def _start_web(self, house: House, lookups: StoreLookups) -> None:
         await prepare_sign_in(self._config, house.store)
         upkeep = Upkeep(house.store.web)
         self._stack.push_async_callback(upkeep.stop)
@@ -133,7 +135,7 @@ class Service:
         doors = StoredDoors(house.store)
         self.web = WebServer(
             self._config,
-            portal=HousePortal(house, StoreLookups(self._config, house.store, self.metrics), self.readiness),
+            portal=HousePortal(house, lookups, self.readiness),
             doors=doors,
             replies=doors,
             readiness=self.readiness,

@@ -12,11 +12,12 @@ import structlog
 
 from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
+from binding_ivr.ports import KeyRow, SessionRow
 from binding_ivr.store import Store
 from binding_ivr.web.access import ACCOUNT_SCOPE, ADMIN_SCOPE, LOOKUP_SCOPE
 from binding_ivr.web.credentials import FIRST_RUN
 from binding_ivr.web.names import ACCOUNT
-from binding_ivr.web.portal import KeptReply, KeyRow, SessionRow
+from binding_ivr.web.portal import KeptReply
 from binding_ivr.web.secrets import LINK_PREFIX, digest_of, new_key, new_secret
 
 log = structlog.get_logger()
@@ -135,10 +136,7 @@ class StoredDoors:
 
     async def key(self, key_id: str) -> KeyRow | None:
         """See Doors."""
-        row = await self._web.key(key_id)
-        if row is None:
-            return None
-        return KeyRow(row.key_id, row.name, row.scopes, row.digest, row.created_at, row.used_at)
+        return await self._web.key(key_id)
 
     async def used(self, key_id: str) -> None:
         """See Doors."""
@@ -146,10 +144,7 @@ class StoredDoors:
 
     async def session(self, digest: bytes) -> SessionRow | None:
         """See Doors."""
-        row = await self._web.session(digest)
-        if row is None:
-            return None
-        return SessionRow(row.account, row.user_id, row.key_name, row.scopes, row.signed_in_at, row.expires_at)
+        return await self._web.session(digest)
 
     async def open_session(self, digest: bytes, session: SessionRow, key_id: str | None) -> None:
         """See Doors."""

@@ -5,33 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from binding_ivr.ports import BindingStatus, User
+from binding_ivr.ports import BindingStatus, KeyRow, SessionRow, User
 from binding_ivr.store.database import Database, Row
 from binding_ivr.store.rows import user_row
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """An API key: its visible id, its name, what it may do, and the digest of the rest."""
-
-    key_id: str
-    name: str
-    scopes: frozenset[str]
-    digest: bytes = field(repr=False)
-    created_at: datetime
-    used_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class WebSession:
-    """A signed-in browser: of a user, or of an API key (`key_name` and `scopes` then)."""
-
-    account: str
-    user_id: str
-    key_name: str
-    scopes: frozenset[str]
-    signed_in_at: datetime
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +49,12 @@ class PgWeb:
 
     # --- API keys
 
-    async def key(self, key_id: str) -> ApiKey | None:
+    async def key(self, key_id: str) -> KeyRow | None:
         """Return one key by its visible id."""
         row = await self._db.row("api_key", key_id)
         return None if row is None else _key(row)
 
-    async def keys(self) -> list[ApiKey]:
+    async def keys(self) -> list[KeyRow]:
         """Return all keys by name."""
         return [_key(row) for row in await self._db.rows("api_keys")]
 
@@ -104,12 +80,12 @@ class PgWeb:
 
     # --- sessions, links, tokens
 
-    async def session(self, digest: bytes) -> WebSession | None:
+    async def session(self, digest: bytes) -> SessionRow | None:
         """Return a session that has not expired."""
         row = await self._db.row("web_session", digest)
         if row is None:
             return None
-        return WebSession(
+        return SessionRow(
             row["account"],
             row["user_id"],
             row["key_name"],
@@ -191,7 +167,7 @@ class PgWeb:
         return [FoundUser(user_row(row), BindingStatus(row["status"]), row["number"], row["since"]) for row in rows]
 
 
-def _key(row: Row) -> ApiKey:
-    return ApiKey(
+def _key(row: Row) -> KeyRow:
+    return KeyRow(
         row["key_id"], row["name"], frozenset(row["scopes"]), row["digest"], row["created_at"], row["used_at"]
     )

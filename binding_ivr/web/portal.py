@@ -8,7 +8,18 @@ from uuid import UUID
 
 from aiohttp import web
 
-from binding_ivr.ports import Account, Actor, AttemptRow, BindingRow, BindingStatus, LookupAnswer, NoticeHandler, User
+from binding_ivr.ports import (
+    Account,
+    Actor,
+    AttemptRow,
+    BindingRow,
+    BindingStatus,
+    KeyRow,
+    LookupAnswer,
+    NoticeHandler,
+    SessionRow,
+    User,
+)
 
 
 class Shown(Protocol):
@@ -164,30 +175,6 @@ class Portal(Protocol):
 
     def watch(self, handler: NoticeHandler) -> Callable[[], None]:
         """Call *handler* for each notice until the returned function is called."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """An API key as stored; the key itself is not."""
-
-    key_id: str
-    name: str
-    scopes: frozenset[str]
-    digest: bytes = field(repr=False)
-    created_at: datetime
-    used_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """A signed-in browser. Of a user, or of an API key (`key_name` and `scopes` then)."""
-
-    account: str
-    user_id: str
-    key_name: str
-    scopes: frozenset[str]
-    signed_in_at: datetime
-    expires_at: datetime
 
 
 class Doors(Protocol):

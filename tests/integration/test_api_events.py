@@ -35,19 +35,29 @@ class Listener:
         self._reply = reply
         self.keepalives = 0
 
+    async def _block(self) -> dict[str, str]:
+        lines = []
+        while (line := (await self._reply.content.readline()).decode()) != "\n":
+            if not line:
+                raise EOFError
+            lines.append(line.rstrip("\n").partition(": "))
+        found = {name: value for name, _, value in lines}
+        self.keepalives += "" in found
+        return found
+
     async def next(self) -> Event:
         """The next event; EOFError at the end of the stream."""
         async with asyncio.timeout(10):
             while True:
-                lines = []
-                while (line := (await self._reply.content.readline()).decode()) != "\n":
-                    if not line:
-                        raise EOFError
-                    lines.append(line.rstrip("\n").partition(": "))
-                found = {name: value for name, _, value in lines}
-                self.keepalives += "" in found
+                found = await self._block()
                 if "event" in found:
                     return Event(found["event"], int(found["id"]), json.loads(found["data"]))
+
+    async def keepalive(self) -> None:
+        """Wait for a keepalive; no event may come before it."""
+        async with asyncio.timeout(10):
+            while not self.keepalives:
+                assert "event" not in await self._block()
 
     async def until(self, name: str, **facts: Any) -> Event:
         while True:
@@ -127,7 +137,7 @@ async def test_keepalives_and_the_end_of_a_credential(web: Web, monkeypatch: pyt
         it = Listener(reply)
         await it.next()
         csrf = (await web.get("/v1/session", browser)).json["csrf"]
-        await asyncio.sleep(0.3)
+        await it.keepalive()
         await web.ask("POST", "/signout", browser, data={"csrf": csrf})
         with pytest.raises(EOFError):
             await it.until("never")
