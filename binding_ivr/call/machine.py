@@ -190,8 +190,12 @@ class CallMachine:
         if self._phase is Phase.DIALING and self._next_route():
             return self._dial(now)
         outcome = Outcome.CONGESTION if network else Outcome.FAILED
-        if self._phase is Phase.HANDOFF:
-            return self._finish(outcome, now, detail=detail, hangup=True)
+        if (
+            self._phase is Phase.HANDOFF
+        ):  # the channel may be gone because the callee hung up at once; that news follows
+            self._lost_detail = detail
+            self._enter(Phase.LOST, now + NOTICE_S)
+            return []
         return self._finish(outcome, now, detail=detail) + self._gone()  # there is no channel
 
     def _next_route(self) -> bool:

@@ -210,6 +210,17 @@ def test_a_digit_pressed_before_the_hang_up_counts_though_the_news_overtook_it()
     assert verdict(m.handle(ev.Digit(CODE[5]), 2.01)).outcome is Outcome.VERIFIED
 
 
+def test_a_hang_up_that_crosses_the_hand_over_is_the_callees() -> None:
+    for news in ((ev.HangupNoticed(), ev.Ended(16, None)), (ev.Ended(16, None),)):
+        m = machine()
+        m.handle(ev.Begin(), 0.0)
+        m.handle(ev.Answered(), 1.0)
+        assert m.handle(ev.PlaceFailed("the channel was gone"), 1.01) == []
+        got = [c.verdict for event in news for c in m.handle(event, 1.02) if isinstance(c, Finish)]
+        assert [v.outcome for v in got] == [Outcome.HUNG_UP if len(news) == 2 else Outcome.FAILED]
+        assert m.done
+
+
 def test_cancel_before_and_in_the_call() -> None:
     new = machine()
     assert verdict(new.handle(ev.CancelRequested(), 0.0)).outcome is Outcome.CANCELED
