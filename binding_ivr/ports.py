@@ -178,7 +178,7 @@ class OwnNumber:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One validation call as stored. Times are aware UTC datetimes. There is no code in it."""
+    """One validation call as stored at `read_at`. Times are aware UTC datetimes. There is no code in it."""
 
     attempt_id: UUID
     account: str
@@ -199,6 +199,7 @@ class AttemptRow:
     ended_at: datetime | None
     shown_until: datetime
     expires_at: datetime
+    read_at: datetime = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +321,7 @@ class Notice:
     """Something changed in PostgreSQL. `kind`: `queued`, `cancel`, `attempt` (state, digits or outcome), `binding`.
 
     For the mirrors: `mirror` (an extension came, went or changed hands) and `compare` (compare all of AstDB).
+    `clock`: a rehearsal moved the clock.
     """
 
     kind: str

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from binding_ivr.app.codes import Codes
@@ -84,7 +83,7 @@ class Bindings:
         if attempt.state is AttemptState.ENDED:
             return Shown(attempt, None)
         answered = attempt.state is AttemptState.ANSWERED
-        if not answered and (self._config.code.reveal == "on_answer" or datetime.now(UTC) > attempt.shown_until):
+        if not answered and (self._config.code.reveal == "on_answer" or attempt.read_at > attempt.shown_until):
             return Shown(attempt, None)
         return Shown(attempt, self._codes.of_attempt(attempt.attempt_id, attempt.key_id))
 

@@ -108,6 +108,20 @@ async def _database(config: Config, store: Store | None) -> list[Check]:
     except BindingError as error:
         return [*found, fail("schema", str(error))]
     if not missing:
-        return [*found, ok("schema", "up to date")]
+        return [*found, ok("schema", "up to date"), *await _clock(store)]
     tell = fail if config.database.dsn else warn  # an embedded one is migrated by every start
     return [*found, tell("schema", f"lacks the migration {missing[0]}; run: binding-ivr migrate")]
+
+
+async def _clock(store: Store) -> list[Check]:
+    """A moved clock is right for a rehearsal only: limits lift and proofs age before their time."""
+    ahead_s = (await store.clock.read()).ahead_s
+    if not ahead_s:
+        return []
+    return [
+        fail(
+            "clock",
+            f"a rehearsal moved this database's clock {ahead_s:,.0f} s ahead, so limits lift and proofs age early; "
+            "serve from a database that was not rehearsed in",
+        )
+    ]

@@ -81,6 +81,8 @@ class Service:
         config = self._config
         house = self.house = await self._stack.enter_async_context(open_house(config))
         await house.store.notices.start()
+        if ahead_s := (await house.store.clock.read()).ahead_s:
+            log.error("clock.ahead", ahead_s=ahead_s, reason="a rehearsal moved the clock of this database")
         outbox = Outbox(config, house.store.outbox, house.store.notices, metrics=self.metrics)
         self._stack.push_async_callback(outbox.stop)
         await outbox.start()

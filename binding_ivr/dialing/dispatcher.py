@@ -118,7 +118,7 @@ class Dispatcher:
     # --- claiming ------------------------------------------------------------------------------------------
 
     def _noticed(self, notice: Notice) -> None:
-        if notice.kind in ("queued", "resync"):
+        if notice.kind in ("queued", "resync", "clock"):
             self._wake.set()
         elif notice.kind == "cancel" and notice.attempt_id is not None:
             self._cancel(notice.attempt_id)

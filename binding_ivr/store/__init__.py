@@ -9,6 +9,7 @@ from typing import Literal
 from binding_ivr.errors import ConfigError
 from binding_ivr.store.attempts import PgAttempts
 from binding_ivr.store.bindings import PgBindings, TrustedRow
+from binding_ivr.store.clock import ClockReading, PgClock
 from binding_ivr.store.database import Database, check_dsn
 from binding_ivr.store.directory import PgDirectory
 from binding_ivr.store.embedded import EmbeddedPostgres, open_embedded
@@ -20,11 +21,13 @@ from binding_ivr.store.suppressions import PgSuppressions, Suppression
 from binding_ivr.store.web import PgWeb
 
 __all__ = [
+    "ClockReading",
     "Database",
     "EmbeddedPostgres",
     "MirrorState",
     "PgAttempts",
     "PgBindings",
+    "PgClock",
     "PgDirectory",
     "PgMirror",
     "PgNotices",
@@ -54,6 +57,7 @@ class Store:
     mirror: PgMirror
     web: PgWeb
     outbox: PgOutbox
+    clock: PgClock
     embedded: EmbeddedPostgres | None
 
 
@@ -98,5 +102,6 @@ async def open_store(
             mirror=PgMirror(db),
             web=PgWeb(db),
             outbox=PgOutbox(db),
+            clock=PgClock(db),
             embedded=embedded,
         )

@@ -32,6 +32,7 @@ def attempt_row(row: Row) -> AttemptRow:
         ended_at=row["ended_at"],
         shown_until=row["shown_until"],
         expires_at=row["expires_at"],
+        read_at=row["read_at"],
     )
 
 

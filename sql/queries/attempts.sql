@@ -4,7 +4,7 @@ SELECT pg_advisory_xact_lock(7201, 1);
 -- name: accept_facts
 -- $1 account, $2 user_id, $3 number, $4 number_hash, $5 horizon in seconds, $6 most rows per scope
 SELECT
-  clock_timestamp() AS now,
+  binding_ivr.clock() AS now,
   EXISTS (SELECT FROM binding_ivr.users u WHERE u.account = $1 AND u.user_id = $2) AS known,
   EXISTS (SELECT FROM binding_ivr.bindings b WHERE b.account = $1 AND b.user_id = $2
             AND b.status = 'suspended' AND b.reason = 'admin') AS suspended,
@@ -13,10 +13,10 @@ SELECT
   EXISTS (SELECT FROM binding_ivr.attempts a WHERE a.number = $3 AND a.state <> 'ended') AS number_busy,
   EXISTS (SELECT FROM binding_ivr.suppressions s WHERE s.number_hash = $4) AS suppressed,
   ARRAY(SELECT extract(epoch FROM a.created_at)::float8 FROM binding_ivr.attempts a
-        WHERE a.number = $3 AND a.created_at > clock_timestamp() - make_interval(secs => $5) AND a.counted
+        WHERE a.number = $3 AND a.created_at > binding_ivr.clock() - make_interval(secs => $5) AND a.counted
         ORDER BY a.created_at DESC LIMIT $6) AS of_number,
   ARRAY(SELECT extract(epoch FROM a.created_at)::float8 FROM binding_ivr.attempts a
-        WHERE a.account = $1 AND a.user_id = $2 AND a.created_at > clock_timestamp() - make_interval(secs => $5)
+        WHERE a.account = $1 AND a.user_id = $2 AND a.created_at > binding_ivr.clock() - make_interval(secs => $5)
           AND a.counted
         ORDER BY a.created_at DESC LIMIT $6) AS of_user,
   (SELECT count(*) FROM binding_ivr.attempts a WHERE a.state <> 'ended') AS live,
@@ -49,19 +49,20 @@ INSERT INTO binding_ivr.attempts (attempt_id, account, user_id, number, number_h
 VALUES ($1, $2, $3, $4, $5, $6, $7, $7::timestamptz + make_interval(secs => $8),
         $7::timestamptz + make_interval(secs => $9), $7::timestamptz + make_interval(secs => $10), $11, $12, $13)
 RETURNING attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-          key_id, node, created_at, answered_at, ended_at, shown_until, expires_at;
+          key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at;
 
 -- name: expire_queued
 -- $1 queue_s: how long an attempt may wait after its time has come
 WITH old AS MATERIALIZED (
   SELECT attempt_id FROM binding_ivr.attempts
   WHERE state = 'queued'
-    AND (expires_at <= now() OR shown_until <= now() OR not_before <= now() - make_interval(secs => $1))
+    AND (expires_at <= binding_ivr.clock() OR shown_until <= binding_ivr.clock()
+         OR not_before <= binding_ivr.clock() - make_interval(secs => $1))
   ORDER BY attempt_id
   FOR UPDATE SKIP LOCKED
 )
 UPDATE binding_ivr.attempts a
-SET state = 'ended', outcome = 'expired', fault = 'policy', counted = false, ended_at = clock_timestamp(),
+SET state = 'ended', outcome = 'expired', fault = 'policy', counted = false, ended_at = binding_ivr.clock(),
     detail = 'no line was free in time'
 FROM old WHERE a.attempt_id = old.attempt_id
 RETURNING a.attempt_id;
@@ -70,13 +71,13 @@ RETURNING a.attempt_id;
 -- $1 node, $2 most, $3 lease in seconds
 WITH due AS MATERIALIZED (
   SELECT attempt_id FROM binding_ivr.attempts
-  WHERE state = 'queued' AND not_before <= now()
+  WHERE state = 'queued' AND not_before <= binding_ivr.clock()
   ORDER BY not_before
   LIMIT $2
   FOR UPDATE SKIP LOCKED
 ), mine AS (
   UPDATE binding_ivr.attempts a
-  SET state = 'dialing', node = $1, dialing_at = clock_timestamp(),
+  SET state = 'dialing', node = $1, dialing_at = binding_ivr.clock(),
       lease_until = clock_timestamp() + make_interval(secs => $3)
   FROM due WHERE a.attempt_id = due.attempt_id
   RETURNING a.attempt_id, a.account, a.user_id, a.number, a.key_id, a.expires_at, a.not_before
@@ -90,7 +91,7 @@ ORDER BY m.not_before;
 
 -- name: next_due
 -- No row when nothing is queued (greatest() would make 0 of nothing).
-SELECT greatest(extract(epoch FROM not_before - clock_timestamp()), 0)::float8 AS seconds
+SELECT greatest(extract(epoch FROM not_before - binding_ivr.clock()), 0)::float8 AS seconds
 FROM binding_ivr.attempts WHERE state = 'queued' ORDER BY not_before LIMIT 1;
 
 -- name: renew_leases
@@ -104,8 +105,8 @@ RETURNING attempt_id;
 -- $1 attempt_id, $2 state, $3 digits. Never backwards; an unknown rank (ended) changes nothing.
 UPDATE binding_ivr.attempts
 SET state = $2, digits = $3,
-    ringing_at = coalesce(ringing_at, CASE WHEN $2 = 'ringing' THEN clock_timestamp() END),
-    answered_at = coalesce(answered_at, CASE WHEN $2 = 'answered' THEN clock_timestamp() END)
+    ringing_at = coalesce(ringing_at, CASE WHEN $2 = 'ringing' THEN binding_ivr.clock() END),
+    answered_at = coalesce(answered_at, CASE WHEN $2 = 'answered' THEN binding_ivr.clock() END)
 WHERE attempt_id = $1 AND state IN ('dialing', 'ringing', 'answered')
   AND array_position(ARRAY['dialing', 'ringing', 'answered'], state)
       <= array_position(ARRAY['dialing', 'ringing', 'answered'], $2);
@@ -119,7 +120,7 @@ FROM binding_ivr.attempts WHERE attempt_id = $1 FOR UPDATE;
 -- A call that never left, or that failed by our fault, does not burn the caller's limits.
 UPDATE binding_ivr.attempts
 SET state = 'ended', outcome = $2, fault = $3, tries = $4, cause = $5, tech_cause = $6, detail = $7,
-    ended_at = clock_timestamp(), lease_until = NULL, counted = counted AND $3 <> 'us' AND state <> 'queued'
+    ended_at = binding_ivr.clock(), lease_until = NULL, counted = counted AND $3 <> 'us' AND state <> 'queued'
 WHERE attempt_id = $1 AND state <> 'ended'
 RETURNING attempt_id;
 
@@ -155,19 +156,19 @@ SELECT node, started_at, seen_at, version, capacity FROM binding_ivr.nodes ORDER
 
 -- name: attempt
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at
+       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
 FROM binding_ivr.attempts WHERE attempt_id = $1;
 
 -- name: last_attempt_of
 -- $1 account, $2 user_id
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at
+       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
 FROM binding_ivr.attempts WHERE account = $1 AND user_id = $2 ORDER BY created_at DESC LIMIT 1;
 
 -- name: recent_attempts
 -- $1 account or null, $2 user_id or null, $3 since or null, $4 most
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at
+       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
 FROM binding_ivr.attempts
 WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR user_id = $2)
   AND ($3::timestamptz IS NULL OR created_at >= $3)

@@ -16,14 +16,14 @@ FOR UPDATE;
 -- name: take_over
 -- $1 account, $2 user_id of the one who proved it, $3 number
 UPDATE binding_ivr.bindings
-SET status = 'suspended', reason = 'taken_over', since = clock_timestamp()
+SET status = 'suspended', reason = 'taken_over', since = binding_ivr.clock()
 WHERE number = $3 AND status = 'verified' AND NOT (account = $1 AND user_id = $2);
 
 -- name: verify_binding
 -- $1 account, $2 user_id, $3 number
 UPDATE binding_ivr.bindings
-SET status = 'verified', reason = NULL, number = $3, pending_number = NULL, since = clock_timestamp(),
-    verified_at = clock_timestamp()
+SET status = 'verified', reason = NULL, number = $3, pending_number = NULL, since = binding_ivr.clock(),
+    verified_at = binding_ivr.clock()
 WHERE account = $1 AND user_id = $2;
 
 -- name: report_binding
@@ -31,7 +31,7 @@ WHERE account = $1 AND user_id = $2;
 UPDATE binding_ivr.bindings
 SET status = CASE WHEN number = $3 THEN 'suspended' ELSE status END,
     reason = CASE WHEN number = $3 THEN 'reported' ELSE reason END,
-    since = CASE WHEN number = $3 THEN clock_timestamp() ELSE since END,
+    since = CASE WHEN number = $3 THEN binding_ivr.clock() ELSE since END,
     pending_number = CASE WHEN pending_number = $3 THEN NULL ELSE pending_number END
 WHERE account = $1 AND user_id = $2 AND (number = $3 OR pending_number = $3)
   AND NOT (status = 'suspended' AND reason = 'admin');
@@ -53,7 +53,7 @@ WHERE account = $1 AND user_id = $2 AND status <> 'none';
 -- name: suspend_binding
 -- $1 account, $2 user_id, $3 reason
 UPDATE binding_ivr.bindings
-SET status = 'suspended', reason = $3, pending_number = NULL, since = clock_timestamp()
+SET status = 'suspended', reason = $3, pending_number = NULL, since = binding_ivr.clock()
 WHERE account = $1 AND user_id = $2 AND NOT (status = 'suspended' AND reason = $3);
 
 -- name: number_of_binding
@@ -68,7 +68,7 @@ SET status = CASE WHEN b.number IS NULL THEN 'none'
                                        WHERE o.number = b.number AND o.status = 'verified') THEN 'verified'
                   ELSE 'pending' END,
     reason = NULL, pending_number = NULL,
-    since = CASE WHEN b.number IS NOT NULL THEN clock_timestamp() END
+    since = CASE WHEN b.number IS NOT NULL THEN binding_ivr.clock() END
 WHERE b.account = $1 AND b.user_id = $2 AND b.status = 'suspended';
 
 -- name: trusted_number

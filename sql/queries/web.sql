@@ -94,12 +94,12 @@ DELETE FROM binding_ivr.web_replies WHERE created_at < clock_timestamp() - inter
 -- name: web_next_facts
 -- $1 account, $2 user_id, $3 number or null, $4 horizon in seconds, $5 most rows per scope
 SELECT
-  clock_timestamp() AS now,
+  binding_ivr.clock() AS now,
   ARRAY(SELECT extract(epoch FROM a.created_at)::float8 FROM binding_ivr.attempts a
-        WHERE a.number = $3 AND a.created_at > clock_timestamp() - make_interval(secs => $4) AND a.counted
+        WHERE a.number = $3 AND a.created_at > binding_ivr.clock() - make_interval(secs => $4) AND a.counted
         ORDER BY a.created_at DESC LIMIT $5) AS of_number,
   ARRAY(SELECT extract(epoch FROM a.created_at)::float8 FROM binding_ivr.attempts a
-        WHERE a.account = $1 AND a.user_id = $2 AND a.created_at > clock_timestamp() - make_interval(secs => $4)
+        WHERE a.account = $1 AND a.user_id = $2 AND a.created_at > binding_ivr.clock() - make_interval(secs => $4)
           AND a.counted
         ORDER BY a.created_at DESC LIMIT $5) AS of_user;
 

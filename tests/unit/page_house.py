@@ -43,7 +43,7 @@ def attempt(
         state=AttemptState.ENDED if outcome else state, digits=digits, outcome=outcome,
         fault=FAULTS[outcome] if outcome else None, tries=0, cause=None, tech_cause=None, detail="", key_id="1",
         node="pbx1", created_at=began, answered_at=None, ended_at=began if outcome else None,
-        shown_until=NOW + timedelta(seconds=270), expires_at=NOW + timedelta(seconds=570),
+        shown_until=NOW + timedelta(seconds=270), expires_at=NOW + timedelta(seconds=570), read_at=NOW,
     )  # fmt: skip
 
 
