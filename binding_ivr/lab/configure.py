@@ -104,6 +104,8 @@ def write_instance(folder: Path, run: Path, name: str, engine: Engine, plan: Pla
         _write(folder / f"etc/{empty}.conf", "; The defaults are right for the lab.\n")
     if name == "pbx":
         _write_pbx(folder / "etc", plan)
+        if engine.odbc_driver is not None:
+            _write(folder / "etc/odbcinst.ini", f"[PostgreSQL Unicode]\nDriver = {engine.odbc_driver}\n")
     _link_data(folder / "data", engine, name)
 
 

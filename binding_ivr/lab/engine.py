@@ -33,6 +33,8 @@ class Engine:
     sounds: Path | None
     """A folder with the English core sounds, None when the host has none."""
     origin: str
+    odbc_driver: Path | None = None
+    """PostgreSQL's ODBC driver, for func_odbc; None when the host has none."""
 
 
 def find() -> Engine:
@@ -46,7 +48,7 @@ def find() -> Engine:
     if (folder := rootfs.cached()) is not None:
         return from_rootfs(folder)
     if os.geteuid() == 0 and apt.upstream_major(apt.candidate("asterisk")) >= OLDEST:
-        apt.install("asterisk", "asterisk-core-sounds-en-wav")
+        apt.install("asterisk", "asterisk-core-sounds-en-wav", "odbc-postgresql")
         host = _usable_host()
         if host is not None:
             return host
@@ -76,6 +78,7 @@ def from_host(program: Path, root: Path = Path("/")) -> Engine:
         documentation=next((path for folder in data if (path := folder / "documentation").is_dir()), None),
         sounds=_core_sounds([folder / "sounds" for folder in data]),
         origin="host",
+        odbc_driver=_odbc_driver(root),
     )
 
 
@@ -116,6 +119,7 @@ def from_rootfs(folder: Path) -> Engine:
         documentation=data / "documentation",
         sounds=_core_sounds([data / "sounds"]),
         origin=f"root folder {folder}",
+        odbc_driver=_odbc_driver(folder),
     )
 
 
@@ -130,6 +134,11 @@ def _version(program: tuple[str, ...]) -> str:
 def _directories(path: Path) -> dict[str, str]:
     text = path.read_text(errors="replace") if path.is_file() and os.access(path, os.R_OK) else ""
     return dict(re.findall(r"^(ast\w+dir)\s*=>?\s*(\S+)", text, re.MULTILINE))
+
+
+def _odbc_driver(root: Path) -> Path | None:
+    places = ("usr/lib/*/odbc/psqlodbcw.so", "usr/lib*/psqlodbcw.so")
+    return next((path for pattern in places for path in sorted(root.glob(pattern))), None)
 
 
 def _core_sounds(folders: list[Path]) -> Path | None:

@@ -64,6 +64,7 @@ class Instance:
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
                 start_new_session=True,
+                env={**os.environ, "ODBCSYSINI": str(self.folder / "etc")},  # its own odbc.ini and odbcinst.ini
             )
         if leashed:
             self._child = child

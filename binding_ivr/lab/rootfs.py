@@ -14,9 +14,9 @@ from binding_ivr.lab import apt
 from binding_ivr.lab.errors import LabError
 
 SUITE = "forky"
-RECIPE = "2"
+RECIPE = "3"
 """Raise it when the recipe changes, so that an older root folder is not taken."""
-_PACKAGES = ("asterisk", "asterisk-core-sounds-en-wav")
+_PACKAGES = ("asterisk", "asterisk-core-sounds-en-wav", "odbc-postgresql")
 _BUILD_TIMEOUT_S = 1200
 
 

@@ -117,7 +117,7 @@ def fake_engine(folder: Path) -> Engine:
     (folder / "modules").mkdir()
     for name in ("pbx_config", "res_ari"):
         (folder / f"modules/{name}.so").touch()
-    return Engine(("asterisk",), "22.0.0", folder / "modules", folder, None, None, "test")
+    return Engine(("asterisk",), "22.0.0", folder / "modules", folder, None, None, "test", folder / "psqlodbcw.so")
 
 
 def test_the_pbx_is_the_samples_with_the_labs_own_secrets(tmp_path: Path) -> None:
@@ -131,6 +131,7 @@ def test_the_pbx_is_the_samples_with_the_labs_own_secrets(tmp_path: Path) -> Non
     assert "match = 127.9.8.2" in text["pjsip.conf"]
     assert '#include "pjsip_lab.conf"' in text["pjsip.conf"]
     assert "[binding-ivr-call]" in text["binding_ivr.conf"]
+    assert (etc / "odbcinst.ini").read_text() == f"[PostgreSQL Unicode]\nDriver = {tmp_path / 'psqlodbcw.so'}\n"
     assert text["modules.conf"].splitlines() == [
         "[modules]",
         "autoload = no",
@@ -177,6 +178,11 @@ def test_the_hosts_asterisk_is_found_where_its_configuration_says(tmp_path: Path
     assert found.modules == tmp_path / "own/modules"
     assert found.sounds == tmp_path / "var/lib/asterisk/sounds/en"
     assert found.documentation is None
+    assert found.odbc_driver is None
+    driver = tmp_path / "usr/lib/some-arch/odbc/psqlodbcw.so"
+    driver.parent.mkdir(parents=True)
+    driver.touch()
+    assert engine.from_host(program, tmp_path).odbc_driver == driver
 
 
 def test_an_empty_root_folder_says_what_to_do(tmp_path: Path) -> None:
