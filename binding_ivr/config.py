@@ -181,7 +181,7 @@ class Route(Struct, forbid_unknown_fields=True, frozen=True):
     max_channels: Annotated[int, Meta(ge=1, le=10_000)] = 10
 
 
-EventName = Literal["binding.verified", "binding.suspended", "binding.removed", "attempt.ended"]
+EventName = Literal["binding.verified", "binding.stale", "binding.suspended", "binding.removed", "attempt.ended"]
 
 
 class Outbox(Struct, forbid_unknown_fields=True, frozen=True):

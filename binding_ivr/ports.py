@@ -146,6 +146,7 @@ class SuspendReason(StrEnum):
     TAKEN_OVER = "taken_over"
     AGED = "aged"
     ADMIN = "admin"
+    OWN_NUMBER = "own_number"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ HINT = "Asterisk does not take UserEvents from [ami] user: its section in manage
 
 NAMES: Mapping[str, str] = {
     "binding.verified": "BindingVerified",
+    "binding.stale": "BindingStale",
     "binding.suspended": "BindingSuspended",
     "binding.removed": "BindingRemoved",
     "attempt.ended": "BindingAttemptEnded",
