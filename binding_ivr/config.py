@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
+from binding_ivr import regions
 from binding_ivr.errors import ConfigError
 
 ENV_PREFIX = "BINDING_IVR__"
@@ -134,14 +135,24 @@ class Binding(Struct, forbid_unknown_fields=True, frozen=True):
 
 NumberType = Literal["MOBILE", "FIXED_LINE_OR_MOBILE", "FIXED_LINE", "VOIP", "PERSONAL_NUMBER"]
 Region = Annotated[str, Meta(pattern=r"^[A-Z]{2}$")]
+Regions = Annotated[str, Meta(max_length=8)]
+Prefix = Annotated[str, Meta(pattern=r"^\+[1-9][0-9X]{0,14}$")]
+COSTLY = (
+    *("+1XXX5551212", "+61147", "+7840", "+7940", "+7954"),
+    *("+220", "+224", "+232", "+246", "+247", "+252", "+290", "+500", "+53", "+670", "+674", "+675", "+677"),
+    *("+681", "+682", "+688", "+690", "+850", "+960"),
+)
+"""Prefixes that cost far more than their type says (docs/policy.md, "Denied prefixes")."""
 
 
 class Number(Struct, forbid_unknown_fields=True, frozen=True):
     """[number]"""
 
     default_region: Region = "US"
-    regions: tuple[Region, ...] = ("US",)
-    types: tuple[NumberType, ...] = ("MOBILE", "FIXED_LINE_OR_MOBILE")
+    regions: Annotated[tuple[Regions, ...], Meta(min_length=1)] = ("US",)
+    types: Annotated[tuple[NumberType, ...], Meta(min_length=1)] = ("MOBILE", "FIXED_LINE_OR_MOBILE")
+    deny: tuple[Prefix, ...] = COSTLY
+    allow: tuple[Prefix, ...] = ()
 
 
 class Limits(Struct, forbid_unknown_fields=True, frozen=True):
@@ -245,7 +256,9 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
         merged = msgspec.to_builtins(self)
         for section, values in overrides.items():
             merged[section] = values if section == "routes" else {**merged[section], **values}
-        return _convert(merged)
+        own = _convert(merged)
+        _check_number(own.number)
+        return own
 
     def for_account_or_default(self, overrides: Mapping[str, Any]) -> "Config":
         """Like `for_account`, but the defaults of the installation stand in for overrides that are not valid."""
@@ -383,13 +396,26 @@ def _checked(config: Config) -> Config:
         key_bytes(config.code.number_key, "code.number_key")
     if config.code.shown_s > config.code.attempt_s:
         raise ConfigError("code.shown_s: must not be longer than code.attempt_s")
-    if config.number.default_region not in config.number.regions:
-        raise ConfigError("number.default_region: must be one of number.regions")
+    _check_number(config.number)
     _check_web(config.web, config.auth)
     if re.search(r"(^|/)\.\.(/|$)", config.prompts.path) or config.prompts.path.startswith("/"):
         raise ConfigError("prompts.path: a path below Asterisk's sounds folder, without ..")
     _check_webhooks(config.webhooks)
     return config
+
+
+def _check_number(number: Number) -> None:
+    try:
+        allowed = regions.expand(number.regions)
+    except ValueError as error:
+        raise ConfigError(f"number.regions: {error}") from None
+    if number.default_region not in allowed:
+        raise ConfigError("number.default_region: must be one of number.regions")
+    for region in sorted(allowed & set(number.regions)):
+        # A list that takes back what it names is a mistake, and its refusals would be a riddle.
+        code = f"+{regions.calling_code(region)}"
+        if code in number.deny and code not in number.allow:
+            raise ConfigError(f"number.regions: {region} is denied by number.deny; add {code} to number.allow")
 
 
 def _check_webhooks(webhooks: tuple[Webhook, ...]) -> None:

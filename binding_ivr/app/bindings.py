@@ -1,6 +1,7 @@
 """The use cases of a binding: accept a number, call again, cancel, forget, tell. Web and commands both come here."""
 
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
@@ -10,9 +11,11 @@ from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config, load_keys
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.policy.limits import WINDOWS
-from binding_ivr.policy.numbers import NumberRules, OwnNumbers, PhoneNumber, accept, own_numbers, parse, plain
+from binding_ivr.policy.numbers import NumberRules, PhoneNumber, accept, parse, typed_digits
+from binding_ivr.policy.own import OwnNumbers, own_numbers
 from binding_ivr.policy.routes import serving
 from binding_ivr.ports import Actor, AttemptRow, BindingRow, BindingStatus, NewAttempt, SuspendReason
+from binding_ivr.regions import expand
 from binding_ivr.store import Store, open_store
 
 
@@ -106,20 +109,18 @@ class Bindings:
         return self._config.for_account((await self._store.directory.account(account)).settings)
 
     async def _acceptable(self, text: str, config: Config) -> PhoneNumber:
-        rules = NumberRules(config.number.default_region, config.number.regions, config.number.types)
-        number = accept(text, rules, await self._own(text, config))
+        number = accept(text, number_rules(config), await self._own(text, config))
         if not serving(config.routes, number.region):
             raise Refusal("no_route", "no route serves numbers of this country; ask your administrator")
         return number
 
     async def _own(self, text: str, config: Config) -> OwnNumbers:
         """The numbers a call would loop back to: of every account, and our own caller IDs."""
-        digits = "".join(sign for sign in plain(text) if sign.isdigit())
-        try:
-            e164 = parse(text, config.number.default_region).e164
-        except Refusal:
-            e164 = ""
-        own = await self._store.directory.own_numbers_for_check(e164, digits)
+        texts = {typed_digits(text)}
+        with contextlib.suppress(Refusal):
+            number = parse(text, config.number.default_region)
+            texts |= {number.e164, number.digits, number.national}
+        own = await self._store.directory.own_numbers_for_check(texts)
         callers = [("did", route.caller_id) for route in config.routes if route.caller_id]
         return own_numbers([(number.kind, number.value) for number in own] + callers)
 
@@ -140,6 +141,13 @@ class Bindings:
             actor=actor,
         )
         return self.shown(await self._store.attempts.accept(new, self._codes.of_number(number.e164)))
+
+
+def number_rules(config: Config, exceptions: Collection[str] = ()) -> NumberRules:
+    """Return which numbers *config* (an account's) allows, beside the prefixes that are *exceptions* now."""
+    number = config.number
+    allowed = expand(number.regions)
+    return NumberRules(number.default_region, allowed, number.types, number.deny, number.allow, exceptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,25 @@
-"""Which numbers may be called: parsing, validity, region, type and the account's own numbers. It asks nobody."""
+"""Which numbers may be called: parsing, validity, region, type and the account's own numbers. It asks nobody.
+
+What is accepted is E.164 of an allowed region and type; nothing else is ever dialled. docs/policy.md tells the rules.
+"""
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from binding_ivr.errors import Refusal
+from binding_ivr.policy import ranges
+from binding_ivr.policy.own import OwnNumbers, is_own
 
 LONGEST_INPUT = 40
 E164 = re.compile(r"^\+[1-9][0-9]{6,14}$")
+_WRITING = re.compile(r"\(?\s*\+?[0-9()./\s\-‐-―]+")
 
-_TYPES = {
+KINDS = {
     PhoneNumberType.MOBILE: "MOBILE",
     PhoneNumberType.FIXED_LINE_OR_MOBILE: "FIXED_LINE_OR_MOBILE",
     PhoneNumberType.FIXED_LINE: "FIXED_LINE",
@@ -26,9 +32,12 @@ _TYPES = {
     PhoneNumberType.UAN: "UAN",
     PhoneNumberType.VOICEMAIL: "VOICEMAIL",
 }
-_TYPE_WORDS = {
-    "PREMIUM_RATE": "a premium-rate number",
-    "SHARED_COST": "a shared-cost number",
+"""libphonenumber's types by the names that the configuration uses."""
+NEVER_KINDS = frozenset(("PREMIUM_RATE", "SHARED_COST", "UNKNOWN"))
+"""Types that no setting and no exception allows."""
+_KIND_WORDS = {
+    "MOBILE": "a cell phone",
+    "FIXED_LINE_OR_MOBILE": "a number that may be a fixed line",
     "TOLL_FREE": "a toll-free number",
     "FIXED_LINE": "a fixed line",
     "VOIP": "an internet (VoIP) number",
@@ -41,20 +50,18 @@ _TYPE_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class NumberRules:
-    """What an account allows: *region* for national writing, *regions* (ISO 3166-1) and libphonenumber *types*."""
+    """What an account allows: *region* for national writing, *regions* (ISO 3166-1) and libphonenumber *types*.
+
+    *deny* and *allow* are prefixes (see policy.ranges): the longest that covers a number decides. *exceptions* are
+    prefixes that an administrator excepted from regions, types and *deny*.
+    """
 
     region: str
     regions: Collection[str]
     types: Collection[str]
-
-
-@dataclass(frozen=True, slots=True)
-class OwnNumbers:
-    """Numbers a call would loop back to: extensions as dialled, DIDs as E.164, Asterisk patterns on E.164 digits."""
-
-    extensions: Collection[str] = ()
-    dids: Collection[str] = ()
-    patterns: Collection[str] = ()
+    deny: Collection[str] = ()
+    allow: Collection[str] = ()
+    exceptions: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +80,15 @@ class PhoneNumber:
 
 
 def plain(text: str) -> str:
-    """Return *text* in plain characters: full-width and other digits become 0-9, outer white space goes."""
-    return unicodedata.normalize("NFKC", text).strip()
+    """Return *text* in plain characters: digits of any script become 0-9, full-width signs plain, outer space goes."""
+    return "".join(
+        str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in unicodedata.normalize("NFKC", text)
+    ).strip()
+
+
+def typed_digits(text: str) -> str:
+    """Return the digits of what was typed, in 0-9."""
+    return re.sub(r"[^0-9]", "", plain(text))
 
 
 def parse(text: str, region: str) -> PhoneNumber:
@@ -82,22 +96,34 @@ def parse(text: str, region: str) -> PhoneNumber:
 
     Raises Refusal `not_a_number` for what cannot be read and `not_valid` for what no numbering plan holds.
     """
+    return _valid(_read(text, region))
+
+
+def _written(text: str) -> str:
+    """Return *text* in plain characters. Raises Refusal for signs that no phone number has."""
     written = plain(text)
-    if not written or len(written) > LONGEST_INPUT or re.search(r"[^0-9+()./\s\-‐-―]", written):
+    if len(written) > LONGEST_INPUT or not _WRITING.fullmatch(written):
         raise Refusal("not_a_number", "this is not a phone number; use digits, for example +1 202 555 0123")
+    return written
+
+
+def _read(text: str, region: str) -> phonenumbers.PhoneNumber:
     try:
-        number = phonenumbers.parse(written, region)
+        return phonenumbers.parse(_written(text), region)
     except NumberParseException:
         raise Refusal(
             "not_a_number", "this is not a phone number; write it with country code, for example +1 202 555 0123"
         ) from None
-    if not phonenumbers.is_valid_number(number):
+
+
+def _valid(number: phonenumbers.PhoneNumber) -> PhoneNumber:
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    if not phonenumbers.is_valid_number(number) or not E164.match(e164):
         raise Refusal("not_valid", "there is no such phone number; check the digits and the country code")
-    kind = _TYPES.get(phonenumbers.number_type(number), "UNKNOWN")
     return PhoneNumber(
-        phonenumbers.format_number(number, PhoneNumberFormat.E164),
+        e164,
         phonenumbers.region_code_for_number(number) or "",
-        kind,
+        KINDS.get(phonenumbers.number_type(number), "UNKNOWN"),
         phonenumbers.national_significant_number(number),
     )
 
@@ -105,70 +131,73 @@ def parse(text: str, region: str) -> PhoneNumber:
 def accept(text: str, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
     """Return the number that may be called for what the user typed.
 
-    Raises Refusal with one stable code: `own_number`, `not_a_number`, `emergency_number`, `not_valid`,
-    `region_not_allowed`, `type_not_allowed`.
+    Raises Refusal with one stable code. Whatever the settings: `not_a_number`, `own_number`, `emergency_number`,
+    `short_number`, `satellite_number`, `service_number`, `not_valid`, `premium_number`. By the settings:
+    `region_not_allowed`, `prefix_denied`, `try_later` (this one number is denied), `type_not_allowed`.
     """
-    digits = re.sub(r"[^0-9]", "", plain(text))
-    if digits and digits in own.extensions:
+    written, digits = _written(text), typed_digits(text)
+    if digits in own.extensions:
         raise _own_number()
-    if digits and len(digits) <= 6 and phonenumbers.connects_to_emergency_number(digits, rules.region):
-        raise Refusal("emergency_number", "emergency and short numbers cannot be used; enter a cell phone number")
-    number = parse(text, rules.region)
-    if is_own(number, own):
+    _refuse_short(written, digits, rules.region)
+    read = _read(text, rules.region)
+    _refuse_services(read.country_code or 0)
+    number = _valid(read)
+    if is_own(number.e164, number.national, own):
         raise _own_number()
-    if number.kind not in rules.types:
-        what = _TYPE_WORDS.get(number.kind, "a number of an unknown kind")
-        raise Refusal("type_not_allowed", f"this is {what}; enter a cell phone number")
-    if number.region not in rules.regions:
-        raise Refusal("region_not_allowed", "numbers of this country are not allowed here; ask your administrator")
+    if number.kind in NEVER_KINDS or ranges.is_premium(number.e164):
+        raise _premium_number()
+    if not any(ranges.covers(prefix, number.e164) for prefix in rules.exceptions):
+        _refuse_by_rules(number, rules)
     return number
 
 
-def is_own(number: PhoneNumber, own: OwnNumbers) -> bool:
-    """True when the number belongs to an account of this PBX (rule R1): a call to it would come back to us."""
-    return number.e164 in own.dids or any(matches(pattern, number.digits) for pattern in own.patterns)
+def _refuse_short(written: str, digits: str, region: str) -> None:
+    """Refuse emergency and short numbers: as typed in the account's region, and after a country code in its own."""
+    prefix = phonenumbers.ndd_prefix_for_region(region, True) or "0"
+    places = [(number, region) for number in (digits, digits.lstrip("0"), digits.removeprefix(prefix))]
+    for international in (written, f"+{digits[2:]}") if digits.startswith("00") else (written,):
+        try:
+            read = phonenumbers.parse(international, region)
+        except NumberParseException:
+            continue
+        national = phonenumbers.national_significant_number(read)
+        places += [(national, place) for place in ranges.regions_of_code(read.country_code or 0)]
+    places = [(number, place) for number, place in places if number]
+    if any(ranges.is_emergency(number, place) for number, place in places):
+        raise Refusal("emergency_number", "emergency numbers cannot be used; enter a cell phone number")
+    if any(ranges.is_short(number, place) for number, place in places):
+        raise Refusal("short_number", "short numbers cannot be used; enter a cell phone number")
 
 
-def matches(pattern: str, digits: str) -> bool:
-    """True when *digits* match an Asterisk extension pattern such as `_1555010XXXX` or `_1555[2-4]!`.
-
-    Asterisk documentation, "Pattern Matching": X 0-9, Z 1-9, N 2-9, [..] a set, `.` one or more, `!` none or more.
-    """
-    return re.fullmatch(_regular(pattern), digits) is not None
-
-
-def check_pattern(pattern: str) -> str:
-    """Return *pattern* as stored. Raises Refusal `bad_pattern` when it is not an Asterisk pattern on digits."""
-    if not re.fullmatch(r"_[+]?([0-9XZNxzn]|\[[0-9-]+\]){3,}[.!]?", pattern):
-        raise Refusal("bad_pattern", "a pattern looks like _1555010XXXX: digits of E.164 without +, X Z N [2-4] . !")
-    try:
-        re.compile(_regular(pattern))
-    except re.error:
-        raise Refusal("bad_pattern", "the pattern has a set [..] that is out of order") from None
-    return pattern
+def _refuse_services(country_code: int) -> None:
+    if country_code in ranges.SATELLITE:
+        raise Refusal(
+            "satellite_number", "satellite phones and international networks cannot be used; enter a cell phone number"
+        )
+    if country_code in ranges.PREMIUM:
+        raise _premium_number()
+    if country_code in ranges.SERVICE:
+        raise Refusal("service_number", "this is a service, not a cell phone; enter a cell phone number")
 
 
-_PATTERN_SIGNS = {"X": "[0-9]", "Z": "[1-9]", "N": "[2-9]", ".": ".+", "!": ".*"}
-
-
-def _regular(pattern: str) -> str:
-    body = pattern.removeprefix("_").removeprefix("+")
-    return "".join(
-        part if part.startswith("[") else _PATTERN_SIGNS.get(part.upper(), re.escape(part))
-        for part in re.findall(r"\[[^\]]*\]|.", body)
-    )
-
-
-def own_numbers(kinds_and_values: Iterable[tuple[str, str]]) -> OwnNumbers:
-    """Sort stored own numbers (`extension`, `did`, `pattern`) for `accept`."""
-    sorted_by_kind: dict[str, set[str]] = {"extension": set(), "did": set(), "pattern": set()}
-    for kind, value in kinds_and_values:
-        sorted_by_kind[kind].add(value)
-    return OwnNumbers(sorted_by_kind["extension"], sorted_by_kind["did"], sorted_by_kind["pattern"])
+def _refuse_by_rules(number: PhoneNumber, rules: NumberRules) -> None:
+    if number.region not in rules.regions:
+        raise Refusal("region_not_allowed", "numbers of this country are not allowed here; ask your administrator")
+    if ranges.is_denied(number.e164, rules.deny, rules.allow):
+        if number.e164 in rules.deny:
+            # One number is denied because of what happened to it: that must look as if it were only busy.
+            raise Refusal("try_later", "this number cannot be called now; try again later or use another number")
+        raise Refusal("prefix_denied", "numbers of this range are not allowed here; ask your administrator")
+    if number.kind not in rules.types:
+        raise Refusal("type_not_allowed", f"this is {_KIND_WORDS[number.kind]}; enter a cell phone number")
 
 
 def _own_number() -> Refusal:
     return Refusal("own_number", "this number belongs to this phone system; enter a number outside of it")
+
+
+def _premium_number() -> Refusal:
+    return Refusal("premium_number", "premium-rate numbers cannot be used; enter a cell phone number")
 
 
 def as_people_write_it(e164: str) -> str:

@@ -1,7 +1,7 @@
 """Accounts, users, extensions and own numbers. It validates form, not policy."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -130,13 +130,12 @@ class PgDirectory:
         if await self._db.row("remove_own_number", own.account, own.kind, own.value) is None:
             raise NotFoundError(f"account {own.account} has no such {own.kind} among its own numbers")
 
-    async def own_numbers_for_check(self, e164: str, raw_digits: str) -> list[OwnNumber]:
-        """Return what may forbid a number (R1), over all accounts: exact matches and every pattern.
+    async def own_numbers_for_check(self, texts: Iterable[str]) -> list[OwnNumber]:
+        """Return what may forbid a number (R1), over all accounts: exact matches of *texts* and every pattern.
 
-        *e164* with its `+`, *raw_digits* the digits as they were typed; extensions of users count too.
+        *texts* are all writings to compare: E.164 with and without `+`, national, as typed; users' extensions count.
         """
-        texts: Sequence[str] = sorted({e164, e164.removeprefix("+"), raw_digits} - {""})
-        return [OwnNumber(*row) for row in await self._db.rows("own_numbers_for_check", texts)]
+        return [OwnNumber(*row) for row in await self._db.rows("own_numbers_for_check", sorted(set(texts) - {""}))]
 
 
 async def _put(tx: Transaction, user: User) -> bool:

@@ -42,7 +42,19 @@ def test_the_sample_route_is_valid(tmp_path: Path) -> None:
         ("[call]\nring_s = 0", "call.ring_s: expected `float` >= 1.0"),
         ("[call]\nrings = 1", "call.rings: unknown key; see the sample file for those that exist"),
         ("[calls]\nring_s = 1", "calls: unknown key; see the sample file for those that exist"),
-        ("[number]\nregions = ['us']", "number.regions[0]: expected `str` matching regex '^[A-Z]{2}$'"),
+        ("[number]\nregions = ['us']", "number.regions: 'us' is no region with phone numbers; write US"),
+        ("[number]\nregions = ['UK']", "number.regions: 'UK' is no region with phone numbers; write GB"),
+        (
+            "[number]\nregions = ['US', 'World']",
+            "number.regions: 'World' is no region with phone numbers; write an ISO 3166-1 code such as US, "
+            "or *, EU, EEA, NANP",
+        ),
+        ("[number]\nregions = ['*', '-US']", "number.default_region: must be one of number.regions"),
+        (
+            "[number]\nregions = ['US', 'MV']",
+            "number.regions: MV is denied by number.deny; add +960 to number.allow",
+        ),
+        ("[number]\ndeny = ['1900']", "number.deny[0]: expected `str` matching regex '^\\\\+[1-9][0-9X]{0,14}$'"),
         ("[number]\ndefault_region = 'DE'", "number.default_region: must be one of number.regions"),
         ("[code]\nlength = 5", "code.length: expected `int` >= 6"),
         ("[code]\nshown_s = 700", "code.shown_s: must not be longer than code.attempt_s"),

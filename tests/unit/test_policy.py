@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from binding_ivr.errors import Refusal
 from binding_ivr.policy import limits
 from binding_ivr.policy.code import access_code, is_code
-from binding_ivr.policy.numbers import NumberRules, OwnNumbers, accept, as_people_write_it, check_pattern, matches
+from binding_ivr.policy.numbers import NumberRules, accept, as_people_write_it
+from binding_ivr.policy.own import OwnNumbers, check_pattern, matches
 from binding_ivr.policy.routes import dial_string, stored
 
 RULES = NumberRules("US", ("US", "GB"), ("MOBILE", "FIXED_LINE_OR_MOBILE"))
@@ -47,7 +48,7 @@ def test_all_writings_of_a_number_are_one(text: str) -> None:
         ("1001", "own_number"),
         ("+1 202 555 0199", "own_number"),
         ("202 555 0185", "own_number"),
-        ("+1 900 555 1234", "type_not_allowed"),
+        ("+1 900 555 1234", "premium_number"),
         ("+1 800 555 1234", "type_not_allowed"),
         ("+44 20 7946 0958", "type_not_allowed"),
         ("+1 242 359 1234", "region_not_allowed"),  # the Bahamas share +1
