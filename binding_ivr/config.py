@@ -131,6 +131,7 @@ class Binding(Struct, forbid_unknown_fields=True, frozen=True):
     replace: Literal["at_once", "when_verified"] = "at_once"
     stale_days: Annotated[int, Meta(ge=0, le=3650)] = 180
     suspend_days: Annotated[int, Meta(ge=0, le=3650)] = 30
+    undo_h: Annotated[int, Meta(ge=0, le=720)] = 24
 
 
 NumberType = Literal["MOBILE", "FIXED_LINE_OR_MOBILE", "FIXED_LINE", "VOIP", "PERSONAL_NUMBER"]

@@ -87,6 +87,25 @@ class Metrics:
             "binding_ivr_user_events", "AMI UserEvents, by result.", ["result"], registry=self.registry
         )
 
+        self.bindings = Gauge(
+            "binding_ivr_bindings",
+            "Bindings in the database, by status; stale ones are verified ones whose proof grows old.",
+            ["status"],
+            registry=self.registry,
+        )
+        self.job_age_seconds = Gauge(
+            "binding_ivr_job_age_seconds",
+            "Since a job that one node does for all came to its end on any node; NaN before the first time.",
+            ["job"],
+            registry=self.registry,
+        )
+        self.job_rows = Counter(
+            "binding_ivr_job_rows",
+            "Rows that this node's jobs changed, by what was done.",
+            ["what"],
+            registry=self.registry,
+        )
+
         self.requests = Counter(
             "binding_ivr_http_requests",
             "HTTP requests answered, by route and status.",

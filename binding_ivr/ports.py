@@ -205,7 +205,12 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class BindingRow:
-    """The user's one binding. `pending_number` is set while a replacement waits for its proof."""
+    """The user's one binding. `pending_number` is set while a replacement waits for its proof.
+
+    `verified_at` is the last proof, `stale_at` when the user was told that it grows old and `suspend_at` what was told
+    as the end of the trust; `previous_number` the proven number that was changed or removed, for as long as that can be
+    undone. `read_at` is the time of reading by the clock of everything.
+    """
 
     account: str
     user_id: str
@@ -215,15 +220,31 @@ class BindingRow:
     pending_number: str | None = field(repr=False)
     since: datetime | None
     last_attempt: AttemptRow | None
+    verified_at: datetime | None = None
+    stale_at: datetime | None = None
+    suspend_at: datetime | None = None
+    previous_number: str | None = field(default=None, repr=False)
+    changed_at: datetime | None = None
+    changed_by: str | None = None
+    read_at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def trusted(self) -> bool:
+        """True while the dialplan is told the number."""
+        return self.status is BindingStatus.VERIFIED
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks, for the audit: `who` such as `cli:root` or `user:1001`, `source` `cli|web|desk|call|system`."""
+    """Who asks, for the audit: `who` such as `cli:root` or `user:1001`, `source` `cli|web|desk|call|system`.
+
+    `reason` is why, in their words.
+    """
 
     who: str
     source: str
     address: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ import structlog
 
 from binding_ivr import __version__
 from binding_ivr.app.bindings import House, open_house
+from binding_ivr.app.jobs import Jobs
+from binding_ivr.app.lifecycle import Lifecycle
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.mirror import Mirror
 from binding_ivr.app.outbox import Outbox
@@ -105,6 +107,7 @@ class Service:
         if config.ami.user:
             await self._start_mirror(house)
         await self._start_web(house, lookups)
+        self._start_jobs(house)
         # Last, so that no call is begun by a service that then cannot start; and the page outlives the last call.
         self._stack.push_async_callback(self.dispatcher.stop)
         await self.dispatcher.start()
@@ -128,6 +131,18 @@ class Service:
         self._stack.push_async_callback(user_events.stop)
         await user_events.start()
         await ami.start(AMI_PATIENCE_S)
+
+    def _start_jobs(self, house: House) -> None:
+        jobs = Jobs(
+            [Lifecycle(self._config, house.store)],
+            house.store.jobs,
+            house.store.lifecycle,
+            house.store.notices,
+            node=self._config.node,
+            metrics=self.metrics,
+        )
+        self._stack.push_async_callback(jobs.stop)
+        jobs.start()
 
     async def _start_web(self, house: House, lookups: StoreLookups) -> None:
         await prepare_sign_in(self._config, house.store)

@@ -13,6 +13,8 @@ from binding_ivr.store.clock import ClockReading, PgClock
 from binding_ivr.store.database import Database, check_dsn
 from binding_ivr.store.directory import PgDirectory
 from binding_ivr.store.embedded import EmbeddedPostgres, open_embedded
+from binding_ivr.store.jobs import JobRow, PgJobs
+from binding_ivr.store.lifecycle import PgLifecycle
 from binding_ivr.store.migrate import migrate, pending
 from binding_ivr.store.mirror import MirrorState, PgMirror
 from binding_ivr.store.notices import PgNotices
@@ -24,11 +26,14 @@ __all__ = [
     "ClockReading",
     "Database",
     "EmbeddedPostgres",
+    "JobRow",
     "MirrorState",
     "PgAttempts",
     "PgBindings",
     "PgClock",
     "PgDirectory",
+    "PgJobs",
+    "PgLifecycle",
     "PgMirror",
     "PgNotices",
     "PgOutbox",
@@ -57,6 +62,8 @@ class Store:
     mirror: PgMirror
     web: PgWeb
     outbox: PgOutbox
+    jobs: PgJobs
+    lifecycle: PgLifecycle
     clock: PgClock
     embedded: EmbeddedPostgres | None
 
@@ -102,6 +109,8 @@ async def open_store(
             mirror=PgMirror(db),
             web=PgWeb(db),
             outbox=PgOutbox(db),
+            jobs=PgJobs(db),
+            lifecycle=PgLifecycle(db),
             clock=PgClock(db),
             embedded=embedded,
         )

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome, Verdict
+from binding_ivr.call.outcome import AttemptState, Outcome, Verdict
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.policy import limits
 from binding_ivr.ports import Actor, AttemptRow, ClaimedAttempt, NewAttempt
 from binding_ivr.store.database import Database, Row, Transaction
+from binding_ivr.store.endings import end_call, own_among, write_verdict
 from binding_ivr.store.rows import attempt_row, claimed_attempt
 
 OF_THE_CALL = Actor("system", "call")
@@ -93,16 +94,19 @@ class PgAttempts:
         """Write the verdict and all that follows from it in one transaction; False when it was ended before.
 
         A proof counts only for a number that the binding still waits for: when the user removed it or the
-        administrator suspended the user during the call, the attempt is `verified` and the binding stays as it is.
+        administrator suspended the user during the call, the attempt is `verified` and the binding stays as it is. What
+        became a number of the PBX in the meantime is suspended instead.
         Raises NotFoundError for an unknown attempt.
         """
         async with self._db.transaction(OF_THE_CALL, attempt_id) as tx:
+            if verdict.outcome is Outcome.VERIFIED:
+                await tx.run("share_own_numbers")
             attempt = await tx.row("lock_attempt", attempt_id)
             if attempt is None:
                 raise NotFoundError("there is no such attempt")
             if attempt["state"] == AttemptState.ENDED:
                 return False
-            await _end(tx, attempt_id, verdict)
+            await write_verdict(tx, attempt_id, verdict)
             if verdict.outcome is Outcome.VERIFIED:
                 await _prove(tx, attempt)
             elif verdict.outcome is Outcome.REPORTED:
@@ -170,19 +174,6 @@ def _suspended() -> Refusal:
     return Refusal("suspended", "the administrator suspended this binding; ask for it to be resumed")
 
 
-async def _end(tx: Transaction, attempt_id: UUID, verdict: Verdict) -> None:
-    await tx.run(
-        "end_attempt",
-        attempt_id,
-        verdict.outcome.value,
-        verdict.fault.value,
-        verdict.tries,
-        verdict.cause,
-        verdict.tech_cause,
-        verdict.detail,
-    )
-
-
 async def _prove(tx: Transaction, attempt: Row) -> None:
     """Give the number to the user, and take it from whoever held it before (R2)."""
     account, user_id, number = attempt["account"], attempt["user_id"], attempt["number"]
@@ -190,13 +181,16 @@ async def _prove(tx: Transaction, attempt: Row) -> None:
     bindings = await tx.rows("lock_bindings", account, user_id, number)
     if not any(_waits_for(row, number) for row in bindings if (row["account"], row["user_id"]) == (account, user_id)):
         return
+    if await own_among(tx, [number]):
+        await tx.run("suspend_own", [number])
+        return
     await tx.run("take_over", account, user_id, number)
     await tx.run("verify_binding", account, user_id, number)
 
 
 def _waits_for(binding: Row, number: str) -> bool:
-    if binding["number"] == number:
-        return binding["status"] in ("pending", "verified")
+    if binding["number"] == number:  # a proof that comes a moment after the trust had aged still is one
+        return binding["status"] in ("pending", "verified") or binding["reason"] == "aged"
     return bool(binding["pending_number"] == number and binding["reason"] != "admin")
 
 
@@ -205,9 +199,5 @@ async def cancel_live(tx: Transaction, account: str, user_id: str) -> bool:
     live = await tx.row("live_attempt_of", account, user_id)
     if live is None:
         return False
-    if live["state"] == AttemptState.QUEUED:
-        verdict = Verdict(Outcome.CANCELED, FAULTS[Outcome.CANCELED], detail="canceled before the call left")
-        await _end(tx, live["attempt_id"], verdict)
-    else:
-        await tx.run("request_cancel", live["attempt_id"])
+    await end_call(tx, live)
     return True

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from binding_ivr.errors import NotFoundError
+from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.ports import Actor, BindingRow, BindingStatus, SuspendReason
 from binding_ivr.store.attempts import cancel_live
 from binding_ivr.store.database import Database, Row, Transaction
+from binding_ivr.store.endings import own_among
 from binding_ivr.store.rows import attempt_row
 
 
@@ -44,6 +45,13 @@ class PgBindings:
             pending_number=row["pending_number"],
             since=row["since"],
             last_attempt=attempt_row(last) if last else None,
+            verified_at=row["verified_at"],
+            stale_at=row["stale_at"],
+            suspend_at=row["suspend_at"],
+            previous_number=row["previous_number"],
+            changed_at=row["changed_at"],
+            changed_by=row["changed_by"],
+            read_at=row["read_at"],
         )
 
     async def remove(self, account: str, user_id: str, actor: Actor) -> bool:
@@ -63,16 +71,20 @@ class PgBindings:
             await tx.run("suspend_binding", account, user_id, reason.value)
 
     async def resume(self, account: str, user_id: str, actor: Actor) -> BindingStatus:
-        """End a suspension and return the status after it. Raises NotFoundError.
+        """End a suspension and return the status after it. Raises NotFoundError, and Refusal `own_number`.
 
         `verified` when the administrator had suspended a proven number that nobody else has proven since; else
         `pending`: the number must be proven again.
         """
         async with self._db.transaction(actor) as tx:
+            await tx.run("share_own_numbers")
             before = await tx.row("number_of_binding", account, user_id)
-            if before is not None and before["number"] is not None:
-                await tx.run("lock_number", before["number"])
+            number = None if before is None else before["number"]
+            if number is not None:
+                await tx.run("lock_number", number)
             await _lock(tx, account, user_id)
+            if number is not None and await own_among(tx, [number]):
+                raise Refusal("own_number", "this number belongs to this phone system; remove it from one of the two")
             await tx.run("resume_binding", account, user_id)
             after = await _lock(tx, account, user_id)
             return BindingStatus(after["status"])

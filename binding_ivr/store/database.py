@@ -132,7 +132,13 @@ class Database:
 
 def actor_text(actor: Actor, attempt_id: UUID | None = None) -> str:
     """Return *actor* as the JSON text that the audit trigger reads."""
-    facts = {"who": actor.who, "source": actor.source, "address": actor.address, "attempt_id": attempt_id}
+    facts = {
+        "who": actor.who,
+        "source": actor.source,
+        "address": actor.address,
+        "attempt_id": attempt_id,
+        "reason": actor.reason,
+    }
     return msgspec.json.encode(facts).decode()
 
 

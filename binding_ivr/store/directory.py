@@ -7,10 +7,15 @@ from typing import Any
 import msgspec
 
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.policy.own import own_numbers
 from binding_ivr.ports import Account, Actor, OwnNumber, User
 from binding_ivr.store.bindings import forget
 from binding_ivr.store.database import Database, Transaction
+from binding_ivr.store.endings import Key, end_all, used_and_own
 from binding_ivr.store.rows import settings, user_row
+
+SHORTEST_NUMBER = 6
+"""Digits of the shortest number that can be bound; a shorter extension is none."""
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _USER = re.compile(r"[^\s\x00-\x1f\x7f/]{1,128}")
@@ -80,21 +85,26 @@ class PgDirectory:
         Raises NotFoundError (account) or Refusal with code `exists`, `extension_taken` or `invalid`.
         """
         async with self._db.transaction() as tx:
-            if not await _put(tx, user):
+            put = _Put(tx)
+            if not await put.user(user):
                 raise Refusal("exists", f"the user {user.user_id} is in account {user.account} already")
+            await put.consequences()
 
-    async def import_users(self, users: Iterable[User]) -> tuple[int, int]:
+    async def import_users(self, users: Iterable[User], actor: Actor | None = None) -> tuple[int, int]:
         """Add or change all *users*, or none; return how many were added and how many were there before.
 
-        Extensions become exactly those given. Raises as `add_user`, but never `exists`.
+        Extensions become exactly those given; who loses the last one loses the binding. Raises as `add_user`, but never
+        `exists`.
         """
         added = changed = 0
-        async with self._db.transaction() as tx:
+        async with self._db.transaction(actor) as tx:
+            put = _Put(tx)
             for user in users:
-                if await _put(tx, user):
+                if await put.user(user):
                     added += 1
                 else:
                     changed += 1
+            await put.consequences()
         return added, changed
 
     async def remove_user(self, account: str, user_id: str, actor: Actor) -> None:
@@ -110,20 +120,28 @@ class PgDirectory:
         """Return the listed own numbers of one account, or of all."""
         return [OwnNumber(*row) for row in await self._db.rows("own_numbers", account)]
 
-    async def add_own_number(self, own: OwnNumber) -> bool:
+    async def add_own_number(self, own: OwnNumber, actor: Actor | None = None) -> bool:
         """Add one; False when it was there. Raises NotFoundError (account) or Refusal `invalid`."""
-        return await self.import_own_numbers([own]) == 1
+        return await self.import_own_numbers([own], actor) == 1
 
-    async def import_own_numbers(self, numbers: Iterable[OwnNumber]) -> int:
-        """Add all, or none; return how many were new. Raises as `add_own_number`."""
-        added = 0
-        async with self._db.transaction() as tx:
+    async def import_own_numbers(self, numbers: Iterable[OwnNumber], actor: Actor | None = None) -> int:
+        """Add all, or none; return how many were new. Raises as `add_own_number`.
+
+        A binding whose number is among them is suspended (`own_number`), a call to it ended.
+        """
+        new: list[OwnNumber] = []
+        async with self._db.transaction(actor) as tx:
             for own in numbers:
                 _check_own(own)
                 if await tx.row("account", own.account) is None:
                     raise _no_account(own.account)
-                added += await tx.row("add_own_number", own.account, own.kind, own.value) is not None
-        return added
+                if await tx.row("add_own_number", own.account, own.kind, own.value) is not None:
+                    new.append(own)
+            if new:
+                await tx.run("lock_own_numbers")  # not before: a long import must not hold up proofs
+                listed = own_numbers((own.kind, own.value) for own in new)
+                await end_all(tx, (), await used_and_own(tx, listed))
+        return len(new)
 
     async def remove_own_number(self, own: OwnNumber) -> None:
         """Remove one. Raises NotFoundError."""
@@ -138,21 +156,45 @@ class PgDirectory:
         return [OwnNumber(*row) for row in await self._db.rows("own_numbers_for_check", sorted(set(texts) - {""}))]
 
 
-async def _put(tx: Transaction, user: User) -> bool:
-    """Write *user*; True when it was new."""
-    _check_user(user)
-    if await tx.row("account", user.account) is None:
-        raise _no_account(user.account)
-    row = await tx.row("put_user", user.account, user.user_id, user.language, user.email)
-    assert row is not None
-    await tx.run("drop_other_extensions", user.account, user.user_id, list(user.extensions))
-    for extension in user.extensions:
-        if await tx.row("add_extension", user.account, extension, user.user_id) is None:
-            raise Refusal(
-                "extension_taken",
-                f"the extension {extension} belongs to another user of account {user.account}; remove it there first",
-            )
-    return bool(row["added"])
+class _Put:
+    """Writes users in one transaction, and at its end what follows for bindings: all locks are taken in one order."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._without: dict[Key, None] = {}
+        self._own: list[str] = []
+
+    async def user(self, user: User) -> bool:
+        """Write *user*; True when it was new."""
+        tx = self._tx
+        _check_user(user)
+        if await tx.row("account", user.account) is None:
+            raise _no_account(user.account)
+        row = await tx.row("put_user", user.account, user.user_id, user.language, user.email)
+        assert row is not None
+        dropped = await tx.rows("drop_other_extensions", user.account, user.user_id, list(user.extensions))
+        self._without.pop((user.account, user.user_id), None)
+        if dropped and not user.extensions:
+            self._without[user.account, user.user_id] = None
+        for extension in user.extensions:
+            put = await tx.row("add_extension", user.account, extension, user.user_id)
+            if put is None:
+                raise Refusal(
+                    "extension_taken",
+                    f"the extension {extension} belongs to another user of account {user.account}; "
+                    "remove it there first",
+                )
+            if put["added"] and len(extension) >= SHORTEST_NUMBER and extension.isdecimal():
+                self._own.append(extension)
+        return bool(row["added"])
+
+    async def consequences(self) -> None:
+        """End what cannot go on: bindings of users without an extension, and numbers that are extensions now."""
+        own: list[str] = []
+        if self._own:
+            await self._tx.run("lock_own_numbers")
+            own = await used_and_own(self._tx, own_numbers(("extension", extension) for extension in self._own))
+        await end_all(self._tx, self._without, own)
 
 
 def _check(form: re.Pattern[str], value: str, sentence: str) -> None:

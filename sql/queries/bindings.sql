@@ -1,6 +1,8 @@
 -- name: binding
 -- $1 account, $2 user_id; no row: the user is not known
-SELECT u.account, u.user_id, coalesce(b.status, 'none') AS status, b.reason, b.number, b.pending_number, b.since
+SELECT u.account, u.user_id, coalesce(b.status, 'none') AS status, b.reason, b.number, b.pending_number, b.since,
+       b.verified_at, b.stale_at, b.suspend_at, b.previous_number, b.changed_at, b.changed_by,
+       binding_ivr.clock() AS read_at
 FROM binding_ivr.users u
 LEFT JOIN binding_ivr.bindings b ON b.account = u.account AND b.user_id = u.user_id
 WHERE u.account = $1 AND u.user_id = $2;
@@ -48,12 +50,14 @@ WHERE account = $1 AND user_id = $2 FOR UPDATE;
 -- name: forget_binding
 UPDATE binding_ivr.bindings
 SET status = 'none', reason = NULL, number = NULL, pending_number = NULL, since = NULL, verified_at = NULL
-WHERE account = $1 AND user_id = $2 AND status <> 'none';
+WHERE account = $1 AND user_id = $2 AND status <> 'none'
+RETURNING user_id;
 
 -- name: suspend_binding
--- $1 account, $2 user_id, $3 reason
+-- $1 account, $2 user_id, $3 reason. Only a proof that was trusted until now is kept, for resume_binding.
 UPDATE binding_ivr.bindings
-SET status = 'suspended', reason = $3, pending_number = NULL, since = binding_ivr.clock()
+SET status = 'suspended', reason = $3, pending_number = NULL, since = binding_ivr.clock(),
+    verified_at = CASE WHEN status = 'verified' THEN verified_at END
 WHERE account = $1 AND user_id = $2 AND NOT (status = 'suspended' AND reason = $3);
 
 -- name: number_of_binding

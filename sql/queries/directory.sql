@@ -38,13 +38,14 @@ RETURNING (xmax = 0) AS added;
 
 -- name: drop_other_extensions
 -- $1 account, $2 user_id, $3 the extensions that stay
-DELETE FROM binding_ivr.extensions WHERE account = $1 AND user_id = $2 AND NOT extension = ANY ($3::text[]);
+DELETE FROM binding_ivr.extensions WHERE account = $1 AND user_id = $2 AND NOT extension = ANY ($3::text[])
+RETURNING extension;
 
 -- name: add_extension
--- $1 account, $2 extension, $3 user_id; no row: another user has it
+-- $1 account, $2 extension, $3 user_id; no row: another user has it. added: false when it was there before
 INSERT INTO binding_ivr.extensions AS e (account, extension, user_id) VALUES ($1, $2, $3)
 ON CONFLICT (account, extension) DO UPDATE SET user_id = e.user_id WHERE e.user_id = $3
-RETURNING user_id;
+RETURNING user_id, (xmax = 0) AS added;
 
 -- name: remove_user
 DELETE FROM binding_ivr.users WHERE account = $1 AND user_id = $2 RETURNING user_id;

@@ -135,4 +135,4 @@ def test_notices_are_read_leniently() -> None:
 
 def test_an_actor_is_json() -> None:
     text = actor_text(Actor('cli:"root"', "cli", "::1"))
-    assert text == '{"who":"cli:\\"root\\"","source":"cli","address":"::1","attempt_id":null}'
+    assert text == '{"who":"cli:\\"root\\"","source":"cli","address":"::1","attempt_id":null,"reason":""}'

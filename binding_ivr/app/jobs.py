@@ -1,0 +1,157 @@
+"""Runs the jobs that any one node does for all, each at most once an hour, and shows how the bindings stand."""
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from binding_ivr.app.outbox import happens
+from binding_ivr.errors import BindingError, UnavailableError
+from binding_ivr.metrics import Metrics
+from binding_ivr.ports import Notice, Notices
+from binding_ivr.store import PgJobs, PgLifecycle
+
+log = structlog.get_logger()
+
+STATUSES = ("none", "pending", "verified", "suspended")
+
+
+class Turn:
+    """One run of a job on this node. `position` is how far earlier runs came; it is the job's own, and kept."""
+
+    def __init__(self, store: PgJobs, job: str, node: str, position: int, lease_s: float) -> None:
+        """The run of *job* that *node* has claimed for *lease_s* seconds."""
+        self._store = store
+        self._job = job
+        self._node = node
+        self._lease_s = lease_s
+        self.position = position
+
+    async def keep(self) -> None:
+        """Keep the job for as long again, and its position; to be called between two batches.
+
+        Raises UnavailableError when another node has taken it over.
+        """
+        if not await self._store.renew(self._job, self._node, lease_s=self._lease_s, position=self.position):
+            raise UnavailableError(f"another node has taken over the job {self._job}")
+
+
+class Job(Protocol):
+    """Something to be done from time to time."""
+
+    @property
+    def name(self) -> str:
+        """Its name, of small letters and _."""
+
+    async def run(self, turn: Turn) -> Counter[str]:
+        """Do it in batches; return how many rows were changed, by what was done to them. Raises BindingError."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobTimes:
+    """How often, all in seconds: `every_s` between the end of a run and the next, by the clock of everything; `look_s`
+    between two looks of a node whether it is time; a run is one node's for `lease_s` after each batch.
+    """
+
+    every_s: float = 3600.0
+    look_s: float = 60.0
+    lease_s: float = 120.0
+    stop_s: float = 1.0
+
+
+class Jobs:
+    """The jobs of one node, in one task."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        store: PgJobs,
+        lifecycle: PgLifecycle,
+        notices: Notices,
+        *,
+        node: str,
+        metrics: Metrics,
+        times: JobTimes | None = None,
+    ) -> None:
+        """Run *jobs* as *node* when *store* says that they are due."""
+        self._jobs = jobs
+        self._store = store
+        self._lifecycle = lifecycle
+        self._notices = notices
+        self._node = node
+        self._metrics = metrics
+        self._times = times or JobTimes()
+        self._wake = asyncio.Event()
+        self._waits = ""
+        self._task: asyncio.Task[None] | None = None
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Begin, in a task of its own."""
+        self._unsubscribe = self._notices.subscribe(self._noticed)
+        self._task = asyncio.create_task(self._run(), name="jobs")
+
+    async def stop(self) -> None:
+        """End; a run in the middle is given back, and goes on at the next node that looks."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _noticed(self, notice: Notice) -> None:
+        if notice.kind in ("clock", "resync"):
+            self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                for job in self._jobs:
+                    await self.turn(job)
+                await self._show()
+                self._waits = ""
+            except BindingError as error:
+                if not self._waits:
+                    log.info("jobs.wait", reason=str(error))
+                self._waits = str(error)
+            except Exception:  # a fault of ours must not end what keeps the data in order
+                log.exception("jobs.fault")
+            # Half of the pause is random, so that many nodes do not look in step.
+            await happens(self._wake, self._times.look_s * (0.5 + random.random() / 2))  # noqa: S311 (no secret)
+
+    async def turn(self, job: Job) -> bool:
+        """Run *job* if it is due and nobody else is at it; tell whether it ran. Raises BindingError."""
+        times = self._times
+        position = await self._store.claim(job.name, self._node, every_s=times.every_s, lease_s=times.lease_s)
+        if position is None:
+            return False
+        turn = Turn(self._store, job.name, self._node, position, times.lease_s)
+        try:
+            done = await job.run(turn)
+            await turn.keep()
+        except BaseException:
+            with contextlib.suppress(BindingError, TimeoutError):
+                async with asyncio.timeout(times.stop_s):
+                    await self._store.left(job.name, self._node)
+            raise
+        await self._store.ended(job.name, self._node, done)
+        for what, count in done.items():
+            self._metrics.job_rows.labels(what).inc(count)
+        return True
+
+    async def _show(self) -> None:
+        ages = {row.job: row.age_s for row in await self._store.list()}
+        for job in self._jobs:
+            age = ages.get(job.name)
+            self._metrics.job_age_seconds.labels(job.name).set(float("nan") if age is None else age)
+        counts = await self._lifecycle.counts()
+        for status in STATUSES:
+            self._metrics.bindings.labels(status).set(counts.by_status.get(status, 0))
+        self._metrics.bindings.labels("stale").set(counts.stale)
