@@ -10,6 +10,7 @@ from binding_ivr.app.codes import Codes
 from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config, load_keys
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.policy.lifecycle import Life, life_of
 from binding_ivr.policy.limits import WINDOWS
 from binding_ivr.policy.numbers import NumberRules, PhoneNumber, accept, parse, typed_digits
 from binding_ivr.policy.own import OwnNumbers, own_numbers
@@ -55,6 +56,23 @@ class Bindings:
             raise Refusal("no_number", "there is no number to call; enter one first")
         wanted = await self._acceptable(number, config)
         return await self._attempt(config, account, user_id, wanted, actor)
+
+    async def undo(self, account: str, user_id: str, actor: Actor) -> Shown:
+        """Call the proven number that was changed or removed last, within `[binding] undo_h`; its proof restores it.
+
+        Raises like `bind`, and Refusal `no_undo`.
+        """
+        config = await self._account_config(account)
+        offer = life_of(await self._store.bindings.get(account, user_id), config.binding).undo
+        if offer is None:
+            raise Refusal("no_undo", "there is no earlier number to go back to any more; enter it as a new one")
+        wanted = await self._acceptable(offer.number, config)
+        return await self._attempt(config, account, user_id, wanted, actor)
+
+    async def life(self, binding: BindingRow) -> Life:
+        """Return what time will do to *binding* by the rules of its account."""
+        settings = (await self._store.directory.account(binding.account)).settings
+        return life_of(binding, self._config.for_account_or_default(settings).binding)
 
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
         """End the call in flight. Raises NotFoundError when there is none."""

@@ -13,6 +13,7 @@ from binding_ivr.app.bindings import Bindings, House, Shown
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError, Refusal
 from binding_ivr.policy import limits
+from binding_ivr.policy.lifecycle import life_of
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.policy.routes import serving, stored
 from binding_ivr.ports import (
@@ -77,6 +78,8 @@ class HousePortal:
             bind=bind,
             revalidate=again,
             caller_ids=_caller_ids(config, number),
+            life=(life := life_of(binding, config.binding)),
+            undo_written=_written(life.undo.number) if life.undo else None,
         )
 
     async def _next(self, config: Config, binding: BindingRow, number: str | None) -> tuple[Step, Step]:
@@ -109,6 +112,11 @@ class HousePortal:
     async def revalidate(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> Shown:
         """See Portal."""
         return await self._begun(attempt_id, self._bindings(attempt_id).revalidate(account, user_id, actor))
+
+    @told
+    async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> Shown:
+        """See Portal."""
+        return await self._begun(attempt_id, self._bindings(attempt_id).undo(account, user_id, actor))
 
     def _bindings(self, attempt_id: UUID) -> Bindings:
         return Bindings(self._house.config, self._store, self._house.codes, lambda: attempt_id)
@@ -192,9 +200,9 @@ class HousePortal:
         return await self._store.directory.user(account, user_id)
 
     @told
-    async def put_user(self, user: User) -> bool:
+    async def put_user(self, user: User, actor: Actor) -> bool:
         """See Portal."""
-        added, _ = await self._store.directory.import_users([user])
+        added, _ = await self._store.directory.import_users([user], actor)
         return bool(added)
 
     @told

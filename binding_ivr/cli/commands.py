@@ -20,6 +20,7 @@ from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import Actor, LookupStatus
 
 SINCE_COLUMNS = ("created_at", "account", "user_id", "number", "state", "outcome", "fault", "tries", "detail")
+LONGEST_REASON = 200
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -32,13 +33,13 @@ async def house_of(options: argparse.Namespace) -> AsyncIterator[House]:
         yield house
 
 
-def actor() -> Actor:
-    """Who runs this command, for the audit."""
+def actor(reason: str = "") -> Actor:
+    """Who runs this command, for the audit, and why."""
     try:
         who = getpass.getuser()
     except (KeyError, OSError):
         who = "unknown"
-    return Actor(f"cli:{who}", "cli")
+    return Actor(f"cli:{who}", "cli", reason=" ".join(reason.split())[:LONGEST_REASON])
 
 
 async def bind(options: argparse.Namespace) -> int:
@@ -55,13 +56,21 @@ async def revalidate(options: argparse.Namespace) -> int:
         return await _told(house, shown, options)
 
 
+async def undo(options: argparse.Namespace) -> int:
+    """undo USER [--wait]"""
+    async with house_of(options) as house:
+        shown = await house.bindings.undo(options.account, options.user, actor())
+        return await _told(house, shown, options)
+
+
 async def _told(house: House, shown: Shown, options: argparse.Namespace) -> int:
     """Print number and code, and with --wait the live call; the code is asked for again until it may be shown."""
     if not await house.store.attempts.nodes_alive():
         show.note("no node is running, so nobody calls; start one: binding-ivr serve")
     binding = await house.bindings.status(options.account, options.user)
     if options.json and not options.wait:
-        show.json_line({**show.binding_facts(binding), "attempt": show.shown_facts(shown)})
+        life = await house.bindings.life(binding)
+        show.json_line({**show.binding_facts(binding, life), "attempt": show.shown_facts(shown)})
         return 0
     length = house.config.code.length
     if not options.json:
@@ -97,10 +106,14 @@ async def status(options: argparse.Namespace) -> int:
     """status USER"""
     async with house_of(options) as house:
         binding = await house.bindings.status(options.account, options.user)
-        values = show.binding_facts(binding)
-        if not options.json and (last := values.pop("last_attempt")):
-            values["last_call"] = f"{last['outcome'] or last['state']} ({last['created_at']})"
-            values["last_call_detail"] = last["detail"]
+        values = show.binding_facts(binding, await house.bindings.life(binding))
+        if not options.json:
+            if last := values.pop("last_attempt"):
+                values["last_call"] = f"{last['outcome'] or last['state']} ({last['created_at']})"
+                values["last_call_detail"] = last["detail"]
+            if back := values.pop("undo"):
+                values["changed"] = f"{back['changed_at']} by {back['changed_by']}"
+                values["undo"] = f"{back['number']}, until {back['until']}: binding-ivr undo {options.user}"
         show.facts(values, as_json=options.json)
     return 0
 
@@ -115,21 +128,21 @@ async def cancel(options: argparse.Namespace) -> int:
 async def remove(options: argparse.Namespace) -> int:
     """remove USER"""
     async with house_of(options) as house:
-        await house.bindings.remove(options.account, options.user, actor())
+        await house.bindings.remove(options.account, options.user, actor(options.reason))
     return _done(options, "removed")
 
 
 async def suspend(options: argparse.Namespace) -> int:
     """suspend USER"""
     async with house_of(options) as house:
-        await house.bindings.suspend(options.account, options.user, actor())
+        await house.bindings.suspend(options.account, options.user, actor(options.reason))
     return _done(options, "suspended")
 
 
 async def resume(options: argparse.Namespace) -> int:
     """resume USER"""
     async with house_of(options) as house:
-        after = await house.bindings.resume(options.account, options.user, actor())
+        after = await house.bindings.resume(options.account, options.user, actor(options.reason))
     return _done(options, after.value)
 
 

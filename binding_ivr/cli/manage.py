@@ -79,14 +79,14 @@ async def user_add(options: argparse.Namespace) -> int:
     extensions = tuple(options.extension) or ((options.user,) if re.fullmatch(r"[0-9]{2,10}", options.user) else ())
     user = User(options.account, options.user, extensions, options.language, options.email)
     async with house_of(options) as house:
-        added, _ = await house.store.directory.import_users([user])
+        added, _ = await house.store.directory.import_users([user], actor())
     return _done(options, account=user.account, user_id=user.user_id, result="added" if added else "changed")
 
 
 async def user_remove(options: argparse.Namespace) -> int:
     """user remove USER"""
     async with house_of(options) as house:
-        await house.store.directory.remove_user(options.account, options.user, actor())
+        await house.store.directory.remove_user(options.account, options.user, actor(options.reason))
     return _done(options, account=options.account, user_id=options.user, result="removed")
 
 
@@ -117,7 +117,7 @@ async def user_import(options: argparse.Namespace) -> int:
 
     users = list(_rows(options.file, ("user",), ("user", "extensions", "language", "email"), user))
     async with house_of(options) as house:
-        added, changed = await house.store.directory.import_users(users)
+        added, changed = await house.store.directory.import_users(users, actor())
     return _done(options, account=options.account, added=added, changed=changed)
 
 
@@ -129,7 +129,7 @@ async def own_number(options: argparse.Namespace) -> int:
             await house.store.directory.remove_own_number(own)
             word = "removed"
         else:
-            word = "added" if await house.store.directory.add_own_number(own) else "was there"
+            word = "added" if await house.store.directory.add_own_number(own, actor()) else "was there"
     return _done(options, account=own.account, kind=own.kind, value=own.value, result=word)
 
 
@@ -151,7 +151,7 @@ async def own_number_import(options: argparse.Namespace) -> int:
             return _own(options.account, row["value"], row.get("kind", ""), region)
 
         numbers = list(_rows(options.file, ("value",), ("value", "kind"), own))
-        added = await house.store.directory.import_own_numbers(numbers)
+        added = await house.store.directory.import_own_numbers(numbers, actor())
     return _done(options, account=options.account, added=added, present=len(numbers) - added)
 
 

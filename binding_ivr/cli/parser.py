@@ -95,7 +95,11 @@ def _users_commands(add: _Adder) -> None:
         "revalidate", commands.revalidate, "call the user's number again, with a new code", account=True
     )
     again.add_argument("user", metavar="USER")
-    for parser in (bind, again):
+    back = add.command(
+        "undo", commands.undo, "call the number that was changed or removed last, to restore it", account=True
+    )
+    back.add_argument("user", metavar="USER")
+    for parser in (bind, again, back):
         parser.add_argument("--wait", action="store_true", help="follow the call; exit 0 only if the number was proven")
     for name, run, text in (
         ("status", commands.status, "show a user's number and its status"),
@@ -106,6 +110,8 @@ def _users_commands(add: _Adder) -> None:
     ):
         parser = add.command(name, run, text, account=True)
         parser.add_argument("user", metavar="USER")
+        if name in ("remove", "suspend", "resume"):
+            _reason(parser)
     lookup = add.command("lookup", commands.lookup, "ask as the dialplan asks", account=True)
     what = lookup.add_mutually_exclusive_group(required=True)
     what.add_argument("extension", nargs="?", metavar="EXTENSION")
@@ -141,6 +147,7 @@ def _management(add: _Adder) -> None:
     new.add_argument("--email", default="", metavar="ADDRESS")
     gone = user.command("remove", manage.user_remove, "remove a user and the number", account=True)
     gone.add_argument("user", metavar="USER")
+    _reason(gone)
     everyone = user.command("list", manage.user_list, "list users")
     everyone.add_argument("--account", metavar="NAME")
     many = user.command(
@@ -170,6 +177,10 @@ def _management(add: _Adder) -> None:
     everything.add_argument("--account", metavar="NAME")
     many = own.command("import", manage.own_number_import, "add them from a CSV file: value,kind", account=True)
     many.add_argument("file", type=Path, metavar="FILE")
+
+
+def _reason(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why; the audit keeps it")
 
 
 def _positive(text: str) -> int:

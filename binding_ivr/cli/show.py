@@ -9,6 +9,7 @@ import msgspec
 
 from binding_ivr.app.bindings import Shown
 from binding_ivr.app.lookups import iso
+from binding_ivr.policy.lifecycle import Life
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import AttemptRow, BindingRow, LookupAnswer
 
@@ -77,8 +78,9 @@ def attempt_facts(attempt: AttemptRow) -> dict[str, Any]:
     }
 
 
-def binding_facts(binding: BindingRow) -> dict[str, Any]:
+def binding_facts(binding: BindingRow, life: Life) -> dict[str, Any]:
     """A binding for `--json`."""
+    back = life.undo
     return {
         "account": binding.account,
         "user_id": binding.user_id,
@@ -88,6 +90,17 @@ def binding_facts(binding: BindingRow) -> dict[str, Any]:
         "number_written": as_people_write_it(binding.number) if binding.number else None,
         "pending_number": binding.pending_number,
         "since": iso(binding.since) if binding.since else None,
+        "verified_at": iso(binding.verified_at) if binding.verified_at else None,
+        "stale_since": iso(binding.stale_at) if binding.stale_at else None,
+        "verify_by": iso(life.verify_by) if life.verify_by else None,
+        "undo": {
+            "number": back.number,
+            "changed_at": iso(back.changed_at),
+            "changed_by": back.changed_by,
+            "until": iso(back.until),
+        }
+        if back
+        else None,
         "last_attempt": attempt_facts(binding.last_attempt) if binding.last_attempt else None,
     }
 

@@ -65,6 +65,35 @@ class Undo:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What time will do to a binding: when its trust ends without a new proof, and what it can go back to."""
+
+    verify_by: datetime | None = None
+    undo: Undo | None = None
+
+
+class Rules(Protocol):
+    """What is needed of `[binding]`."""
+
+    @property
+    def stale_days(self) -> int:
+        """Days until a proof is old."""
+
+    @property
+    def suspend_days(self) -> int:
+        """Days after that until the trust ends."""
+
+    @property
+    def undo_h(self) -> int:
+        """Hours for which a change can be undone."""
+
+
+def life_of(life: LifeLike, rules: Rules) -> Life:
+    """Return what time will do to a binding under *rules*, as it was read."""
+    return Life(verify_by(life, rules.stale_days, rules.suspend_days), undo(life, rules.undo_h))
+
+
 def verify_by(life: LifeLike, stale_days: int, suspend_days: int) -> datetime | None:
     """Return the moment at which the trust ends unless the number is proven again; None when it does not.
 

@@ -169,4 +169,4 @@ def _actor(request: web.Request, identity: Identity, fields: Mapping[str, str]) 
             "invalid", f"give a reason of {SHORTEST_REASON} to {LONGEST_REASON} characters; the audit keeps it"
         )
     actor = identity.actor(address_of(request))
-    return replace(actor, who=f"{actor.who} ({reason})")
+    return replace(actor, reason=reason)

@@ -33,11 +33,16 @@ OPERATIONS = (
     ),
     Operation(
         "deleteBinding", DELETE, BINDING, "Forget the number; a call in flight is hung up.",
-        Access.OWN, api_binding.remove, {204: None}, problems=(412,), headers=("If-Match",),
+        Access.OWN, api_binding.remove, {204: None}, query=schema.ReasonQuery, problems=(412,), headers=("If-Match",),
     ),
     Operation(
         "revalidate", POST, BINDING + "/revalidate", "Call the present number again, with a new code.",
         Access.OWN, api_binding.revalidate, ACCEPTED, problems=(409, 422), replay=api_binding.accepted_again,
+    ),
+    Operation(
+        "undo", POST, BINDING + "/undo", "Call the proven number that was changed or removed last, to restore it.",
+        Access.OWN, api_binding.undo, ACCEPTED, problems=(409, 412, 422), headers=("If-Match",),
+        replay=api_binding.accepted_again,
     ),
     Operation(
         "getAttempt", GET, BINDING + "/attempt", "The user's last call; with its code while it lives.",
@@ -53,11 +58,13 @@ OPERATIONS = (
     ),
     Operation(
         "suspend", POST, BINDING + "/suspend", "Take the trust away until it is resumed.",
-        Access.ACCOUNT, api_binding.suspend, {200: schema.StatusOut}, problems=(409,),
+        Access.ACCOUNT, api_binding.suspend, {200: schema.StatusOut}, schema.ReasonIn, body_optional=True,
+        problems=(409,),
     ),
     Operation(
         "resume", POST, BINDING + "/resume", "End a suspension.",
-        Access.ACCOUNT, api_binding.resume, {200: schema.StatusOut}, problems=(409,),
+        Access.ACCOUNT, api_binding.resume, {200: schema.StatusOut}, schema.ReasonIn, body_optional=True,
+        problems=(409,),
     ),
     Operation(
         "trustedNumber", GET, ACCOUNT + "/extensions/{extension}/trusted-number", "The trusted number of an extension.",
@@ -103,7 +110,7 @@ OPERATIONS = (
     ),
     Operation(
         "deleteUser", DELETE, USER, "Remove a user with the number and the sessions.",
-        Access.ACCOUNT, api_admin.remove_user, {204: None},
+        Access.ACCOUNT, api_admin.remove_user, {204: None}, query=schema.ReasonQuery,
     ),
     Operation(
         "listSuppressions", GET, "/v1/suppressions", "Numbers that are never called, by keyed hash.",

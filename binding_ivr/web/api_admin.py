@@ -63,12 +63,12 @@ async def put_user(call: Call) -> Answer:
     """PUT …/users/{user_id}"""
     body = call.body
     row = User(*call.user, tuple(body.extensions), body.language, body.email)
-    return Answer(201 if await call.portal.put_user(row) else 200, _user(row))
+    return Answer(201 if await call.portal.put_user(row, call.actor) else 200, _user(row))
 
 
 async def remove_user(call: Call) -> Answer:
     """DELETE …/users/{user_id}"""
-    await call.portal.remove_user(*call.user, call.actor)
+    await call.portal.remove_user(*call.user, call.because(call.query.reason))
     return Answer(204)
 
 

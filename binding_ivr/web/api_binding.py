@@ -35,6 +35,13 @@ async def revalidate(call: Call) -> Answer:
     return await _accepted(call, shown)
 
 
+async def undo(call: Call) -> Answer:
+    """POST …/binding/undo"""
+    await _check(call)
+    shown = await call.portal.undo(*call.user, call.actor, call.attempt_id)
+    return await _accepted(call, shown)
+
+
 async def accepted_again(call: Call) -> Answer:
     """The reply to the same request once more: the attempt as it is now."""
     return await _accepted(call, await call.portal.attempt(call.attempt_id))
@@ -43,7 +50,7 @@ async def accepted_again(call: Call) -> Answer:
 async def remove(call: Call) -> Answer:
     """DELETE …/binding"""
     await _check(call)
-    await call.portal.remove(*call.user, call.actor)
+    await call.portal.remove(*call.user, call.because(call.query.reason))
     return Answer(204)
 
 
@@ -61,13 +68,13 @@ async def cancel(call: Call) -> Answer:
 
 async def suspend(call: Call) -> Answer:
     """POST …/binding/suspend"""
-    await call.portal.suspend(*call.user, call.actor)
+    await call.portal.suspend(*call.user, call.because(call.body.reason))
     return Answer(200, schema.StatusOut(BindingStatus.SUSPENDED))
 
 
 async def resume(call: Call) -> Answer:
     """POST …/binding/resume"""
-    return Answer(200, schema.StatusOut(await call.portal.resume(*call.user, call.actor)))
+    return Answer(200, schema.StatusOut(await call.portal.resume(*call.user, call.because(call.body.reason))))
 
 
 async def _accepted(call: Call, shown: Shown) -> Answer:

@@ -80,7 +80,10 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
         "responses": {str(status): _answer(operation, status) for status in operation.answers},
     }
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(operation.body)}}}
+        described["requestBody"] = {
+            "required": not operation.body_optional,
+            "content": {JSON: {"schema": _ref(operation.body)}},
+        }
     for status in statuses(operation):
         described["responses"][str(status)] = _problem(status)
     return described

@@ -1,7 +1,7 @@
 """One call of the API as data: route, who may, what comes in and out. The same table routes, checks and documents."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -51,6 +51,10 @@ class Call:
         """The caller as the audit writes it."""
         return self.identity.actor(address_of(self.request))
 
+    def because(self, reason: str) -> Actor:
+        """The caller with the reason that was given."""
+        return replace(self.actor, reason=" ".join(reason.split()))
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -97,6 +101,8 @@ class Operation:
     replay: Run | None = None
     """Makes the reply again when it must not be kept, from `attempt_id`."""
     text_too: bool = False
+    body_optional: bool = False
+    """Without a body, its defaults count."""
     lenient_names: bool = False
     """Names of any form are answered (a look-up's answer to nonsense is NONE)."""
 
@@ -114,7 +120,10 @@ class Operation:
             raise not_here()
         query = read_query(request, self.query)
         raw = await request.read()
-        body = read_body(request, raw, self.body)
+        if self.body_optional and self.body is not None and not raw.strip():
+            body: Struct | None = self.body()
+        else:
+            body = read_body(request, raw, self.body)
         call = Call(request, identity, request.app[PORTAL], names, query, body, idempotency.fresh_id())
         if not self.keyed or idempotency.HEADER not in request.headers:
             answer = await self.run(call)

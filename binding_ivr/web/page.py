@@ -39,7 +39,13 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/static/{name}", page_assets.serve)
     app.router.add_get("/caller.vcf", caller_card)
     app.router.add_get("/caller.svg", caller_code)
-    for name, act in {"bind": _bind, "revalidate": _revalidate, "cancel": _cancel, "remove": _remove}.items():
+    for name, act in {
+        "bind": _bind,
+        "revalidate": _revalidate,
+        "undo": _undo,
+        "cancel": _cancel,
+        "remove": _remove,
+    }.items():
         app.router.add_post(f"/{name}", _form(name, act))
         app.router.add_get(f"/{name}", back)
 
@@ -111,6 +117,11 @@ async def _bind(request: web.Request, identity: Identity, fields: dict[str, str]
 
 async def _revalidate(request: web.Request, identity: Identity, _: dict[str, str]) -> object:
     return await request.app[PORTAL].revalidate(identity.account, identity.user_id, _actor(request), uuid4())
+
+
+async def _undo(request: web.Request, identity: Identity, _: dict[str, str]) -> object:
+    await _check_fresh(request, identity)
+    return await request.app[PORTAL].undo(identity.account, identity.user_id, _actor(request), uuid4())
 
 
 async def _cancel(request: web.Request, identity: Identity, _: dict[str, str]) -> None:

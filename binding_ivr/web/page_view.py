@@ -82,6 +82,16 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class WayBack:
+    """A number that was changed or removed, and can be gone back to."""
+
+    number: str = field(repr=False)
+    changed: Moment | None
+    changed_by: str
+    until: Moment | None
+
+
+@dataclass(frozen=True, slots=True)
 class Shows:
     """Everything that the template shows of a user's binding."""
 
@@ -97,6 +107,10 @@ class Shows:
     can_remove: bool
     callers: Sequence[str]
     code_length: int
+    stale: bool
+    """The proof grows old: the user is asked for a new one."""
+    verify_by: Moment | None
+    way_back: WayBack | None
 
 
 def shows(view: View, code_length: int, reveal: str, now: datetime) -> Shows:
@@ -116,6 +130,18 @@ def shows(view: View, code_length: int, reveal: str, now: datetime) -> Shows:
         can_remove=view.can_remove,
         callers=[written(number) for number in view.caller_ids],
         code_length=code_length,
+        stale=binding.stale_at is not None,
+        verify_by=moment(view.life.verify_by, now),
+        way_back=None if busy else _way_back(view, now),
+    )
+
+
+def _way_back(view: View, now: datetime) -> WayBack | None:
+    offer = view.life.undo
+    if offer is None:
+        return None
+    return WayBack(
+        view.undo_written or offer.number, moment(offer.changed_at, now), offer.changed_by, moment(offer.until, now)
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from binding_ivr.policy.lifecycle import Life
 from binding_ivr.ports import (
     Account,
     Actor,
@@ -58,6 +59,9 @@ class View:
     revalidate: Step
     caller_ids: tuple[str, ...]
     """The numbers that may call, E.164, of the routes that serve the number; of all routes while there is none."""
+    life: Life = field(default_factory=Life)
+    """Until when it is trusted without a new proof, and what can be gone back to."""
+    undo_written: str | None = field(default=None, repr=False)
 
     @property
     def can_cancel(self) -> bool:
@@ -105,6 +109,9 @@ class Portal(Protocol):
     async def revalidate(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> Shown:
         """Call the present number again, with a new code. Raises Refusal, NotFoundError."""
 
+    async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> Shown:
+        """Call the proven number that was changed or removed last. Raises Refusal, NotFoundError."""
+
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
         """End the call in flight. Raises NotFoundError when there is none."""
 
@@ -140,7 +147,7 @@ class Portal(Protocol):
     async def user(self, account: str, user_id: str) -> User:
         """One user. Raises NotFoundError."""
 
-    async def put_user(self, user: User) -> bool:
+    async def put_user(self, user: User, actor: Actor) -> bool:
         """Add or change a user; True when new. Raises NotFoundError (account), Refusal."""
 
     async def remove_user(self, account: str, user_id: str, actor: Actor) -> None:

@@ -49,10 +49,15 @@ def binding(view: View, *, with_code: bool) -> schema.Binding:
         pending_number=row.pending_number,
         pending_number_written=view.pending_written,
         since=utc_or_none(row.since),
+        verified_at=utc_or_none(row.verified_at),
+        stale_since=utc_or_none(row.stale_at),
+        verify_by=utc_or_none(view.life.verify_by),
+        undo=_undo(view),
         last_attempt=attempt(view.last, with_code=with_code) if view.last is not None else None,
         next=schema.Next(
             bind=_step(view.bind),
             revalidate=_step(view.revalidate),
+            undo=view.life.undo is not None,
             cancel=view.can_cancel,
             remove=view.can_remove,
         ),
@@ -67,6 +72,19 @@ def etag(body: schema.Binding) -> str:
     if last is not None:
         facts["last_attempt"]["code"] = last.code is not None
     return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()[:32]
+
+
+def _undo(view: View) -> schema.Undo | None:
+    offer = view.life.undo
+    if offer is None:
+        return None
+    return schema.Undo(
+        number=offer.number,
+        number_written=view.undo_written or offer.number,
+        changed_at=utc(offer.changed_at),
+        changed_by=offer.changed_by,
+        until=utc(offer.until),
+    )
 
 
 def _step(step: Step) -> schema.Step:

@@ -10,6 +10,7 @@ from binding_ivr.call.outcome import AttemptState, Fault, Outcome
 from binding_ivr.ports import BindingStatus, LookupStatus, SuspendReason
 
 Number = Annotated[str, Meta(min_length=1, max_length=40, description="National or international writing.")]
+Reason = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="The audit keeps it.")]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
@@ -20,6 +21,12 @@ class NumberIn(Struct, forbid_unknown_fields=True):
     """A phone number."""
 
     number: Number
+
+
+class ReasonIn(Struct, forbid_unknown_fields=True):
+    """Why, in your words; the audit keeps it."""
+
+    reason: Reason = ""
 
 
 class NothingIn(Struct, forbid_unknown_fields=True):
@@ -40,6 +47,12 @@ class UserIn(Struct, forbid_unknown_fields=True):
     )
     language: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,16}$")] = ""
     email: Annotated[str, Meta(max_length=254, pattern=r"^[!-~]*$")] = ""
+
+
+class ReasonQuery(Struct, forbid_unknown_fields=True):
+    """Why, in your words; the audit keeps it."""
+
+    reason: Reason = ""
 
 
 class NoQuery(Struct, forbid_unknown_fields=True):
@@ -100,16 +113,31 @@ class Step(Struct):
 
 
 class Next(Struct):
-    """What may be done next."""
+    """What may be done next. `undo`: whether there is an earlier number to go back to."""
 
     bind: Step
     revalidate: Step
+    undo: bool
     cancel: bool
     remove: bool
 
 
+class Undo(Struct):
+    """A proven number that was changed or removed; until `until` it can be called and proven again."""
+
+    number: str
+    number_written: str
+    changed_at: datetime
+    changed_by: Literal["user", "administrator", "system"]
+    until: datetime
+
+
 class Binding(Struct):
-    """The user's one binding. Numbers are E.164; `…_written` is how people write them."""
+    """The user's one binding. Numbers are E.164; `…_written` is how people write them.
+
+    `verified_at` is the last proof; `stale_since` when it was told that it grows old; `verify_by` when the trust ends
+    unless the number is proven again (null: never).
+    """
 
     account: str
     user_id: str
@@ -120,6 +148,10 @@ class Binding(Struct):
     pending_number: str | None
     pending_number_written: str | None
     since: datetime | None
+    verified_at: datetime | None
+    stale_since: datetime | None
+    verify_by: datetime | None
+    undo: Undo | None
     last_attempt: Attempt | None
     next: Next
     caller_ids: list[str]

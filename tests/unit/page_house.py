@@ -12,6 +12,7 @@ from aiohttp.test_utils import make_mocked_request
 from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome
 from binding_ivr.config import Config, Prompts
 from binding_ivr.errors import NotFoundError
+from binding_ivr.policy.lifecycle import Changer, Life, Undo
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import Account, Actor, AttemptRow, BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.web import admin, page
@@ -26,6 +27,12 @@ ALLOWED = Step(True)
 IN_CALL = Step(False, "call_in_progress")
 USER = Identity("user", "default", "1001", csrf="token", ambient=True)
 ADMIN = Identity("key", scopes=frozenset({"admin"}), name="ops", csrf="token", ambient=True)
+
+
+def changed(by: Changer = "user") -> Life:
+    """A number that was changed an hour ago."""
+    ago = NOW - timedelta(hours=1)
+    return Life(undo=Undo("+12125550177", ago, by, ago + timedelta(hours=24)))
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ def view(
     bind: Step = ALLOWED,
     revalidate: Step = ALLOWED,
     caller_ids: tuple[str, ...] = ("+12025550100",),
+    stale: bool = False,
+    life: Life | None = None,
 ) -> View:
     number = None if status == "none" else NUMBER
     since = NOW - timedelta(days=3) if number else None
@@ -69,6 +78,7 @@ def view(
         pending,
         since,
         last,
+        stale_at=NOW - timedelta(days=1) if stale else None,
     )
     return View(
         binding,
@@ -78,6 +88,8 @@ def view(
         bind,
         revalidate,
         caller_ids,
+        life or Life(),
+        as_people_write_it(life.undo.number) if life and life.undo else None,
     )
 
 
@@ -138,6 +150,9 @@ class FakePortal:
     async def revalidate(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> None:
         self._ask("revalidate", user_id, actor.who)
 
+    async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> None:
+        self._ask("undo", user_id, actor.who)
+
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
         self._ask("cancel", user_id, actor.who)
 
@@ -145,7 +160,7 @@ class FakePortal:
         self._ask("remove", user_id, actor.who)
 
     async def suspend(self, account: str, user_id: str, actor: Actor) -> None:
-        self._ask("suspend", user_id, actor.who)
+        self._ask("suspend", user_id, actor.who, actor.reason)
 
     async def resume(self, account: str, user_id: str, actor: Actor) -> None:
         self._ask("resume", user_id, actor.who)

@@ -1,6 +1,7 @@
 """The page and the administrator's page as HTML: every state in every language, forms, errors; no network."""
 
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -9,12 +10,26 @@ from aiohttp.test_utils import make_mocked_request
 from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.config import Auth, Config
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.policy.lifecycle import Life
 from binding_ivr.web.page_assets import assets, version
 from binding_ivr.web.page_render import error_page
 from binding_ivr.web.page_texts import LANGUAGES, texts
 from binding_ivr.web.portal import Step, View
 from binding_ivr.web.problems import Problem
-from tests.unit.page_house import ADMIN, ALLOWED, CODE, NOW, NUMBER, FakePortal, ask, attempt, house, live, view
+from tests.unit.page_house import (
+    ADMIN,
+    ALLOWED,
+    CODE,
+    NOW,
+    NUMBER,
+    FakePortal,
+    ask,
+    attempt,
+    changed,
+    house,
+    live,
+    view,
+)
 
 LIMITED = Step(False, "limit_reached", limit="number_hour", retry_at=NOW.timestamp() + 2400)
 STATES: dict[str, View] = {
@@ -23,8 +38,16 @@ STATES: dict[str, View] = {
     "verified": view("verified"),
     "replacement": view("verified", pending="+12125550150"),
     "limited": view("pending", bind=LIMITED, revalidate=LIMITED),
+    "to be renewed": view("verified", life=Life(NOW + timedelta(days=100))),
+    "stale": view("verified", stale=True, life=Life(NOW + timedelta(days=29))),
+    "stale for ever": view("verified", stale=True),
+    "changed": view("pending", life=changed()),
+    "removed": view("none", life=changed("administrator")),
+    "changed and limited": view("verified", bind=LIMITED, life=changed("system")),
     "no caller": view(caller_ids=()),
-    **{reason: view("suspended", reason=reason) for reason in ("reported", "taken_over", "aged", "admin")},
+    **{
+        reason: view("suspended", reason=reason) for reason in ("reported", "taken_over", "aged", "admin", "own_number")
+    },
     **{f"ended {o.value}": view("pending", attempt(outcome=o)) for o in Outcome},
     **{state.value: live(state) for state in AttemptState if state is not AttemptState.ENDED},
     "digits": live(AttemptState.ANSWERED, 3),
@@ -102,6 +125,25 @@ async def test_the_code_is_there_for_the_eye_and_for_the_ear_and_only_in_a_call(
     assert 'http-equiv="refresh"' not in checked((await ask(FakePortal(STATES["pending"]))).text)
 
 
+async def test_a_proof_that_grows_old_asks_for_a_new_one() -> None:
+    html = checked((await ask(FakePortal(STATES["stale"]))).text)
+    assert 'id="stale"' in html
+    assert (NOW + timedelta(days=29)).strftime("%Y-%m-%dT%H:%M:%SZ") in html
+    assert re.search(r'id="do-revalidate" class="button main"', html)
+    later = checked((await ask(FakePortal(STATES["to be renewed"]))).text)
+    assert 'id="verify-by"' in later
+    assert 'id="stale"' not in later
+
+
+async def test_a_change_is_told_with_the_way_back_but_not_during_a_call() -> None:
+    html = checked((await ask(FakePortal(STATES["removed"]))).text)
+    assert "Your administrator changed your number" in html
+    assert 'action="undo"' in html
+    assert "+1 212-555-0177" in html
+    assert re.search(r'id="do-undo"[^>]*disabled', checked((await ask(FakePortal(STATES["changed and limited"]))).text))
+    assert "212-555-0177" not in checked((await ask(FakePortal(STATES["ringing"]))).text)
+
+
 async def test_names_are_escaped() -> None:
     html = checked((await ask(FakePortal(STATES["none"]))).text)
     assert "Acme &amp; Sons" in html
@@ -113,9 +155,9 @@ async def test_a_form_acts_and_leads_back_to_the_page_in_the_language_that_was_a
     portal = FakePortal()
     response = await ask(portal, "/bind?lang=fr", {"number": NUMBER})
     assert (response.status, response.headers["Location"]) == (303, "./?lang=fr")
-    for name in ("revalidate", "cancel", "remove"):
+    for name in ("revalidate", "undo", "cancel", "remove"):
         assert (await ask(portal, f"/{name}", {})).headers["Location"] == "./"
-    assert [asked[0] for asked in portal.asked] == ["bind", "revalidate", "cancel", "remove"]
+    assert [asked[0] for asked in portal.asked] == ["bind", "revalidate", "undo", "cancel", "remove"]
     assert portal.asked[0] == ("bind", "1001", NUMBER, "user:1001")
     assert (await ask(portal, "/bind?lang=<x>")).headers["Location"] == "./"
 
@@ -259,7 +301,7 @@ async def test_an_act_needs_a_reason_which_the_audit_keeps() -> None:
     assert "give a reason" in checked(refused.text)
     done = await ask(portal, "/admin/user", {**form, "reason": " phone  lost "}, identity=ADMIN)
     assert done.headers["Location"] == "user?account=default&user=1001"
-    assert portal.asked == [("suspend", "1001", "key:ops (phone lost)")]
+    assert portal.asked == [("suspend", "1001", "key:ops", "phone lost")]
     with pytest.raises(Problem):
         await ask(portal, "/admin/user", {**form, "do": "format", "reason": "no such act"}, identity=ADMIN)
 
