@@ -214,6 +214,36 @@ class Webhook(Struct, forbid_unknown_fields=True, frozen=True):
     numbers: Literal["full", "masked"] = "full"
 
 
+class Mail(Struct, forbid_unknown_fields=True, frozen=True):
+    """[mail]"""
+
+    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{0,253}$")] = ""
+    port: Annotated[int, Meta(ge=1, le=65535)] = 587
+    tls: Literal["none", "starttls", "tls"] = "starttls"
+    user: str = ""
+    password: str = ""
+    sender: Annotated[str, Meta(max_length=320)] = ""
+    timeout_s: Annotated[float, Meta(ge=1, le=120)] = 20.0
+    hello: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:\[\]-]{0,253}$")] = ""
+    ca_file: str = ""
+
+
+NoticeName = Literal["verified", "replaced", "suspended", "stale", "removed", "reported"]
+_NOTICES: tuple[NoticeName, ...] = get_args(NoticeName)
+OperatorNotice = Literal["reported"]
+
+
+class Notices(Struct, forbid_unknown_fields=True, frozen=True):
+    """[notices]"""
+
+    mail: tuple[NoticeName, ...] = _NOTICES
+    admin: tuple[str, ...] = ()
+    admin_mail: tuple[OperatorNotice, ...] = get_args(OperatorNotice)
+    language: Literal["", "en", "es", "fr", "de", "zh"] = ""
+    site_name: Annotated[str, Meta(max_length=60)] = ""
+    templates: str = ""
+
+
 class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration; every part is immutable."""
 
@@ -231,6 +261,8 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     limits: Limits = field(default_factory=Limits)
     prompts: Prompts = field(default_factory=Prompts)
     outbox: Outbox = field(default_factory=Outbox)
+    mail: Mail = field(default_factory=Mail)
+    notices: Notices = field(default_factory=Notices)
     routes: tuple[Route, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
 
@@ -245,7 +277,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
         return Path(self.service.state_dir).expanduser()
 
     def for_account(self, overrides: Mapping[str, Any]) -> "Config":
-        """Return this configuration with an account's own `[number]`, `[limits]`, `[call]`, `[binding]`, `[[routes]]`.
+        """Return this configuration with an account's own sections (ACCOUNT_SECTIONS).
 
         Raises ConfigError when the stored overrides are not valid (any more).
         """
@@ -269,8 +301,18 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
             return self
 
 
-ACCOUNT_SECTIONS = ("number", "limits", "call", "binding", "routes")
-_SECRETS = {("database", "dsn"), ("ari", "password"), ("ami", "secret"), ("auth", "jwt_secret"), ("code", "number_key")}
+ACCOUNT_SECTIONS = ("number", "limits", "call", "binding", "notices", "routes")
+_SECRETS = {
+    ("database", "dsn"),
+    ("ari", "password"),
+    ("ami", "secret"),
+    ("auth", "jwt_secret"),
+    ("code", "number_key"),
+    ("mail", "password"),
+}
+NOTICE_RECEIVERS = ("mail", "mail-admin", "sip-message", "lamp")
+"""The names under which notices wait in the outbox; webhooks may not have them."""
+_ADDRESS = re.compile(r"^([^<>]*<)?[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[^\s<>@]+>?$")
 _PLACEHOLDERS = {"e164", "digits", "national"}
 _ENDPOINT = re.compile(r"^(PJSIP|SIP|Local|DAHDI|IAX2)/[A-Za-z0-9@._/{}+;=-]+$")
 _SHORTEST_KEY = 16
@@ -402,6 +444,7 @@ def _checked(config: Config) -> Config:
     if re.search(r"(^|/)\.\.(/|$)", config.prompts.path) or config.prompts.path.startswith("/"):
         raise ConfigError("prompts.path: a path below Asterisk's sounds folder, without ..")
     _check_webhooks(config.webhooks)
+    _check_mail(config.mail, config.notices)
     return config
 
 
@@ -419,10 +462,24 @@ def _check_number(number: Number) -> None:
             raise ConfigError(f"number.regions: {region} is denied by number.deny; add {code} to number.allow")
 
 
+def _check_mail(mail: Mail, notices: Notices) -> None:
+    if (mail.host or mail.sender) and not _ADDRESS.match(mail.sender):
+        raise ConfigError('mail.sender: write an address, such as "Example <numbers@pbx.example>"')
+    if bool(mail.user) != bool(mail.password):
+        raise ConfigError("mail.user: needs mail.password, and the other way round")
+    if mail.user and mail.tls == "none" and mail.host not in ("localhost", "127.0.0.1", "::1"):
+        raise ConfigError('mail.tls: "none" would send the password in the clear; use "starttls" or "tls"')
+    for address in notices.admin:
+        if "<" in address or not _ADDRESS.match(address):
+            raise ConfigError(f"notices.admin: {address!r} is no e-mail address")
+
+
 def _check_webhooks(webhooks: tuple[Webhook, ...]) -> None:
     for at, webhook in enumerate(webhooks):
         if not _is_plain_url(webhook.url):
             raise ConfigError(f"webhooks[{at}].url: write https://host/path, without user, password or fragment")
+        if webhook.name in NOTICE_RECEIVERS:
+            raise ConfigError(f"webhooks[{at}].name: {webhook.name} is taken by the notices; choose another name")
         key_bytes(webhook.secret, f"webhooks[{at}].secret")
     if len({webhook.name for webhook in webhooks}) != len(webhooks):
         raise ConfigError("webhooks: two webhooks have the same name")

@@ -83,6 +83,12 @@ class Metrics:
         self.webhook_oldest_seconds = Gauge(
             "binding_ivr_webhook_oldest_seconds", "Age of the oldest delivery that waits.", registry=self.registry
         )
+        self.notices = Counter(
+            "binding_ivr_notices",
+            "Tries to tell somebody of a change, by channel and result.",
+            ["channel", "result"],
+            registry=self.registry,
+        )
         self.user_events = Counter(
             "binding_ivr_user_events", "AMI UserEvents, by result.", ["result"], registry=self.registry
         )

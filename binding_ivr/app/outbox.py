@@ -1,4 +1,4 @@
-"""Delivers the events of the outbox to the webhooks, at least once and in order per user; it writes no event.
+"""Delivers the events of the outbox to webhooks and notices, at least once and in order per user; it writes no event.
 
 One task routes new events to their receivers and keeps the tables small; each receiver has a task of its own, so that
 one that is slow or down keeps nobody else waiting. All state that must survive is in PostgreSQL (store/outbox.py).
@@ -8,30 +8,31 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
 
-from binding_ivr.config import Config, Webhook
+from binding_ivr.app.webhooks import WebhookChannel
+from binding_ivr.config import Config
 from binding_ivr.errors import BindingError
 from binding_ivr.metrics import Metrics
-from binding_ivr.notify import backoff, message
+from binding_ivr.notify import backoff
 from binding_ivr.notify.backoff import Backoff, Jitter
-from binding_ivr.notify.http import HttpTimes, Reply, Result, WebhookClient
+from binding_ivr.notify.http import HttpTimes, WebhookClient
+from binding_ivr.notify.reply import Reply, Result
 from binding_ivr.ports import Notice, Notices
 from binding_ivr.store.outbox import Delivery, OutboxCounts, PgOutbox, Receiver
 
 log = structlog.get_logger()
 
-AT_ONCE = 8
-"""Deliveries to one receiver under way at once on this node."""
 ROUTE_AT_ONCE = 500
 GIVE_UP_S = 259_200.0
 """For how long a delivery is tried: three days."""
 DAY_S = 86_400.0
 _DOWN = (Result.UNAVAILABLE, Result.UNREACHABLE)
+_DONE = (Result.DELIVERED, Result.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,9 @@ class OutboxTimes:
     """How long, all in seconds.
 
     `poll_s` is the pause between two looks without a notice, `retry_s` after PostgreSQL was away, `tidy_s` between two
-    rounds of forgetting. A delivery is one node's for `lease_s` (longer than one try) and is tried for `give_up_s`. A
-    receiver that was down for `hasten_s` gets all that waits as soon as it is back. `stop_s` bounds `stop`'s query.
+    rounds of forgetting. A delivery is one node's for `lease_s` (longer than one try; a channel may need more) and is
+    tried for `give_up_s`. A receiver that was down for `hasten_s` gets all that waits as soon as it is back. `stop_s`
+    bounds `stop`'s query.
     """
 
     poll_s: float = 5.0
@@ -55,11 +57,42 @@ class OutboxTimes:
     http: HttpTimes = field(default_factory=HttpTimes)
 
 
-class Poster(Protocol):
-    """What a courier needs of HTTP (`notify.http.WebhookClient`)."""
+class Channel(Protocol):
+    """One way to tell, and whom: a webhook, or the notices by e-mail or on the desk phone."""
 
-    async def post(self, url: str, secret: str, *, event: str, delivery: str, body: bytes) -> Reply:
-        """Send one signed message and tell what became of it; never raises."""
+    @property
+    def receiver(self) -> Receiver:
+        """The name under which deliveries wait, and the events that are wanted."""
+
+    @property
+    def at_once(self) -> int:
+        """Deliveries under way at once on this node."""
+
+    @property
+    def lease_s(self) -> float:
+        """How long they may take together, in seconds; 0 when the outbox's own lease will do."""
+
+    @property
+    def beside(self) -> str | None:
+        """The node that delivers for accounts that name none (empty: any); None: every node delivers for all."""
+
+    async def tell(self, delivery: Delivery) -> Reply:
+        """Try once and tell what became of it; never raises but for cancellation."""
+
+    def works_by(self, reply: Reply) -> bool:
+        """Tell whether *reply* shows that the receiver works, whatever it says of this one message."""
+
+    def failing(self, detail: str) -> None:
+        """Log that the receiver takes nothing; once per outage."""
+
+    def recovered(self, seconds: float) -> None:
+        """Log that it works again."""
+
+    def dead(self, deliveries: int, detail: str) -> None:
+        """Log that so many *deliveries* were given up."""
+
+    async def close(self) -> None:
+        """End what it holds open."""
 
 
 class Trouble:
@@ -87,22 +120,18 @@ class Courier:
 
     def __init__(
         self,
-        webhook: Webhook,
+        channel: Channel,
         store: PgOutbox,
-        client: Poster,
         *,
         node: str,
-        metrics: Metrics,
         times: OutboxTimes,
         trouble: Trouble,
         jitter: Jitter,
     ) -> None:
-        """Deliver to *webhook* what *node* claims in *store*."""
-        self._webhook = webhook
+        """Deliver over *channel* what *node* claims in *store*."""
+        self._channel = channel
         self._store = store
-        self._client = client
         self._node = node
-        self._metrics = metrics
         self._times = times
         self._trouble = trouble
         self._jitter = jitter
@@ -133,7 +162,7 @@ class Courier:
                 pause = self._times.retry_s
                 self._trouble.ill(error)
             except Exception:  # a fault of ours must not end the deliveries
-                log.exception("outbox.fault", receiver=self._webhook.name)
+                log.exception("outbox.fault", receiver=self._channel.receiver.name)
             await happens(self._wake, self._rest() or pause)
 
     def _rest(self) -> float:
@@ -141,8 +170,10 @@ class Courier:
 
     async def _round(self) -> int:
         """Deliver once what is due; while the receiver is down, one message at a time finds out whether it is back."""
-        most = 1 if self._failures else AT_ONCE
-        claimed = await self._store.claim(self._node, self._webhook.name, most, self._times.lease_s)
+        channel = self._channel
+        most = 1 if self._failures else channel.at_once
+        lease_s = max(self._times.lease_s, channel.lease_s)
+        claimed = await self._store.claim(self._node, channel.receiver.name, most, lease_s, channel.beside)
         self._trouble.well()
         if not claimed:
             return 0
@@ -152,25 +183,12 @@ class Courier:
         await self._judge([reply for reply, _ in done])
         dead = [reply for reply, is_dead in done if is_dead]
         if dead:
-            log.error("webhook.dead", receiver=self._webhook.name, deliveries=len(dead), detail=dead[-1].detail)
+            channel.dead(len(dead), dead[-1].detail)
         return len(done)
 
     async def _deliver(self, delivery: Delivery) -> tuple[Reply, bool]:
-        """Send one message and write down what became of it; the second value tells that it is dead now."""
-        event, webhook = delivery.event, self._webhook
-        text = message.body(
-            event_id=event.event_id,
-            sequence=event.sequence,
-            name=event.name,
-            time=event.created_at,
-            account=event.account,
-            user_id=event.user_id,
-            facts=event.facts,
-            full_numbers=webhook.numbers == "full",
-        )
-        identity = str(delivery.delivery_id)
-        reply = await self._client.post(webhook.url, webhook.secret, event=event.name, delivery=identity, body=text)
-        self._metrics.webhook_deliveries.labels(webhook.name, reply.result.value).inc()
+        """Tell of one event and write down what became of it; the second value tells that it is dead now."""
+        reply = await self._channel.tell(delivery)
         return reply, await self._settle(delivery, reply)
 
     async def _settle(self, delivery: Delivery, reply: Reply) -> bool:
@@ -178,7 +196,7 @@ class Courier:
         pause = max(self._times.delivery.pause(delivery.tries, self._jitter()), reply.retry_after_s)
         while True:
             try:
-                if reply.result is Result.DELIVERED:
+                if reply.result in _DONE:
                     await self._store.taken(delivery)
                     return False
                 return await self._store.failed(
@@ -194,19 +212,22 @@ class Courier:
 
     async def _judge(self, replies: list[Reply]) -> None:
         """Note whether the receiver works, by all replies of a round: it does when it took anything."""
+        replies = [reply for reply in replies if reply.result is not Result.SKIPPED]
+        if not replies:
+            return
         now = time.monotonic()
-        if any(reply.result is Result.DELIVERED for reply in replies):
+        if any(self._channel.works_by(reply) for reply in replies):
             since, self._failing_since = self._failing_since, None
             self._failures = 0
             if since is None:
                 return
-            log.info("webhook.recovered", receiver=self._webhook.name, seconds=round(now - since, 1))
+            self._channel.recovered(round(now - since, 1))
             if now - since >= self._times.hasten_s:
-                await self._store.hasten(self._webhook.name)
+                await self._store.hasten(self._channel.receiver.name)
             return
         if self._failing_since is None:
             self._failing_since = now
-            log.warning("webhook.failing", receiver=self._webhook.name, detail=replies[-1].detail)
+            self._channel.failing(replies[-1].detail)
         down = [reply for reply in replies if reply.result in _DOWN]
         if down:
             self._failures += 1
@@ -215,7 +236,7 @@ class Courier:
 
 
 class Outbox:
-    """The outbox of one node. Without webhooks it only forgets old events."""
+    """The outbox of one node. Without receivers it only forgets old events."""
 
     def __init__(
         self,
@@ -224,19 +245,26 @@ class Outbox:
         notices: Notices,
         *,
         metrics: Metrics,
+        channels: Sequence[Channel] = (),
+        elsewhere: Sequence[Receiver] = (),
         times: OutboxTimes | None = None,
         now: Callable[[], float] = time.time,
         jitter: Jitter = random.random,
     ) -> None:
-        """Deliver what *store* holds to the webhooks of *config*; *now* (POSIX seconds) is signed into each message."""
+        """Deliver what *store* holds to the webhooks of *config* and over *channels*.
+
+        Events for the receivers *elsewhere* are routed here, as by every node, but other nodes deliver them. *now*
+        (POSIX seconds) is signed into each webhook.
+        """
         self._config = config
         self._store = store
         self._notices = notices
         self._metrics = metrics
         self._times = times or OutboxTimes()
         self._jitter = jitter
-        self._receivers = [Receiver(one.name, one.events, one.accounts) for one in config.webhooks]
         self._client = WebhookClient(now, self._times.http)
+        self._channels = [*(WebhookChannel(one, self._client, metrics) for one in config.webhooks), *channels]
+        self._receivers = [*(channel.receiver for channel in self._channels), *elsewhere]
         self._trouble = Trouble()
         self._wake = asyncio.Event()
         self._tidied_at = self._counted_at = float("-inf")
@@ -251,16 +279,14 @@ class Outbox:
         await self._client.__aenter__()
         self._couriers = [
             Courier(
-                webhook,
+                channel,
                 self._store,
-                self._client,
                 node=self._config.node,
-                metrics=self._metrics,
                 times=self._times,
                 trouble=self._trouble,
                 jitter=self._jitter,
             )
-            for webhook in self._config.webhooks
+            for channel in self._channels
         ]
         self._unsubscribe = self._notices.subscribe(self._noticed)
         runs: Iterable[Coroutine[Any, Any, None]] = (self._run(), *(courier.run() for courier in self._couriers))
@@ -278,6 +304,8 @@ class Outbox:
             with contextlib.suppress(BindingError, TimeoutError):
                 async with asyncio.timeout(self._times.stop_s):
                     await self._store.release(self._config.node)
+        for channel in self._channels:
+            await channel.close()
         await self._client.__aexit__(None, None, None)
 
     def _noticed(self, notice: Notice) -> None:

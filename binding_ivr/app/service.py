@@ -14,6 +14,7 @@ from binding_ivr.app.jobs import Jobs
 from binding_ivr.app.lifecycle import Lifecycle
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.mirror import Mirror
+from binding_ivr.app.notices import Readers, mail_channels
 from binding_ivr.app.outbox import Outbox
 from binding_ivr.app.signin import StoredDoors, prepare_sign_in
 from binding_ivr.app.user_events import UserEvents
@@ -85,7 +86,8 @@ class Service:
         await house.store.notices.start()
         if ahead_s := (await house.store.clock.read()).ahead_s:
             log.error("clock.ahead", ahead_s=ahead_s, reason="a rehearsal moved the clock of this database")
-        outbox = Outbox(config, house.store.outbox, house.store.notices, metrics=self.metrics)
+        channels = mail_channels(config, Readers(config, house.store), self.metrics)
+        outbox = Outbox(config, house.store.outbox, house.store.notices, metrics=self.metrics, channels=channels)
         self._stack.push_async_callback(outbox.stop)
         await outbox.start()
         lookups = StoreLookups(config, house.store, self.metrics)

@@ -1,1 +1,1 @@
-"""Telling others over HTTP: message, signature, pauses, client. What is told to whom, and when, is decided above."""
+"""Telling others over HTTP and by mail: words, messages, clients. What is told to whom, and when, is decided above."""

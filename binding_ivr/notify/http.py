@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 
 from binding_ivr import __version__
+from binding_ivr.notify.reply import Reply, Result
 from binding_ivr.notify.signature import sign
 
 USER_AGENT = f"binding-ivr/{__version__}"
@@ -22,25 +22,6 @@ MOST_IGNORED = 64 * 1024
 
 _REFUSES_THIS = frozenset({400, 409, 413, 422})
 """The receiver works, but does not take this one message."""
-
-
-class Result(StrEnum):
-    """What became of one try; the words are the metric's label."""
-
-    DELIVERED = "delivered"
-    REFUSED = "refused"
-    UNAVAILABLE = "unavailable"
-    UNREACHABLE = "unreachable"
-    GONE = "gone"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The result of one try. `detail` has no address in it; `retry_after_s` is what the receiver asked for, else 0."""
-
-    result: Result
-    detail: str = ""
-    retry_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,9 +100,15 @@ class PgOutbox:
             )
         return len(rows)
 
-    async def claim(self, node: str, receiver: str, most: int, lease_s: float) -> list[Delivery]:
-        """Take up to *most* deliveries that are due for *receiver*; they are *node*'s for *lease_s* seconds."""
-        rows = await self._db.rows("claim_deliveries", node, receiver, most, lease_s)
+    async def claim(
+        self, node: str, receiver: str, most: int, lease_s: float, beside: str | None = None
+    ) -> list[Delivery]:
+        """Take up to *most* deliveries that are due for *receiver*; they are *node*'s for *lease_s* seconds.
+
+        With *beside* only those of accounts whose phones are at *node*: an account's setting `desk_notices.node`, else
+        *beside*, is *node* or empty (any node).
+        """
+        rows = await self._db.rows("claim_deliveries", node, receiver, most, lease_s, beside)
         return [Delivery(row["delivery_id"], row["tries"], _event(row)) for row in rows]
 
     async def taken(self, delivery: Delivery) -> None:

@@ -28,8 +28,8 @@ UPDATE binding_ivr.outbox o SET routed_at = clock_timestamp() FROM fresh f WHERE
 RETURNING o.event_id;
 
 -- name: claim_deliveries
--- $1 node, $2 receiver, $3 most, $4 lease in seconds. Of each user only the first that still holds the others up, and
--- those that hold nobody up.
+-- $1 node, $2 receiver, $3 most, $4 lease in seconds, $5 null, or the node of accounts that name none (empty: any). Of
+-- each user only the first that still holds the others up, and those that hold nobody up.
 WITH due AS MATERIALIZED (
   SELECT d.delivery_id FROM binding_ivr.deliveries d
   WHERE d.state = 'pending' AND d.receiver = $2 AND d.next_try <= clock_timestamp()
@@ -37,6 +37,9 @@ WITH due AS MATERIALIZED (
     AND NOT EXISTS (SELECT FROM binding_ivr.deliveries e
                     WHERE e.receiver = d.receiver AND e.account = d.account AND e.user_id = d.user_id
                       AND e.state = 'pending' AND e.holds AND e.sequence < d.sequence)
+    AND ($5::text IS NULL
+         OR coalesce((SELECT a.settings #>> '{desk_notices,node}' FROM binding_ivr.accounts a
+                      WHERE a.account = d.account), $5) IN ('', $1))
   ORDER BY d.next_try, d.sequence
   LIMIT $3
   FOR UPDATE SKIP LOCKED

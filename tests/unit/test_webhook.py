@@ -16,8 +16,9 @@ from binding_ivr.asterisk.ami_wire import checked
 from binding_ivr.config import Config, EventName, load
 from binding_ivr.errors import ConfigError
 from binding_ivr.notify.backoff import DELIVERY, RECEIVER
-from binding_ivr.notify.http import LONGEST_RETRY_AFTER_S, Result, WebhookClient
+from binding_ivr.notify.http import LONGEST_RETRY_AFTER_S, WebhookClient
 from binding_ivr.notify.message import body
+from binding_ivr.notify.reply import Result
 from binding_ivr.notify.signature import sign
 from binding_ivr.store.outbox import OutEvent
 
