@@ -3,5 +3,6 @@
 from binding_ivr.lab.errors import LabError
 from binding_ivr.lab.instance import Instance
 from binding_ivr.lab.lab import Lab
+from binding_ivr.lab.phone import Phone, PhoneCall
 
-__all__ = ["Instance", "Lab", "LabError"]
+__all__ = ["Instance", "Lab", "LabError", "Phone", "PhoneCall"]

@@ -29,11 +29,16 @@ class Ami:
         }
         self._manager: Manager | None = None
         self._waiting: dict[str, asyncio.Future[dict[str, str]]] = {}
+        self.on_user_event: Callable[[dict[str, str]], None] | None = None
+        """Is given the fields of each UserEvent that nobody waits for."""
+        self.on_digit: Callable[[str, str], None] | None = None
+        """Is given the channel and the digit, when a channel has received one (with the events `dtmf`)."""
 
     async def connect(self) -> None:
         """Connect and log in; LabError when that fails."""
         manager = Manager(loop=asyncio.get_running_loop(), log=_LOG, **self._settings)
         manager.register_event("UserEvent", self._user_event)
+        manager.register_event("DTMFEnd", self._digit)
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 await manager.connect()
@@ -107,7 +112,14 @@ class Ami:
         finally:
             self._waiting.pop(identity, None)
 
+    def _digit(self, _manager: Manager, event: Any) -> None:
+        if self.on_digit is not None and event["Direction"] == "Received":
+            self.on_digit(str(event["Channel"]), str(event["Digit"]))
+
     def _user_event(self, _manager: Manager, event: Any) -> None:
-        waiting = self._waiting.get(str(event["LabId"]) if "LabId" in event else "")
+        fields = {str(name): str(value) for name, value in event.items()}
+        waiting = self._waiting.get(fields.get("LabId", ""))
         if waiting is not None and not waiting.done():
-            waiting.set_result({str(name): str(value) for name, value in event.items()})
+            waiting.set_result(fields)
+        elif self.on_user_event is not None:
+            self.on_user_event(fields)

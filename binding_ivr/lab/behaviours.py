@@ -58,6 +58,10 @@ class Script:
     """Keep what the phone hears as a WAV file; `Lab.heard` names it under `recording`."""
     digits: str = ""
     """Keyed instead of the code."""
+    waits: bool = False
+    """For `person`: ring until the test says otherwise."""
+    info: bool = False
+    """For `person`: key by SIP INFO instead of RFC 4733."""
 
     def with_params(self, params: dict[str, Any]) -> "Script":
         """Return a copy with *params* set.
@@ -95,6 +99,8 @@ class Script:
                 seconds(self.pace_ms),
                 "1" if self.record else "",
                 self.digits,
+                "1" if self.waits else "",
+                "1" if self.info else "",
             )
         )
 
@@ -142,11 +148,12 @@ TABLE = (
     _row("silent", 25, "answers and keys nothing"),
     _row("letters", 26, "keys A to D between the digits of the right code"),
     _row("burst_early", 27, "keys the right code at once, 0.1 s after the answer", gap_ms=40, duration_ms=60),
+    _row("person", 29, "does what a test says, by `Lab.phone`"),
     _row("barge", 28, "keys the right code 1 s after the answer, into the prompt", after_ms=1000),
 )
 BY_NAME = {row.name: row for row in TABLE}
 DESK = Script("silent", ring_ms=500)
-"""What the lab's desk phones 1001 and 1002 do unless told otherwise: they answer and stay."""
+"""What the lab's desk phones 1001 to 1004 do unless told otherwise: they answer and stay."""
 
 
 def script(name: str, **params: Any) -> Script:

@@ -19,8 +19,12 @@ from binding_ivr.resources import data_dir
 _OVERLAY = Path(__file__).resolve().parent / "etc"
 _AUDIO = (".ulaw", ".alaw", ".sln", ".sln16", ".wav", ".wav16", ".gsm", ".g722")
 
-_EMPTY = ("acl", "ccss", "cdr", "cel", "features", "pjproject", "stasis", "udptl", "websocket_client")
-"""Files that Asterisk complains about when they are missing; its defaults are right for the lab."""
+_EMPTY = ("acl", "ccss", "cdr", "cel", "features", "pjproject", "queuerules", "stasis", "udptl", "websocket_client")
+"""Files that Asterisk complains about when they are missing, unless a sample or an overlay brings one."""
+
+
+DESKS = ("1001", "1002", "1003", "1004")
+"""The desk phones that the phone network plays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,10 @@ class Plan:
     def carrier(self) -> str:
         """The phone network's address."""
         return f"{self.block}.2"
+
+    def desk(self, index: int) -> str:
+        """The address of the desk phone 1000 + *index*."""
+        return f"{self.block}.{2 + index}"
 
 
 def adapt(sample: str, values: dict[tuple[str, str], str]) -> str:
@@ -90,18 +98,19 @@ def write_instance(folder: Path, run: Path, name: str, engine: Engine, plan: Pla
         "data/sounds",
         "data/agi-bin",
         "data/keys/stir_shaken/cache",
-        "log",
+        "log/cdr-csv",
+        "log/cel-custom",
         "spool/heard",
         "spool/monitor",
         "spool/tmp",
     ):
         (folder / part).mkdir(parents=True, exist_ok=True)
     values = _values(folder, run, name, engine, plan)
+    for empty in _EMPTY:
+        _write(folder / f"etc/{empty}.conf", "; The defaults are right for the lab.\n")
     for source in sorted((_OVERLAY / "common").glob("*.conf")) + sorted((_OVERLAY / name).glob("*.conf")):
         _write(folder / "etc" / source.name, fill(source.read_text(), values))
     _write(folder / "etc/modules.conf", _modules(engine, name))
-    for empty in _EMPTY:
-        _write(folder / f"etc/{empty}.conf", "; The defaults are right for the lab.\n")
     if name == "pbx":
         _write_pbx(folder / "etc", plan)
         if engine.odbc_driver is not None:
@@ -120,8 +129,7 @@ def _values(folder: Path, run: Path, name: str, engine: Engine, plan: Plan) -> d
         "MAXFILES": str(open_files_limit()),
         "PBX": plan.pbx,
         "CARRIER": plan.carrier,
-        "DESK1": f"{plan.block}.3",
-        "DESK2": f"{plan.block}.4",
+        **{f"DESK{index}": plan.desk(index) for index in range(1, 6)},
         "SIP_PORT": str(plan.sip_port),
         "AMI_PORT": str(plan.carrier_ami_port),
         "LAB_SECRET": plan.lab_secret,
@@ -149,12 +157,14 @@ def _write_pbx(etc: Path, plan: Plan) -> None:
         },
         "extensions.conf": {("globals", "BINDING_AGI"): f"127.0.0.1:{plan.agi_port}"},
     }
-    for name, values in changes.items():
-        text = adapt((samples / name).read_text(), values)
-        overlay = etc / name.replace(".conf", "_lab.conf")
+    for sample in sorted(samples.glob("*.conf")):
+        text = adapt(sample.read_text(), changes.pop(sample.name, {}))
+        overlay = etc / f"{sample.stem}_lab.conf"
         if overlay.exists():
             text += f'\n#include "{overlay.name}"\n'
-        _write(etc / name, text)
+        _write(etc / sample.name, text)
+    if changes:
+        raise LabError(f"the samples {sorted(changes)} are missing; reinstall the package binding-ivr")
     # The files that operators include, as they are.
     for source in sorted(data_dir("dialplan").glob("*.conf")):
         shutil.copyfile(source, etc / source.name)

@@ -12,11 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from binding_ivr.lab import behaviours, engine, net, sweep
+from binding_ivr.lab import behaviours, engine, net, records, sweep
 from binding_ivr.lab.ami import Ami
-from binding_ivr.lab.configure import Plan, write_instance
+from binding_ivr.lab.configure import DESKS, Plan, write_instance
 from binding_ivr.lab.errors import LabError
 from binding_ivr.lab.instance import Instance, run_folder
+from binding_ivr.lab.phone import PATIENCE_S, Phone
+from binding_ivr.lab.phones import Phones
 from binding_ivr.lab.process import identify
 
 AGI_ADDRESS = "127.0.0.1"
@@ -34,6 +36,7 @@ class Lab:
 
     pbx: Instance
     carrier: Instance
+    _phones: Phones
 
     def __init__(self, folder: Path | None = None, agi_port: int | None = None, *, detached: bool = False) -> None:
         self._given_folder = folder
@@ -116,6 +119,8 @@ class Lab:
         for ami in (self._pbx_ami, self._carrier_ami):
             if ami is not None:
                 ami.close()
+        if self._plan is not None:
+            self._phones.close()
         self._pbx_ami = self._carrier_ami = None
 
     async def __aenter__(self) -> Self:
@@ -163,7 +168,7 @@ class Lab:
         await self._network().put(f"code/{_key(number)}", code)
 
     async def set_script(self, number: str, behaviour: str, **params: Any) -> None:
-        """Make the phone of *number* (or the desk phone `1001`, `1002`) behave differently from now on.
+        """Make the phone of *number* (or a desk phone, `1001` to `1004`) behave differently from now on.
 
         The parameters are the fields of `behaviours.Script`. Raises ValueError for an unknown one.
         """
@@ -190,7 +195,7 @@ class Lab:
         When the PBX answers, the phone does what its script says. Returns when the call is placed.
         """
         key = _key(caller)
-        endpoint = f"desk-{key}" if key in {"1001", "1002"} else "pbx"
+        endpoint = f"desk-{key}" if key in DESKS else "pbx"
         await self._network().originate(
             {
                 "Channel": f"PJSIP/{endpoint}/sip:{_dialled(to)}@{self.plan.pbx}:{self.plan.sip_port}",
@@ -201,6 +206,34 @@ class Lab:
                 "Timeout": "60000",
             }
         )
+
+    async def phone(self, number: str, *, answers: bool = True, ring_ms: int = 100, info: bool = False) -> Phone:
+        """Take the phone of *number* (E.164, or a desk phone `1001` to `1004`) in hand; see `lab/phone.py`.
+
+        It answers after *ring_ms* milliseconds, or with *answers* off rings until `Phone.answer`. *info*: it
+        keys by SIP INFO. LabError while an earlier `Phone` of this number is in a call.
+        """
+        self._network()
+        return await self._phones.take(number, _key(number), answers=answers, ring_ms=ring_ms, info=info)
+
+    async def put_away(self, *phones: Phone) -> None:
+        """Hang up what *phones* have left, and let their numbers do again what their last digits say."""
+        await self._phones.put_away(*phones)
+
+    async def keyed(self, endpoint: str, digits: str, timeout_s: float = PATIENCE_S) -> None:
+        """Wait until the PBX has received *digits* from its *endpoint* (`1001`, `trunk`), since the last such wait.
+
+        Only what was keyed after the first `phone` counts. LabError with what it has received instead.
+        """
+        await self._phones.keyed(endpoint, digits, timeout_s)
+
+    def cdr(self) -> list[dict[str, str]]:
+        """Return the PBX's call detail records so far; see `records.CDR_COLUMNS`."""
+        return records.cdr(self.pbx.folder / "log")
+
+    def cel(self) -> list[dict[str, str]]:
+        """Return the PBX's channel events so far; see `records.CEL_COLUMNS`."""
+        return records.cel(self.pbx.folder / "log")
 
     async def trusted_number(self, account: str, extension: str) -> dict[str, str]:
         """Return the BINDING_* variables that a call on the PBX gets for this extension."""
@@ -303,7 +336,8 @@ class Lab:
     async def _connect(self) -> None:
         plan = self.plan
         self._pbx_ami = Ami(plan.pbx, plan.ami_port, "lab", plan.lab_secret, events="user")
-        self._carrier_ami = Ami(plan.carrier, plan.carrier_ami_port, "lab", plan.lab_secret)
+        self._carrier_ami = Ami(plan.carrier, plan.carrier_ami_port, "lab", plan.lab_secret, events="user")
+        self._phones = Phones(plan, self._carrier_ami)
         await asyncio.gather(self._pbx_ami.connect(), self._carrier_ami.connect())
 
     def _network(self) -> Ami:

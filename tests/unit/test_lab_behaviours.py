@@ -33,10 +33,10 @@ def test_unknown_behaviour_is_refused() -> None:
         number("singing")
 
 
-def test_a_script_is_one_line_of_eight_fields() -> None:
-    assert script("right").line() == "right,0.100,,60,60,1.500,,"
+def test_a_script_is_one_line_of_ten_fields() -> None:
+    assert script("right").line() == "right,0.100,,60,60,1.500,,,,"
     line = script("fast", after_ms=0, pace_ms=250, record=True, digits="777777#").line()
-    assert line == "fast,0.100,0.000,,,0.250,1,777777#"
+    assert line == "fast,0.100,0.000,,,0.250,1,777777#,,"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""The ears and voices of a lab's phones: one UDP socket that speaks RTP, with a thread that keeps its time.
+
+It hears only what the phone network sends it, and knows nothing of calls: a line is a port of the phone network.
+"""
+
+import contextlib
+import secrets
+import socket
+import struct
+import threading
+import time
+
+from binding_ivr.lab.hearing import PACKET_MS, RATE_HZ, Hearing, Packet
+
+_TIMESTAMPS = 35  # SO_TIMESTAMPNS (socket(7)), which the module socket does not name
+_ULAW = 0  # RTP payload type (RFC 3551)
+_HEADER = 12
+_STRAY_S = 1.0
+
+
+class Line:
+    """One call's audio: what it hears, and the packet of 20 ms that it says over and over (None: nothing)."""
+
+    def __init__(self, hearing: Hearing, voice: bytes | None) -> None:
+        self.hearing = hearing
+        self.voice = voice
+        self.source = secrets.randbits(32)
+        self.sequence = secrets.randbits(15)
+        self.stamp = secrets.randbits(31)
+
+    def rtp(self) -> bytes | None:
+        """Return the next packet (RFC 3550), None in a silence."""
+        self.sequence = self.sequence + 1 & 0xFFFF
+        self.stamp = self.stamp + RATE_HZ * PACKET_MS // 1000 & 0xFFFFFFFF
+        if self.voice is None:
+            return None
+        return struct.pack("!BBHII", 0x80, _ULAW, self.sequence, self.stamp, self.source) + self.voice
+
+
+class Ears:
+    """All lines of one lab. The thread lives from `start` to `stop`."""
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self._socket.bind((address, 0))
+        self._peer = address
+        self._lines: dict[int, Line] = {}
+        self._strays: dict[int, list[Packet]] = {}
+        self._lock = threading.Lock()
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="lab-ears", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """Host and port that the phone network sends to."""
+        host, port = self._socket.getsockname()
+        return f"{host}:{port}"
+
+    def start(self) -> None:
+        """Begin to hear and to sound."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; harmless when done twice."""
+        self._ending = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()
+
+    def open(self, port: int, hearing: Hearing, voice: bytes | None) -> Line:
+        """Let what comes from *port* be heard, and say *voice* to it."""
+        line = Line(hearing, voice)
+        with self._lock:
+            fresh = time.time() - _STRAY_S
+            hearing.packets += [packet for packet in self._strays.pop(port, []) if packet.at > fresh]
+            self._lines[port] = line
+        return line
+
+    def close(self, port: int) -> None:
+        """Neither hear nor say anything on *port* any more."""
+        with self._lock:
+            self._lines.pop(port, None)
+
+    def _run(self) -> None:
+        tick = time.monotonic()
+        while not self._ending:
+            wait = tick - time.monotonic()
+            if wait <= 0:
+                self._say()
+                # After a standstill of the machine nobody wants to hear what was not said.
+                tick = max(tick + PACKET_MS / 1000, time.monotonic() - 0.2)
+                continue
+            self._socket.settimeout(wait)
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                self._hear()
+
+    def _say(self) -> None:
+        with self._lock:
+            packets = [(port, line.rtp()) for port, line in self._lines.items()]
+        for port, packet in packets:
+            if packet is not None:
+                # A phone that has just hung up refuses it.
+                with contextlib.suppress(OSError):
+                    self._socket.sendto(packet, (self._peer, port))
+
+    def _hear(self) -> None:
+        data, ancillary, _, source = self._socket.recvmsg(2048, 64)
+        if len(data) <= _HEADER or data[0] >> 6 != 2 or data[1] & 0x7F != _ULAW:
+            return
+        at = time.time()
+        for level, kind, value in ancillary:
+            if level == socket.SOL_SOCKET and kind == _TIMESTAMPS:
+                seconds, nanoseconds = struct.unpack("@ll", value[: struct.calcsize("@ll")])
+                at = seconds + nanoseconds / 1e9
+        packet = Packet(at, data[_HEADER + 4 * (data[0] & 0x0F) :])
+        with self._lock:
+            line = self._lines.get(source[1])
+            if line is not None:
+                line.hearing.packets.append(packet)
+            else:
+                self._strays.setdefault(source[1], []).append(packet)
+                if len(self._strays[source[1]]) > 50:
+                    del self._strays[source[1]][:25]
