@@ -10,12 +10,13 @@ import struct
 import threading
 import time
 
-from binding_ivr.lab.hearing import PACKET_MS, RATE_HZ, Hearing, Packet
+from binding_ivr.lab.hearing import PACKET_MS, RATE_HZ, Hearing, Packet, Span
 
 _TIMESTAMPS = 35  # SO_TIMESTAMPNS (socket(7)), which the module socket does not name
 _ULAW = 0  # RTP payload type (RFC 3551)
 _HEADER = 12
 _STRAY_S = 1.0
+_LATE_S = 0.035
 
 
 class Line:
@@ -27,9 +28,15 @@ class Line:
         self.source = secrets.randbits(32)
         self.sequence = secrets.randbits(15)
         self.stamp = secrets.randbits(31)
+        self.late: list[Span] = []
+        """When the machine was too busy to say anything in time."""
+        self._said_at = 0.0
 
-    def rtp(self) -> bytes | None:
-        """Return the next packet (RFC 3550), None in a silence."""
+    def rtp(self, now: float) -> bytes | None:
+        """Return the next packet (RFC 3550), None in a silence. *now* is in seconds since the epoch."""
+        if self._said_at and now - self._said_at > _LATE_S:
+            self.late.append(Span(self._said_at + PACKET_MS / 1000, now))
+        self._said_at = now
         self.sequence = self.sequence + 1 & 0xFFFF
         self.stamp = self.stamp + RATE_HZ * PACKET_MS // 1000 & 0xFFFFFFFF
         if self.voice is None:
@@ -97,8 +104,9 @@ class Ears:
                 self._hear()
 
     def _say(self) -> None:
+        now = time.time()
         with self._lock:
-            packets = [(port, line.rtp()) for port, line in self._lines.items()]
+            packets = [(port, line.rtp(now)) for port, line in self._lines.items()]
         for port, packet in packets:
             if packet is not None:
                 # A phone that has just hung up refuses it.

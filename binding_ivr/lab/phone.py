@@ -59,6 +59,7 @@ class PhoneCall:
         self.up_at: float | None = None
         """When it was answered, in seconds since the epoch."""
         self.over_at: float | None = None
+        self._lines: list[Line] = []
         self._ears: Line | None = None
         self._port: int | None = None
 
@@ -97,13 +98,23 @@ class PhoneCall:
         return gap
 
     def holes(self, source: "Phone", since: float = 0.0, until: float | None = None) -> list[Span]:
-        """Return when this phone did not hear *source* between two times that it did, its key presses left out."""
-        keys = [span for call in source.calls for span in call.pressed]
+        """Return when this phone did not hear *source* between two times that it did.
+
+        Left out is what *source* did not say: while its keys were down, or the machine was too busy to let it speak.
+        """
+        unsaid = [span for call in source.calls for span in call.unsaid]
         found = self.hearing.holes(source.tone_hz, since, time.time() if until is None else until)
         # The tone is away from just before a key goes down until just after it comes up.
         return [
-            hole for hole in found if not any(key.start - 0.1 < hole.end and hole.start < key.end + 0.1 for key in keys)
+            hole
+            for hole in found
+            if not any(one.start - 0.1 < hole.end and hole.start < one.end + 0.1 for one in unsaid)
         ]
+
+    @property
+    def unsaid(self) -> list[Span]:
+        """When this phone's tone was not said while the call was up."""
+        return self.pressed + [span for line in self._lines for span in line.late]
 
     def save(self, path: Path) -> Path:
         """Write what it has heard so far as a WAV file (8 kHz, 16 bit, mono)."""
@@ -132,6 +143,7 @@ class PhoneCall:
             self._port = int(event["Port"])
             # Nothing is said before the answer.
             self._ears = ears.open(self._port, self.hearing, self.phone.voice if self.state == "up" else None)
+            self._lines.append(self._ears)
         elif state == "referred":
             self.referred = event.get("Result", "")
         elif state == "over":
