@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from binding_ivr.app.checks import Check, fail, ok, warn
 from binding_ivr.asterisk.ari_http import RefusedError, UnreachableError
 from binding_ivr.asterisk.ari_probe import AriProbe, Way
-from binding_ivr.call.commands import Prompt
+from binding_ivr.call.prompts import Prompt, PromptGroup
 from binding_ivr.config import Config, Route
 
 CONTEXT = "binding-ivr-call"
@@ -95,29 +95,36 @@ async def _prompts(config: Config, probe: AriProbe) -> list[Check]:
     """Ask Asterisk itself, wherever it runs, in which languages it finds each recording."""
     if not await probe.has_module("res_ari_sounds.so"):
         return [warn("prompts", "not looked at: load res_ari_sounds.so in Asterisk, or see: binding-ivr prompts list")]
-    languages = config.prompts.languages
-    lacking: dict[str, list[str]] = {}
-    for prompt in Prompt:
-        there = await probe.sound_languages(f"{config.prompts.path}/{prompt}")
-        for language in languages:
-            if language not in there:
-                lacking.setdefault(language, []).append(prompt)
-    if not lacking:
-        return [ok("prompts", f"all {len(Prompt)} in {', '.join(languages)}")]
-    return [
-        fail(
-            f"prompts {language}",
-            f"Asterisk does not find {_few(names)} under sounds/{language}/{config.prompts.path}: "
-            "run: binding-ivr prompts build --output SOUNDS",
-        )
-        for language, names in lacking.items()
-    ]
+    path = config.prompts.path
+    there = await asyncio.gather(*(probe.sound_languages(f"{path}/{prompt}") for prompt in Prompt))
+    lacking = {
+        language: [prompt for prompt, found in zip(Prompt, there, strict=True) if language not in found]
+        for language in config.prompts.languages
+    }
+    bad = [_lacking(language, names, path) for language, names in lacking.items() if names]
+    return bad or [ok("prompts", f"all {len(Prompt)} in {', '.join(config.prompts.languages)}")]
 
 
-def _few(names: list[str]) -> str:
+def _lacking(language: str, names: list[Prompt], path: str) -> Check:
+    """One line for what a language lacks; calls go on without what only the desk phone or the hot-switch plays."""
+    of_calls = any(name.group is PromptGroup.CALL for name in names)
+    return (fail if of_calls else warn)(
+        f"prompts {language}",
+        f"Asterisk does not find {_few(names)} under sounds/{language}/{path}: "
+        "run: binding-ivr prompts build --output SOUNDS",
+    )
+
+
+def _few(names: list[Prompt]) -> str:
     if len(names) == len(Prompt):
         return "any prompt"
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    whole = [
+        group
+        for group in PromptGroup
+        if len(names) > 3 and {name for name in Prompt if name.group is group} <= set(names)
+    ]
+    named = [f"any prompt of {group}" for group in whole] + [name for name in names if name.group not in whole]
+    return ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
 
 
 # --- FastAGI -------------------------------------------------------------------------------------------------

@@ -1,24 +1,9 @@
-"""What the call machine asks of the world: a closed set of frozen commands and the names of the prompts."""
+"""What the call machine asks of the world: a closed set of frozen commands."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from binding_ivr.call.outcome import AttemptState, Verdict
-
-
-class Prompt(StrEnum):
-    """A recording that the call may play. The value is the file's base name in every language."""
-
-    GREETING = "greeting"  # who calls; the first second of the call, so that call screening hears speech
-    REASON = "reason"  # why: somebody asked to link this number to a desk extension
-    ASK_CODE = "ask_code"  # enter the access code shown on the screen; star if it was not you
-    WRONG_CODE = "wrong_code"  # a whole entry that was not the code
-    INCOMPLETE = "incomplete"  # an entry with too few digits
-    VERIFIED = "verified"  # thank you, verified, goodbye
-    NO_MORE_TRIES = "no_more_tries"  # that was the last try; ask for a new call; goodbye
-    NO_INPUT = "no_input"  # nothing was entered; goodbye
-    REPORTED = "reported"  # thank you for telling us; no more calls; goodbye
-    PROBLEM = "problem"  # a technical problem; the page shows the result; goodbye
+from binding_ivr.call.prompts import Prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from enum import Enum, auto
 from typing import assert_never
 
 from binding_ivr.call import events as ev
-from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Prompt, Report, Say
+from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Report, Say
 from binding_ivr.call.digits import END_KEY, REPORT_KEY, Entry, EntryState
 from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict, of_unanswered
+from binding_ivr.call.prompts import Prompt
 
 RING_GRACE_S = 5.0
 """Asterisk ends the ringing itself; only when it does not, we do."""

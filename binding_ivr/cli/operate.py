@@ -10,6 +10,7 @@ from binding_ivr.app.demo import Demo
 from binding_ivr.app.doctor import Status, examine
 from binding_ivr.app.resync import resync as make_mirrors_equal
 from binding_ivr.app.service import Service, check_for_service
+from binding_ivr.call.prompts import PromptGroup
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import house_of
 from binding_ivr.config import Config, load, load_keys
@@ -22,7 +23,7 @@ from binding_ivr.store import open_store
 
 CHECK_COLUMNS = ("status", "check", "detail")
 MIRROR_COLUMNS = ("node", "status", "keys", "put", "deleted")
-PROMPT_COLUMNS = ("language", "prompt", "seconds", "source", "voice", "text")
+PROMPT_COLUMNS = ("language", "group", "prompt", "seconds", "source", "voice", "text")
 
 
 async def serve(options: argparse.Namespace) -> int:
@@ -108,6 +109,7 @@ async def prompts_list(options: argparse.Namespace) -> int:
     rows = [
         {
             "language": found.language,
+            "group": found.prompt.group,
             "prompt": found.prompt,
             "seconds": found.seconds,
             "source": found.source,
@@ -119,6 +121,7 @@ async def prompts_list(options: argparse.Namespace) -> int:
             recordings=recordings,
             output=options.output,
             path=config.prompts.path,
+            groups=[PromptGroup(name) for name in options.group] or list(PromptGroup),
         )
     ]
     show.table(rows, PROMPT_COLUMNS, as_json=options.json)

@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 from binding_ivr import __version__
+from binding_ivr.call.prompts import PromptGroup
 from binding_ivr.cli import access, commands, manage, operate, outbox
 
 Run = Callable[[argparse.Namespace], Awaitable[int]]
@@ -76,9 +77,12 @@ def _operation(add: _Adder) -> None:
         parser = lab.command(name, operate.lab, text)
         parser.add_argument("--folder", type=Path, help="where it lives (default: in the cache folder)")
         parser.set_defaults(action=name)
-    prompts = add.group("prompts", "the recordings that the call plays")
+    prompts = add.group("prompts", "the recordings that the calls play")
     listing = prompts.command("list", operate.prompts_list, "show every prompt in every language and its source")
     listing.add_argument("--output", type=Path, metavar="DIR", help="show what stands in Asterisk's sounds folder")
+    listing.add_argument(
+        "--group", action="append", default=[], choices=[group.value for group in PromptGroup], help="only these"
+    )
     build = prompts.command("build", operate.prompts_build, "write the prompts, your own recordings first")
     build.add_argument("--output", type=Path, metavar="DIR", help="Asterisk's sounds folder")
     build.add_argument("--render", action="store_true", help="speak the shipped set again (for maintainers)")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from binding_ivr.call.commands import Prompt
+from binding_ivr.call.prompts import Prompt
 from binding_ivr.prompts import audio, catalogue, library, voices, wav
 from binding_ivr.prompts.audio import Sound
 from binding_ivr.prompts.catalogue import LANGUAGES, Catalogue
@@ -65,8 +65,14 @@ def install(options: BuildOptions) -> BuildReport:
         raise PromptError("prompts build: name Asterisk's sounds folder with --output")
     library.check_languages(options.languages)
     shipped = options.shipped or catalogue.shipped_folder()
+    source = library.read_source(shipped)
     installer = _Installer(
-        options, options.output, shipped, catalogue.load(shipped / "texts.toml"), library.read_manifest(options.output)
+        options,
+        options.output,
+        shipped,
+        catalogue.load(shipped / "texts.toml"),
+        library.read_manifest(options.output),
+        voices_of={language: str(entry.get("voice", "")) for language, entry in source.items()},
     )
     if options.recordings is not None:
         installer.report.notices += library.check_recordings(options.recordings)
@@ -92,6 +98,7 @@ class _Installer:
     texts: Catalogue
     built: dict[str, Built]
     report: BuildReport = field(default_factory=BuildReport)
+    voices_of: Mapping[str, str] = field(default_factory=dict)  # who speaks each language of the shipped set
     _synthesiser: Synthesiser | None = None
     _silent: bool = False  # a notice about the missing synthesiser was given
 
@@ -156,7 +163,7 @@ class _Installer:
                 f"{self.shipped}/{language}/{prompt}: the shipped recording is missing; reinstall binding-ivr"
             )
         content = {suffix: path.read_bytes() for suffix, path in files.items()}
-        voice = str(library.read_source(self.shipped).get(language, {}).get("voice", ""))
+        voice = self.voices_of.get(language, "")
         made_from = _digest(*content.values())
         text = self.texts.text(language, prompt)
         self._put(language, prompt, Source.SHIPPED, made_from, voice, text, lambda: content)

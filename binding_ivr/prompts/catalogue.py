@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from binding_ivr import resources
-from binding_ivr.call.commands import Prompt
+from binding_ivr.call.prompts import Prompt
 from binding_ivr.prompts.errors import PromptError
 
 LANGUAGES = ("en", "es", "fr", "de", "zh")
@@ -67,7 +67,7 @@ def load(path: Path | None = None) -> Catalogue:
     known = [*Prompt, NAMED_GREETING]
     for name in tables:
         if name not in known:
-            raise PromptError(f"{path}: [{name}]: no such prompt; the prompts are {', '.join(known)}")
+            raise PromptError(f"{path}: [{name}]: no such prompt; the names are those of binding_ivr/call/prompts.py")
     texts = {}
     for prompt in Prompt:
         for language, text in _table(path, tables, prompt).items():

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from binding_ivr.call.commands import Prompt
+from binding_ivr.call.prompts import Prompt, PromptGroup
 from binding_ivr.prompts import catalogue, wav
 from binding_ivr.prompts.catalogue import LANGUAGES, Catalogue
 from binding_ivr.prompts.errors import PromptError
@@ -32,7 +32,7 @@ class Source(StrEnum):
 class PromptStatus:
     """One prompt in one language, as `prompts list` prints it."""
 
-    prompt: str
+    prompt: Prompt
     language: str
     text: str
     seconds: float  # 0 when it is missing
@@ -107,7 +107,7 @@ def _unknown_names(folder: Path) -> list[str]:
     except OSError as error:
         return [f"{folder}: cannot be read: {error.strerror or error}"]
     return [
-        f"{path}: ignored; no prompt has this name (prompts are {', '.join(Prompt)})"
+        f"{path}: ignored; no prompt has this name; see: binding-ivr prompts list"
         for path in names
         if path.stem not in list(Prompt) and not path.name.startswith(".")
     ]
@@ -134,20 +134,21 @@ def list_prompts(
     output: Path | None = None,
     path: str = "binding_ivr",
     shipped: Path | None = None,
+    groups: Sequence[PromptGroup] = tuple(PromptGroup),
 ) -> list[PromptStatus]:
-    """Return every prompt in *languages*: what would be played, or with *output* what stands in Asterisk's folder.
+    """Return the prompts of *groups* in *languages*: what would be played, or with *output* what Asterisk has.
 
     Raises PromptError for a damaged catalogue or SOURCE.toml.
     """
     folder = shipped or catalogue.shipped_folder()
     texts = catalogue.load(folder / "texts.toml")
     check_languages(languages)
+    wanted = [(language, prompt) for language in languages for prompt in Prompt if prompt.group in groups]
     if output is not None:
-        return [_installed(texts, output, path, language, prompt) for language in languages for prompt in Prompt]
+        built = read_manifest(output)
+        return [_installed(texts, output, path, built, language, prompt) for language, prompt in wanted]
     source = read_source(folder)
-    return [
-        _available(texts, folder, source, recordings, language, prompt) for language in languages for prompt in Prompt
-    ]
+    return [_available(texts, folder, source, recordings, language, prompt) for language, prompt in wanted]
 
 
 def check_languages(languages: Sequence[str]) -> None:
@@ -189,9 +190,11 @@ def _available(
     )
 
 
-def _installed(texts: Catalogue, output: Path, path: str, language: str, prompt: Prompt) -> PromptStatus:
+def _installed(
+    texts: Catalogue, output: Path, path: str, manifest: Mapping[str, Built], language: str, prompt: Prompt
+) -> PromptStatus:
     files = installed_files(output, path, language, prompt)
-    built = read_manifest(output).get(f"{language}/{prompt}")
+    built = manifest.get(f"{language}/{prompt}")
     text = built.text if built else texts.text(language, prompt)
     if not all(file.is_file() for file in files.values()):
         return PromptStatus(prompt, language, text, 0.0, Source.MISSING, "")

@@ -173,6 +173,18 @@ async def test_a_missing_prompt(one: Installation) -> None:
         for file in link.glob("greeting.*"):
             file.unlink()
         await only(one, "prompts fr", "greeting", "sounds/fr/binding_ivr", "prompts build")
+        (link / "greeting.ulaw").symlink_to(Path(target) / "greeting.ulaw")
+        for file in link.glob("hs_*"):
+            file.unlink()
+        (link / "digit_3.ulaw").unlink()
+        (link / "digit_3.sln16").unlink()
+        status, lines = await doctor(one)
+        assert (status, [found for found in bad(lines) if found[0].startswith("prompts")]) == (
+            0,
+            [("prompts fr", "warn")],
+        )
+        told = next(line["detail"] for line in lines if line["check"] == "prompts fr")
+        assert "any prompt of hotswitch, digit_3 under" in told
     finally:
         shutil.rmtree(link)
         link.symlink_to(target)

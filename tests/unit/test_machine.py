@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from binding_ivr.call import events as ev
-from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Prompt, Report, Say
+from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Report, Say
 from binding_ivr.call.machine import CallMachine, Phase, Rules
 from binding_ivr.call.outcome import AttemptState, Fault, Outcome, Verdict
+from binding_ivr.call.prompts import Prompt
 
 CODE = "112334"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from binding_ivr.call.commands import Prompt
+from binding_ivr.call.prompts import Prompt, PromptGroup
 from binding_ivr.prompts import audio, build, catalogue, library, phonemes, voices, wav
 from binding_ivr.prompts.audio import Sound
 from binding_ivr.prompts.build import BuildOptions
@@ -357,3 +357,22 @@ def test_the_synthesiser_is_chosen_by_what_is_installed(tmp_path: Path, monkeypa
 )
 def test_espeaks_sounds_become_the_models(language: str, ipa: str, sounds: str) -> None:
     assert phonemes.rewrite(language, ipa) == sounds
+
+
+def test_every_prompt_belongs_to_who_plays_it() -> None:
+    groups = {group: {prompt for prompt in Prompt if prompt.group is group} for group in PromptGroup}
+    assert all(groups.values())
+    assert Prompt.GREETING in groups[PromptGroup.CALL]
+    assert {prompt.value for prompt in groups[PromptGroup.DIGITS]} == {f"digit_{sign}" for sign in [*range(10), "plus"]}
+    assert all(prompt.startswith("hs_") for prompt in groups[PromptGroup.HOTSWITCH])
+
+
+def test_one_group_can_be_listed(options: BuildOptions, shipped: Path) -> None:
+    listed = library.list_prompts(languages=("en",), shipped=shipped, groups=[PromptGroup.CALL])
+    assert [entry.prompt for entry in listed] == [prompt for prompt in Prompt if prompt.group is PromptGroup.CALL]
+    build.install(options)
+    listed = library.list_prompts(
+        languages=("en",), output=options.output, shipped=shipped, groups=[PromptGroup.DIGITS]
+    )
+    assert {entry.prompt.group for entry in listed} == {PromptGroup.DIGITS}
+    assert {entry.source for entry in listed} == {Source.SHIPPED}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from binding_ivr.call.commands import Prompt
+from binding_ivr.call.prompts import Prompt
 from binding_ivr.prompts import catalogue
 from binding_ivr.prompts.catalogue import LANGUAGES
 from binding_ivr.prompts.errors import PromptError
