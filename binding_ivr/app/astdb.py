@@ -17,10 +17,10 @@ FAMILY = "binding"
 BRANCHES = ("ext", "num")
 """The only parts of AstDB that the mirror reads, writes or deletes."""
 
-_EXT = re.compile(r"ext/[A-Za-z0-9._-]{1,64}/[A-Za-z0-9*#._-]{1,32}\Z")
+_EXT = re.compile(r"ext/(?!\.)[A-Za-z0-9._-]{1,64}/(?!\.)[A-Za-z0-9*#._-]{1,32}\Z")
 _NUM = re.compile(r"num/[1-9][0-9]{5,14}\Z")
 _NUMBER = re.compile(r"\+[1-9][0-9]{5,14}\Z")
-_USER = re.compile(r"[A-Za-z0-9._-]{1,64}/[A-Za-z0-9*#._-]{1,32}\Z")
+_USER = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}/(?!\.)[A-Za-z0-9*#._-]{1,32}\Z")
 
 
 def key_of(entry: Entry) -> str:

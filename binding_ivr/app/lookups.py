@@ -16,10 +16,12 @@ from binding_ivr.store import Store, TrustedRow
 
 log = structlog.get_logger()
 
-ANSWER_S = 2.0
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
-_EXTENSION = re.compile(r"[A-Za-z0-9*#._-]{1,32}\Z")
-_CALLER = re.compile(r"\+?[0-9]{3,15}\Z")
+ANSWER_S = 1.5
+"""Less than the 2 s for which the dialplan waits, so that it hears ERROR and not nothing."""
+# No leading dot: in the path of the HTTP door `.` and `..` are no names. The dialplan's REGEX says the same.
+_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}\Z")
+_EXTENSION = re.compile(r"(?!\.)[A-Za-z0-9*#._-]{1,32}\Z")
+_CALLER = re.compile(r"\+?[0-9]{3,20}\Z")
 
 _NONE = LookupAnswer(LookupStatus.NONE)
 _ERROR = LookupAnswer(LookupStatus.ERROR)
@@ -72,7 +74,8 @@ class StoreLookups:
         if row is None:
             return _NONE
         if row.status is not BindingStatus.VERIFIED or row.number is None:
-            return LookupAnswer(LookupStatus.SUSPENDED if row.status is BindingStatus.SUSPENDED else LookupStatus.NONE)
+            suspended = row.status is BindingStatus.SUSPENDED
+            return LookupAnswer(LookupStatus.SUSPENDED, since=iso(row.since)) if suspended else _NONE
         return LookupAnswer(
             LookupStatus.FOUND,
             number=row.number,

@@ -34,7 +34,7 @@ class AgiServer:
         max_sessions: int = 1000,
         header_s: float = 5.0,
         header_limit: int = 16384,
-        lookup_s: float = 2.0,
+        lookup_s: float = 1.8,
         times: TalkTimes | None = None,
         late_s: float = 0.02,
         crowd: int = 10,

@@ -14,7 +14,7 @@ USAGE_END = b"520 End of proper usage."
 """The line that closes the several lines of a 520 reply."""
 
 _UNSPEAKABLE = re.compile(r'[\x00-\x1f\x7f"\\]')
-_PLAIN = re.compile(r"[A-Za-z0-9+./:@_ -]*\Z")
+_PLAIN = re.compile(r"[A-Za-z0-9*#+./:@_ -]*\Z")
 
 
 class AgiProtocolError(Exception):

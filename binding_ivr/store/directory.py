@@ -17,9 +17,9 @@ from binding_ivr.store.rows import settings, user_row
 SHORTEST_NUMBER = 6
 """Digits of the shortest number that can be bound; a shorter extension is none."""
 
-_ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ACCOUNT = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 _USER = re.compile(r"[^\s\x00-\x1f\x7f/]{1,128}")
-_EXTENSION = re.compile(r"[A-Za-z0-9*#._-]{1,32}")
+_EXTENSION = re.compile(r"(?!\.)[A-Za-z0-9*#._-]{1,32}")
 _LANGUAGE = re.compile(r"[A-Za-z0-9_-]{0,16}")
 _OWN = {
     "extension": _EXTENSION,
@@ -50,7 +50,7 @@ class PgDirectory:
 
     async def add_account(self, account: str, values: Mapping[str, Any] | None = None) -> None:
         """Add an account. Raises Refusal with code `exists` or `invalid`."""
-        _check(_ACCOUNT, account, "an account is 1 to 64 letters, digits, dots, dashes or underscores")
+        _check(_ACCOUNT, account, "an account is 1 to 64 letters, digits, dots (not the first), dashes or underscores")
         if await self._db.row("add_account", account, _json(values or {})) is None:
             raise Refusal("exists", f"the account {account} is there already")
 
@@ -208,7 +208,7 @@ def _check_user(user: User) -> None:
     if len(user.email) > 254 or any(not sign.isprintable() for sign in user.email):
         raise Refusal("invalid", "an e-mail address has at most 254 printable characters")
     for extension in user.extensions:
-        _check(_EXTENSION, extension, "an extension is 1 to 32 letters, digits or * # . _ -")
+        _check(_EXTENSION, extension, "an extension is 1 to 32 letters, digits or * # _ - and . (not the first)")
 
 
 def _check_own(own: OwnNumber) -> None:
@@ -219,7 +219,7 @@ def _check_own(own: OwnNumber) -> None:
         form,
         own.value,
         {
-            "extension": "an extension is 1 to 32 letters, digits or * # . _ -",
+            "extension": "an extension is 1 to 32 letters, digits or * # _ - and . (not the first)",
             "did": "a DID is written in E.164: + and 6 to 15 digits",
             "pattern": "a pattern is an Asterisk pattern on E.164 digits, such as _155501XX",
         }[own.kind],

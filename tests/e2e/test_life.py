@@ -22,11 +22,16 @@ async def prove(installation: Installation, user: str, number: str) -> AttemptRo
 
 
 async def both_doors(installation: Installation, user: str) -> dict[str, str]:
-    """Ask the command and a real dialplan call; their answers must be the same."""
+    """Ask the command and a real dialplan call; their answers must be the same within the mirror's second."""
     command: dict[str, str] = await installation.json_command("lookup", user)
-    dialplan = await installation.lab.trusted_number("default", user)
-    assert command == {name: dialplan[f"BINDING_{name.upper()}"] for name in FIELDS}
-    return command
+    async with asyncio.timeout(5):
+        while True:
+            answer = await installation.lab.trusted_number("default", user)
+            dialplan = {name: answer[f"BINDING_{name.upper()}"] for name in FIELDS}
+            # AstDB, which the dialplan asks first, does not know since when
+            if dialplan in (command, {**command, "since": ""}):
+                return command
+            await asyncio.sleep(0.05)
 
 
 async def test_lookup_and_dialplan_agree_through_the_life_of_a_number(installation: Installation) -> None:
@@ -41,7 +46,8 @@ async def test_lookup_and_dialplan_agree_through_the_life_of_a_number(installati
     assert found["dial"] == f"PJSIP/{number}@trunk"
     caller = await installation.lab.trusted_caller(number)
     assert (caller["BINDING_STATUS"], caller["BINDING_EXTENSION"]) == ("FOUND", user)
-    assert caller == await installation.lab.trusted_caller(number.removeprefix("+"))
+    plain = await installation.lab.trusted_caller(number.removeprefix("+"))
+    assert {**plain, "BINDING_SINCE": ""} == {**caller, "BINDING_SINCE": ""}
     assert (await installation.json_command("lookup", "--caller", number))["extension"] == user
 
     assert (await installation.command("suspend", user))[0] == 0

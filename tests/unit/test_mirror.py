@@ -7,7 +7,7 @@ from binding_ivr.app.astdb import Comparison, changes, is_ours, is_sound, key_of
 from binding_ivr.asterisk.ami import Write
 from binding_ivr.store.mirror import Entry
 
-names = st.from_regex(r"[A-Za-z0-9._-]{1,8}", fullmatch=True)
+names = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,7}", fullmatch=True)
 numbers = st.from_regex(r"[1-9][0-9]{5,14}", fullmatch=True)
 exts = st.builds(lambda account, name, number: Entry("ext", account, name, f"+{number}"), names, names, numbers)
 nums = st.builds(lambda number, account, name: Entry("num", "", number, f"{account}/{name}"), numbers, names, names)
@@ -78,6 +78,8 @@ def test_an_unsound_value_is_never_put() -> None:
         ("ext/default/1", "+1202555\r\nAction: Reload"),
         ("ext/default/1", ""),
         ("ext/de/fault/1", "+12025550100"),
+        ("ext/../1", "+12025550100"),
+        ("ext/default/.1", "+12025550100"),
         ("num/+1202", "default/1"),
         ("num/12025550100", "default"),
         ("num/12025550100", "default/1 2"),
