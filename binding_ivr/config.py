@@ -191,6 +191,14 @@ class Route(Struct, forbid_unknown_fields=True, frozen=True):
     regions: tuple[Annotated[str, Meta(pattern=r"^(\*|[A-Z]{2})$")], ...] = ("*",)
     caller_id: Phone = ""
     max_channels: Annotated[int, Meta(ge=1, le=10_000)] = 10
+    trunk: str = ""
+
+
+class Lock(Struct, forbid_unknown_fields=True, frozen=True):
+    """[lock]"""
+
+    max_channels: Annotated[int, Meta(ge=0, le=10_000)] = 20
+    max_s: Annotated[int, Meta(ge=60, le=86_400)] = 14_400
 
 
 EventName = Literal["binding.verified", "binding.stale", "binding.suspended", "binding.removed", "attempt.ended"]
@@ -263,6 +271,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     outbox: Outbox = field(default_factory=Outbox)
     mail: Mail = field(default_factory=Mail)
     notices: Notices = field(default_factory=Notices)
+    lock: Lock = field(default_factory=Lock)
     routes: tuple[Route, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
 
@@ -428,6 +437,7 @@ def _checked(config: Config) -> Config:
     """Check what spans several keys."""
     for at, route in enumerate(config.routes):
         _check_endpoint(f"routes[{at}].endpoint", route.endpoint)
+        _check_trunk(f"routes[{at}]", route)
     names = [route.name for route in config.routes]
     if len(set(names)) != len(names):
         raise ConfigError("routes: two routes have the same name")
@@ -521,6 +531,23 @@ def _check_endpoint(path: str, endpoint: str) -> None:
         raise ConfigError(f"{path}: needs one of the placeholders {{e164}}, {{digits}}, {{national}}")
     if not _ENDPOINT.match(endpoint):
         raise ConfigError(f'{path}: not a dial string such as "PJSIP/{{e164}}@trunk"')
+
+
+LOCKED = re.compile(r"^Local/\{digits\}@([A-Za-z0-9_-]{1,60})/n$")
+"""The endpoint of a route that goes through the lock; its context."""
+
+
+def _check_trunk(path: str, route: Route) -> None:
+    """A route with a trunk goes through the lock, whose context dials the trunk."""
+    if not route.trunk:
+        return
+    _check_endpoint(f"{path}.trunk", route.trunk)
+    if not LOCKED.match(route.endpoint):
+        raise ConfigError(f'{path}.endpoint: with a trunk write "Local/{{digits}}@CONTEXT/n"')
+    if "{national}" in route.trunk and len({regions.calling_code(region) for region in route.regions}) != 1:
+        raise ConfigError(f"{path}.trunk: {{national}} needs regions that share one country code; use {{e164}}")
+    if LOCKED.match(route.trunk):
+        raise ConfigError(f"{path}.trunk: the lock would dial itself; write the trunk's own endpoint")
 
 
 def key_bytes(text: str, name: str) -> bytes:

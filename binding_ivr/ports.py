@@ -178,6 +178,23 @@ class OwnNumber:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberException:
+    """What an administrator allowed although the policy refuses it, in one account or (empty) in all.
+
+    `prefix` is E.164 with `+`: the `whole` number, or how numbers begin.
+    """
+
+    account: str
+    prefix: str = field(repr=False)
+    whole: bool
+    reason: str
+    who: str
+    created_at: datetime
+    expires_at: datetime
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRow:
     """One validation call as stored at `read_at`. Times are aware UTC datetimes. There is no code in it."""
 

@@ -14,6 +14,7 @@ from binding_ivr.policy.lifecycle import Life, life_of
 from binding_ivr.policy.limits import WINDOWS
 from binding_ivr.policy.numbers import NumberRules, PhoneNumber, accept, parse, typed_digits
 from binding_ivr.policy.own import OwnNumbers, own_numbers
+from binding_ivr.policy.ranges import Excepted
 from binding_ivr.policy.routes import serving
 from binding_ivr.ports import Actor, AttemptRow, BindingRow, BindingStatus, NewAttempt, SuspendReason
 from binding_ivr.regions import expand
@@ -44,7 +45,7 @@ class Bindings:
         Raises Refusal (see policy.numbers, policy.limits and the store's `accept`) and NotFoundError.
         """
         config = await self._account_config(account)
-        wanted = await self._acceptable(number, config)
+        wanted = await self._acceptable(account, number, config)
         return await self._attempt(config, account, user_id, wanted, actor)
 
     async def revalidate(self, account: str, user_id: str, actor: Actor) -> Shown:
@@ -54,7 +55,7 @@ class Bindings:
         number = binding.pending_number or binding.number
         if number is None:
             raise Refusal("no_number", "there is no number to call; enter one first")
-        wanted = await self._acceptable(number, config)
+        wanted = await self._acceptable(account, number, config)
         return await self._attempt(config, account, user_id, wanted, actor)
 
     async def undo(self, account: str, user_id: str, actor: Actor) -> Shown:
@@ -126,8 +127,9 @@ class Bindings:
     async def _account_config(self, account: str) -> Config:
         return self._config.for_account((await self._store.directory.account(account)).settings)
 
-    async def _acceptable(self, text: str, config: Config) -> PhoneNumber:
-        number = accept(text, number_rules(config), await self._own(text, config))
+    async def _acceptable(self, account: str, text: str, config: Config) -> PhoneNumber:
+        excepted = [Excepted(row.prefix, row.whole) for row in await self._store.exceptions.active(account)]
+        number = accept(text, number_rules(config, excepted), await self._own(text, config))
         if not serving(config.routes, number.region):
             raise Refusal("no_route", "no route serves numbers of this country; ask your administrator")
         return number
@@ -161,8 +163,8 @@ class Bindings:
         return self.shown(await self._store.attempts.accept(new, self._codes.of_number(number.e164)))
 
 
-def number_rules(config: Config, exceptions: Collection[str] = ()) -> NumberRules:
-    """Return which numbers *config* (an account's) allows, beside the prefixes that are *exceptions* now."""
+def number_rules(config: Config, exceptions: Collection[Excepted] = ()) -> NumberRules:
+    """Return which numbers *config* (an account's) allows, beside the *exceptions* of now."""
     number = config.number
     allowed = expand(number.regions)
     return NumberRules(number.default_region, allowed, number.types, number.deny, number.allow, exceptions)

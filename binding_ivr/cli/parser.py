@@ -7,7 +7,7 @@ from uuid import UUID
 
 from binding_ivr import __version__
 from binding_ivr.call.prompts import PromptGroup
-from binding_ivr.cli import access, commands, manage, operate, outbox
+from binding_ivr.cli import access, commands, manage, operate, outbox, policy
 
 Run = Callable[[argparse.Namespace], Awaitable[int]]
 
@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     _operation(adder)
     _users_commands(adder)
     _management(adder)
+    _policy(adder)
     return parser
 
 
@@ -185,6 +186,25 @@ def _management(add: _Adder) -> None:
 
 def _reason(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", default="", metavar="TEXT", help="why; the audit keeps it")
+
+
+def _policy(add: _Adder) -> None:
+    exception = add.group("exception", "numbers allowed for a time although the policy refuses them")
+    for name, run, text in (
+        ("add", policy.exception_add, "allow a number, or all that begin alike"),
+        ("remove", policy.exception_remove, "end an exception now"),
+    ):
+        parser = exception.command(name, run, text)
+        parser.add_argument("number", metavar="NUMBER", help="a number, or with --prefix a prefix such as +4479")
+        parser.add_argument("--prefix", action="store_true", help="NUMBER is the beginning of numbers")
+        parser.add_argument("--account", default="", metavar="NAME", help="only in this account (default: in all)")
+        if name == "add":
+            parser.add_argument("--reason", required=True, metavar="TEXT", help="why; the audit keeps it")
+            parser.add_argument("--until", default="30d", metavar="TIME", help="ISO 8601, or 12h, 30d (default: 30d)")
+    exception.command("list", policy.exception_list, "list them, those that have ended last")
+    dialplan = add.group("dialplan", "what Asterisk's dialplan needs")
+    lock = dialplan.command("policy", policy.dialplan_policy, "the way out that dials allowed numbers only")
+    lock.add_argument("--output", type=Path, metavar="FILE", help="write it there (default: print it)")
 
 
 def _positive(text: str) -> int:

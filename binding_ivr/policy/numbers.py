@@ -52,8 +52,8 @@ _KIND_WORDS = {
 class NumberRules:
     """What an account allows: *region* for national writing, *regions* (ISO 3166-1) and libphonenumber *types*.
 
-    *deny* and *allow* are prefixes (see policy.ranges): the longest that covers a number decides. *exceptions* are
-    prefixes that an administrator excepted from regions, types and *deny*.
+    *deny* and *allow* are prefixes (see policy.ranges): the longest that covers a number decides. *exceptions* lift
+    regions, types and *deny*, and nothing else.
     """
 
     region: str
@@ -61,7 +61,7 @@ class NumberRules:
     types: Collection[str]
     deny: Collection[str] = ()
     allow: Collection[str] = ()
-    exceptions: Collection[str] = ()
+    exceptions: Collection[ranges.Excepted] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,27 @@ def accept(text: str, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
         raise _own_number()
     if number.kind in NEVER_KINDS or ranges.is_premium(number.e164):
         raise _premium_number()
-    if not any(ranges.covers(prefix, number.e164) for prefix in rules.exceptions):
+    if not any(excepted.covers(number.e164) for excepted in rules.exceptions):
         _refuse_by_rules(number, rules)
     return number
+
+
+def exceptable(text: str, region: str, *, whole: bool) -> ranges.Excepted:
+    """Return the exception for a *whole* number (any writing) or for a prefix (E.164 with `+`).
+
+    Raises Refusal for what no exception lifts: a number that `accept` would refuse all the same.
+    """
+    if whole:
+        number = accept(text, NumberRules(region, (), (), exceptions=[ranges.Excepted("+", False)]), OwnNumbers())
+        return ranges.Excepted(number.e164, whole=True)
+    prefix = plain(text)
+    if not re.fullmatch(r"\+[1-9][0-9]{1,14}", prefix):
+        raise Refusal("invalid", "a prefix is written as + and the first digits of E.164, at least two")
+    for code in range(1, len(prefix)):
+        _refuse_services(int(prefix[1 : code + 1]))
+    if ranges.is_premium(prefix):
+        raise _premium_number()
+    return ranges.Excepted(prefix, whole=False)
 
 
 def _refuse_short(written: str, digits: str, region: str) -> None:

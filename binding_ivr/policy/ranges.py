@@ -5,6 +5,7 @@ It knows prefixes and short numbers, not regions and types.
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 
 from phonenumbers import PhoneNumber as Parsed
@@ -20,9 +21,6 @@ SERVICE = frozenset((800, 878, 888))
 PREMIUM_PATTERNS = ("+1XXX976",)
 """Premium numbers that the numbering plan's metadata takes for ordinary ones: pay-per-call exchanges of +1."""
 
-PREFIX = r"^\+[1-9][0-9X]{0,14}$"
-"""A prefix of E.164 numbers; `X` is any digit."""
-
 _EVERYWHERE = frozenset(("112", "911"))
 """Mobile networks take these for an emergency in any country (3GPP TS 22.101, section 10.1)."""
 _LONGEST_SHORT = 6
@@ -36,6 +34,18 @@ def _regular(prefix: str) -> re.Pattern[str]:
 def covers(prefix: str, e164: str) -> bool:
     """True when *e164* begins with *prefix*, in which `X` stands for any digit."""
     return _regular(prefix).match(e164) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Excepted:
+    """A prefix (E.164 with `+`), or a *whole* number, that an administrator excepted from regions, types and *deny*."""
+
+    prefix: str
+    whole: bool
+
+    def covers(self, e164: str) -> bool:
+        """True when the number is excepted."""
+        return e164 == self.prefix if self.whole else covers(self.prefix, e164)
 
 
 def longest(prefixes: Iterable[str], e164: str) -> int:

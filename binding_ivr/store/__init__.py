@@ -13,6 +13,7 @@ from binding_ivr.store.clock import ClockReading, PgClock
 from binding_ivr.store.database import Database, check_dsn
 from binding_ivr.store.directory import PgDirectory
 from binding_ivr.store.embedded import EmbeddedPostgres, open_embedded
+from binding_ivr.store.exceptions import PgExceptions
 from binding_ivr.store.jobs import JobRow, PgJobs
 from binding_ivr.store.lifecycle import PgLifecycle
 from binding_ivr.store.migrate import migrate, pending
@@ -32,6 +33,7 @@ __all__ = [
     "PgBindings",
     "PgClock",
     "PgDirectory",
+    "PgExceptions",
     "PgJobs",
     "PgLifecycle",
     "PgMirror",
@@ -58,6 +60,7 @@ class Store:
     bindings: PgBindings
     directory: PgDirectory
     suppressions: PgSuppressions
+    exceptions: PgExceptions
     notices: PgNotices
     mirror: PgMirror
     web: PgWeb
@@ -105,6 +108,7 @@ async def open_store(
             bindings=PgBindings(db),
             directory=PgDirectory(db),
             suppressions=PgSuppressions(db),
+            exceptions=PgExceptions(db),
             notices=notices,
             mirror=PgMirror(db),
             web=PgWeb(db),

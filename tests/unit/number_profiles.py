@@ -6,6 +6,7 @@ from binding_ivr.app.bindings import number_rules
 from binding_ivr.config import Config
 from binding_ivr.policy.numbers import NumberRules
 from binding_ivr.policy.own import OwnNumbers
+from binding_ivr.policy.ranges import Excepted
 
 OWN = OwnNumbers(
     extensions={"1001", "7001", "2025550170"}, dids={"+12025550199", "+442079460000"}, patterns={"_1202555018X"}
@@ -26,15 +27,8 @@ PROFILES: dict[str, dict[str, Any]] = {
 }
 EXCEPTIONS = {
     "excepted": [
-        "+442079460958",
-        "+960",
-        "+18005550199",
-        "+1900",
-        "+1212976",
-        "+870",
-        "+442079460000",
-        "+911",
-        "+44909",
+        *(Excepted(number, whole=True) for number in ("+442079460958", "+18005550199", "+442079460000")),
+        *(Excepted(prefix, whole=False) for prefix in ("+960", "+1900", "+1212976", "+870", "+911", "+44909")),
     ]
 }
 

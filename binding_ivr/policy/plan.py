@@ -1,0 +1,85 @@
+"""The world's numbering plans as exact sets of E.164 digits, by region and type, as libphonenumber decides them."""
+
+from collections.abc import Iterable
+
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberDesc
+
+from binding_ivr.policy.digitset import LONGEST, DigitSet, Workshop
+from binding_ivr.regions import calling_code
+
+_FIRST_WINS = {
+    "PREMIUM_RATE": "premium_rate",
+    "TOLL_FREE": "toll_free",
+    "SHARED_COST": "shared_cost",
+    "VOIP": "voip",
+    "PERSONAL_NUMBER": "personal_number",
+    "PAGER": "pager",
+    "UAN": "uan",
+    "VOICEMAIL": "voicemail",
+}
+"""Types in the order in which libphonenumber asks for them (`number_type`); the first that matches is the type."""
+
+
+class Plan:
+    """Answers which numbers there are. Sets are made when they are asked for, in the *workshop*."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        """Make sets in *workshop*. Every method raises ValueError when the library's patterns cannot be read."""
+        self._sets = workshop
+        self._kinds: dict[str, dict[str, DigitSet]] = {}
+        self._regions: dict[str, DigitSet] = {}
+
+    def numbers(self, region: str, kinds: Iterable[str]) -> DigitSet:
+        """Return the E.164 digits of every number of an ISO *region* whose type is one of *kinds*."""
+        found = 0
+        for kind in kinds:
+            found = self._sets.union(found, self._kinds_of(region)[kind])
+        return self._sets.after(str(calling_code(region)), self._sets.meet(found, self._national(region)))
+
+    def _national(self, region: str) -> DigitSet:
+        """The national numbers of *region*, among those of its country code (`region_code_for_number`)."""
+        if region not in self._regions:
+            taken = 0
+            for other in COUNTRY_CODE_TO_REGION_CODE[calling_code(region)]:
+                leading = _metadata(other).leading_digits
+                claimed = self._sets.matching(leading, self._sets.tail(LONGEST)) if leading else self._any(other)
+                self._regions[other] = self._sets.minus(claimed, taken)
+                taken = self._sets.union(taken, claimed)
+        return self._regions[region]
+
+    def _any(self, region: str) -> DigitSet:
+        found = 0
+        for numbers in self._kinds_of(region).values():
+            found = self._sets.union(found, numbers)
+        return found
+
+    def _kinds_of(self, region: str) -> dict[str, DigitSet]:
+        """The national numbers of each type (`number_type`), region boundaries inside the country code aside."""
+        if region not in self._kinds:
+            metadata = _metadata(region)
+            left = self._described(metadata.general_desc)
+            found: dict[str, DigitSet] = {}
+            for kind, name in _FIRST_WINS.items():
+                found[kind] = self._sets.meet(left, self._described(getattr(metadata, name)))
+                left = self._sets.minus(left, found[kind])
+            fixed = self._described(metadata.fixed_line)
+            mobile = fixed if metadata.same_mobile_and_fixed_line_pattern else self._described(metadata.mobile)
+            found["FIXED_LINE_OR_MOBILE"] = self._sets.meet(left, self._sets.meet(fixed, mobile))
+            found["FIXED_LINE"] = self._sets.meet(left, self._sets.minus(fixed, mobile))
+            found["MOBILE"] = self._sets.meet(left, self._sets.minus(mobile, fixed))
+            self._kinds[region] = found
+        return self._kinds[region]
+
+    def _described(self, desc: PhoneNumberDesc | None) -> DigitSet:
+        if desc is None or not desc.national_number_pattern:
+            return 0
+        numbers = self._sets.matching(desc.national_number_pattern)
+        lengths = [length for length in desc.possible_length if length > 0]
+        return self._sets.meet(numbers, self._sets.of_lengths(lengths)) if lengths else numbers
+
+
+def _metadata(region: str) -> PhoneMetadata:
+    metadata = PhoneMetadata.metadata_for_region(region)
+    if metadata is None:
+        raise ValueError(f"{region} has no numbering plan")
+    return metadata
