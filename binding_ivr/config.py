@@ -544,7 +544,8 @@ def _check_trunk(path: str, route: Route) -> None:
     _check_endpoint(f"{path}.trunk", route.trunk)
     if not LOCKED.match(route.endpoint):
         raise ConfigError(f'{path}.endpoint: with a trunk write "Local/{{digits}}@CONTEXT/n"')
-    if "{national}" in route.trunk and len({regions.calling_code(region) for region in route.regions}) != 1:
+    codes = {regions.calling_code(region) for region in route.regions}
+    if "{national}" in route.trunk and (len(codes) != 1 or 0 in codes):
         raise ConfigError(f"{path}.trunk: {{national}} needs regions that share one country code; use {{e164}}")
     if LOCKED.match(route.trunk):
         raise ConfigError(f"{path}.trunk: the lock would dial itself; write the trunk's own endpoint")

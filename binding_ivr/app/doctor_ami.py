@@ -3,7 +3,7 @@
 import re
 from secrets import token_hex
 
-from binding_ivr.app import astdb
+from binding_ivr.app import astdb, doctor_lock
 from binding_ivr.app.checks import Check, fail, ok, warn
 from binding_ivr.app.mirror import ALIVE_S, compare
 from binding_ivr.app.resync import connected
@@ -20,7 +20,7 @@ async def examine(config: Config, store: Store | None) -> list[Check]:
     """Check AMI and the mirror; *store* is None when the database cannot be compared with."""
     if not config.ami.user:
         text = "not used: without [ami] user there is no mirror in AstDB, look-ups need FastAGI, SQL or HTTP"
-        return [ok("ami", text), *_local_routes_unseen(config)]
+        return [ok("ami", text), *_local_routes_unseen(config), *await doctor_lock.examine(config, store, None)]
     try:
         ami = await connected(config)
     except BindingError as error:
@@ -46,7 +46,7 @@ async def _examine(config: Config, ami: AmiClient, store: Store | None) -> list[
         found += _rights(config, allowed.fields)
         found.append(await _astdb(ami))
         found.append(await _mirror(config, ami, store))
-    return found + await _local_routes(config, ami)
+    return found + await _local_routes(config, ami) + await doctor_lock.examine(config, store, ami)
 
 
 def _rights(config: Config, allowed: object) -> list[Check]:

@@ -14,7 +14,7 @@ from binding_ivr.regions import calling_code
 from binding_ivr.store import Store
 
 CONTEXT = "binding-ivr-out"
-FINGERPRINT = re.compile(r"exten => fingerprint,1,NoOp\(([0-9a-f]{16})\)")
+FINGERPRINT = re.compile(r"exten => fingerprint_([0-9a-f]{16}),1,")
 
 
 async def lock_of(config: Config, store: Store) -> str:
@@ -82,8 +82,8 @@ def locked_context(route: Route) -> str | None:
 
 
 def fingerprint_of(text: str) -> str:
-    """Return the fingerprint in the dialplan of a lock, or in what Asterisk shows of it; empty when there is none."""
-    match = FINGERPRINT.search(text) or re.search(r"NoOp\(([0-9a-f]{16})\)", text)
+    """Return the fingerprint in the dialplan of a lock, empty when there is none."""
+    match = FINGERPRINT.search(text)
     return match[1] if match else ""
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from binding_ivr.app.bindings import Bindings, House, Shown
+from binding_ivr.app.exceptions import add_exception, remove_exception
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError, Refusal
 from binding_ivr.policy import limits
@@ -25,6 +26,7 @@ from binding_ivr.ports import (
     LookupAnswer,
     Lookups,
     NoticeHandler,
+    NumberException,
     SuspendReason,
     User,
 )
@@ -224,6 +226,25 @@ class HousePortal:
     async def unsuppress(self, number: str) -> None:
         """See Portal."""
         await self._house.bindings.unsuppress(number)
+
+    async def exceptions(self) -> Sequence[NumberException]:
+        """See Portal."""
+        return await self._store.exceptions.all()
+
+    @told
+    async def add_exception(
+        self, account: str, number: str, reason: str, until: datetime, actor: Actor, *, prefix: bool
+    ) -> tuple[str, bool]:
+        """See Portal."""
+        excepted, _ = await add_exception(
+            self._house.config, self._store, account, number, reason, until, actor, prefix=prefix
+        )
+        return excepted.prefix, excepted.whole
+
+    @told
+    async def remove_exception(self, account: str, number: str, actor: Actor, *, prefix: bool) -> None:
+        """See Portal."""
+        await remove_exception(self._house.config, self._store, account, number, actor, prefix=prefix)
 
     # --- settings, look-ups, health
 

@@ -166,7 +166,7 @@ def _write_pbx(etc: Path, plan: Plan) -> None:
     if changes:
         raise LabError(f"the samples {sorted(changes)} are missing; reinstall the package binding-ivr")
     # The files that operators include, as they are.
-    for source in sorted(data_dir("dialplan").glob("*.conf")):
+    for source in [*sorted(data_dir("dialplan").glob("*.conf")), samples / "binding_ivr_out.conf"]:
         shutil.copyfile(source, etc / source.name)
 
 

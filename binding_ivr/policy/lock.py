@@ -205,7 +205,7 @@ _ALLOWED = """
 ; Gosub(binding-ivr-allowed,s,1(digits)): sets BINDING_ALLOWED to 1 or 0, and BINDING_REFUSED to why not: form (no E.164
 ; digits), own_number, denied, not_allowed. It fails closed: without func_dialplan nothing is allowed.
 [binding-ivr-allowed]
-exten => fingerprint,1,NoOp(@FINGERPRINT@)
+exten => fingerprint_@FINGERPRINT@,1,NoOp()
 exten => s,1,Set(BINDING_ALLOWED=0)
  same => n,Set(BINDING_REFUSED=form)
  same => n,GotoIf($["${ARGC}"!="1"]?done)
@@ -223,6 +223,9 @@ _ALLOWED_END = """\
  same => n(yes),Set(BINDING_ALLOWED=1)
  same => n,Set(BINDING_REFUSED=)
  same => n(done),Return()
+; Here, because Log() tells the extension that it runs in, which elsewhere is the number.
+exten => log,1,Log(WARNING,${ARG1} refused a call: ${ARG2})
+ same => n,Return()
 """
 
 _OUT = """
@@ -235,15 +238,18 @@ exten => _[+*#0-9]!,1,GotoIf($["${REGEX("^[1-9][0-9]{6,14}$" ${EXTEN})}"!="1"]?f
  same => n,GotoIf($[${GROUP_COUNT(all@@CONTEXT@)} > @MAX_CHANNELS@]?full)
  same => n,Set(TIMEOUT(absolute)=@MAX_S@)
  same => n,Dial(@TRUNK@)
- ; What SIP said is lost behind a Local channel; these three mean that the call was not wanted.
  same => n,Set(BINDING_LEG=${HANGUPCAUSE_KEYS()})
+ same => n,GotoIf($[${LEN(${BINDING_LEG})}=0 & "${DIALSTATUS}"="CHANUNAVAIL"]?trunk)
+ ; What SIP said is lost behind a Local channel; these three mean that the call was not wanted.
  same => n,GotoIf($["${REGEX("^SIP 60[378]" ${HANGUPCAUSE(${BINDING_LEG},tech)})}"="1"]?declined)
  same => n,Hangup(${HANGUPCAUSE})
  same => n(declined),Hangup(21)
+ same => n(trunk),Gosub(binding-ivr-allowed,log,1(@CONTEXT@,the trunk cannot be used))
+ same => n,Hangup(38)
  same => n(form),Set(BINDING_REFUSED=form)
- same => n(refused),Log(WARNING,@CONTEXT@ refused a call: ${BINDING_REFUSED})
+ same => n(refused),Gosub(binding-ivr-allowed,log,1(@CONTEXT@,${BINDING_REFUSED}))
  same => n,Hangup(21)
- same => n(full),Log(WARNING,@CONTEXT@ refused a call: all @MAX_CHANNELS@ channels are in use)
+ same => n(full),Gosub(binding-ivr-allowed,log,1(@CONTEXT@,all @MAX_CHANNELS@ channels are in use))
  same => n,Hangup(34)
 """
 

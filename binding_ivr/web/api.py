@@ -125,6 +125,18 @@ OPERATIONS = (
         "unsuppress", DELETE, "/v1/suppressions/{number}", "Allow a number again.",
         Access.ADMIN, api_admin.unsuppress, {204: None}, problems=(422,),
     ),
+    Operation(
+        "listExceptions", GET, "/v1/exceptions", "Numbers allowed for a time although the policy refuses them.",
+        Access.ADMIN, api_admin.exceptions, {200: schema.NumberExceptions},
+    ),
+    Operation(
+        "addException", POST, "/v1/exceptions", "Allow a number, or all that begin alike, for a time.",
+        Access.ADMIN, api_admin.add_exception, {201: schema.ExceptionAdded}, schema.ExceptionIn, problems=(404, 409),
+    ),
+    Operation(
+        "removeException", DELETE, "/v1/exceptions/{number}", "End an exception now.",
+        Access.ADMIN, api_admin.remove_exception, {204: None}, query=schema.ExceptionQuery, problems=(422,),
+    ),
     Operation("getSession", GET, "/v1/session", "Who is asking.", Access.SIGNED_IN, who, {200: schema.Session}),
 )  # fmt: skip
 

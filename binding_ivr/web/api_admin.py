@@ -91,5 +91,34 @@ async def unsuppress(call: Call) -> Answer:
     return Answer(204)
 
 
+async def exceptions(call: Call) -> Answer:
+    """GET /v1/exceptions"""
+    rows = await call.portal.exceptions()
+    listed = [
+        schema.NumberException(
+            row.prefix, row.whole, row.account, row.reason, row.who, render.utc(row.created_at),
+            render.utc(row.expires_at), row.expired,
+        )
+        for row in rows
+    ]  # fmt: skip
+    return Answer(200, schema.NumberExceptions(listed))
+
+
+async def add_exception(call: Call) -> Answer:
+    """POST /v1/exceptions"""
+    body = call.body
+    number, whole = await call.portal.add_exception(
+        body.account, body.number, body.reason, body.until, call.actor, prefix=body.prefix
+    )
+    return Answer(201, schema.ExceptionAdded(number, whole, render.utc(body.until)))
+
+
+async def remove_exception(call: Call) -> Answer:
+    """DELETE /v1/exceptions/{number}"""
+    number = call.names["number"]
+    await call.portal.remove_exception(call.query.account, number, call.actor, prefix=call.query.prefix == "true")
+    return Answer(204)
+
+
 def _user(row: User) -> schema.UserOut:
     return schema.UserOut(row.account, row.user_id, list(row.extensions), row.language, row.email)

@@ -18,6 +18,7 @@ from binding_ivr.ports import (
     KeyRow,
     LookupAnswer,
     NoticeHandler,
+    NumberException,
     SessionRow,
     User,
 )
@@ -161,6 +162,20 @@ class Portal(Protocol):
 
     async def unsuppress(self, number: str) -> None:
         """Allow a number again. Raises NotFoundError, Refusal."""
+
+    async def exceptions(self) -> Sequence[NumberException]:
+        """All exceptions from the number policy, those that count first."""
+
+    async def add_exception(
+        self, account: str, number: str, reason: str, until: datetime, actor: Actor, *, prefix: bool
+    ) -> tuple[str, bool]:
+        """Allow a number or a prefix; return it in E.164, and whether it is a whole number.
+
+        Raises NotFoundError (account), Refusal.
+        """
+
+    async def remove_exception(self, account: str, number: str, actor: Actor, *, prefix: bool) -> None:
+        """End an exception. Raises NotFoundError, Refusal."""
 
     async def limits(self, account: str) -> Mapping[str, float]:
         """The limits in force for an account, by configuration key. Raises NotFoundError."""

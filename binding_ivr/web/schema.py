@@ -55,6 +55,26 @@ class ReasonQuery(Struct, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
+class ExceptionIn(Struct, forbid_unknown_fields=True):
+    """A number, or with `prefix` all that begin so (then `number` is + and digits), allowed until a time.
+
+    Without `account` in all accounts. `reason` is kept by the audit.
+    """
+
+    number: Number
+    reason: Annotated[str, Meta(min_length=3, max_length=200)]
+    until: Annotated[datetime, Meta(tz=True, description="ISO 8601 with a time zone, within 366 days.")]
+    prefix: bool = False
+    account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
+
+
+class ExceptionQuery(Struct, forbid_unknown_fields=True):
+    """Which exception: of an account (default: of all accounts), of a number or of a prefix."""
+
+    account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
+    prefix: Literal["true", "false"] = "false"
+
+
 class NoQuery(Struct, forbid_unknown_fields=True):
     """No parameters."""
 
@@ -270,6 +290,36 @@ class Suppressions(Struct):
     """Newest first."""
 
     suppressions: list[Suppression]
+
+
+class NumberException(Struct):
+    """What is allowed although the policy refuses it: the `whole` number, or all that begin with `number`.
+
+    An empty `account` means all accounts.
+    """
+
+    number: str
+    whole: bool
+    account: str
+    reason: str
+    who: str
+    created_at: datetime
+    expires_at: datetime
+    expired: bool
+
+
+class NumberExceptions(Struct):
+    """Those that count first."""
+
+    exceptions: list[NumberException]
+
+
+class ExceptionAdded(Struct):
+    """The exception as it is kept."""
+
+    number: str
+    whole: bool
+    expires_at: datetime
 
 
 class Suppressed(Struct):

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +134,7 @@ async def installed(
     node: str,
     app: str,
     sections: Mapping[str, Mapping[str, Any]] | None = None,
+    routes: Sequence[Mapping[str, Any]] | None = None,
     answers_lookups: bool = False,
 ) -> AsyncIterator[Installation]:
     """Write a configuration for *lab* and open its house; the service is not started yet.
@@ -146,6 +147,7 @@ async def installed(
         settings["agi"]["port"] = 0
         settings["ami"]["user"] = ""  # one AstDB takes one mirror
     settings["limits"] = dict(GENEROUS)
+    settings["routes"] = routes or settings["routes"]
     path = folder / "binding-ivr.toml"
     more: dict[str, Mapping[str, Any]] = {
         "call": dict(QUICK_CALL),

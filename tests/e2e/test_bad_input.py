@@ -51,6 +51,39 @@ async def test_own_numbers_and_patterns(installation: Installation) -> None:
     assert "belongs to this phone system" in one_line(err)
 
 
+async def test_exceptions(installation: Installation, tmp_path: Path) -> None:
+    """Allowed for a time, listed with its reason, in the lock, and gone again."""
+    words = ("exception", "add", "+44 20 7946 0958", "--reason", "the night desk")
+    for bad, told in (
+        (("--until", "soon"), "--until: write an ISO 8601 time"),
+        (("--until", "2020-01-01"), "ends in the future"),
+        (("--until", "400d"), "within 366 days"),
+        (("--account", "nowhere"), "no account nowhere"),
+    ):
+        status, out, err = await installation.command(*words, *bad)
+        assert (status, out, told in one_line(err)) == (1, "", True), err
+    status, _, err = await installation.command("exception", "add", "900 555 1234", "--reason", "the night desk")
+    assert (status, "premium-rate" in one_line(err)) == (1, True)
+    status, out, err = await installation.command(*words, "--until", "12h")
+    assert (status, "+442079460958" in out, "binding-ivr dialplan policy" in one_line(err)) == (0, True, True)
+    [row] = [row for row in await installation.json_command("exception", "list") if row["reason"] == "the night desk"]
+    assert (row["allows"], row["account"], row["state"]) == ("+442079460958", "*", "active")
+    user = await installation.new_user()
+    try:
+        assert (await installation.command("bind", user, "+44 20 7946 0958"))[0] == 0
+        status, out, err = await installation.command("dialplan", "policy")
+        assert (status, "exten => 442079460958,1," in out) == (0, True)
+        assert 'endpoint = "Local/{digits}@binding-ivr-out/n"' in one_line(err)
+        nowhere = tmp_path / "nowhere/binding_ivr_out.conf"
+        status, out, err = await installation.command("dialplan", "policy", "--output", str(nowhere))
+        assert (status, out, "cannot be written" in one_line(err)) == (1, "", True)
+    finally:
+        await installation.command("cancel", user)
+        assert (await installation.command("exception", "remove", "+442079460958"))[0] == 0
+    status, _, err = await installation.command("exception", "remove", "+442079460958")
+    assert (status, "binding-ivr exception list" in one_line(err)) == (1, True)
+
+
 async def test_unknown_user_and_usage(installation: Installation) -> None:
     status, _, err = await installation.command("bind", "nobody", "+12025550150")
     assert (status, "binding-ivr user add nobody" in one_line(err)) == (1, True)

@@ -45,7 +45,8 @@ async def doctor(one: Installation, **environ: str) -> tuple[int, list[Line]]:
 
 
 def bad(lines: list[Line]) -> list[tuple[str, str]]:
-    return [(line["check"], line["status"]) for line in lines if line["status"] != "ok"]
+    """What is not good; the lock, which this lab's calls do without, has a test of its own."""
+    return [(line["check"], line["status"]) for line in lines if line["status"] != "ok" and line["check"] != "lock"]
 
 
 async def only(one: Installation, check: str, *words: str, **environ: str) -> str:
@@ -64,7 +65,7 @@ async def test_before_the_service_runs(one: Installation) -> None:
     status, lines = await doctor(one)
     assert status == 0, lines
     assert bad(lines) == [("ari app", "warn"), ("agi", "warn")]
-    assert all("binding-ivr serve" in line["detail"] for line in lines if line["status"] == "warn")
+    assert all("binding-ivr serve" in line["detail"] for line in lines if (line["check"], line["status"]) in bad(lines))
 
 
 async def test_all_is_well_while_it_runs(one: Installation) -> None:
@@ -73,11 +74,42 @@ async def test_all_is_well_while_it_runs(one: Installation) -> None:
     assert (status, bad(lines)) == (0, []), lines
     assert {line["check"] for line in lines} == {
         "configuration", "host name", "postgresql", "schema", "ari", "asterisk", "ari app", "route lab", "prompts",
-        "agi", "ami", "ami permissions", "astdb", "mirror",
+        "lock", "agi", "ami", "ami permissions", "astdb", "mirror",
     }  # fmt: skip
     table = (await one.command("doctor"))[1]
     assert table.splitlines()[0].split() == ["status", "check", "detail"]
     assert len(table.splitlines()) == len(lines) + 1
+
+
+async def test_the_lock(one: Installation, lab: Lab) -> None:
+    """None in use; none in Asterisk; one of another policy; the one of now."""
+    routes = '[{"name":"lab","endpoint":"Local/{digits}@binding-ivr-out/n","trunk":"PJSIP/{e164}@trunk"}]'
+    environ = {"BINDING_IVR__ROUTES": routes}
+    file = lab.folder / "pbx/etc/binding_ivr_out.conf"
+
+    async def told(**environ: str) -> tuple[str, str]:
+        _, lines = await doctor(one, **environ)
+        return next((line["status"], line["detail"]) for line in lines if line["check"] == "lock")
+
+    status, detail = await told()
+    assert (status, "binding-ivr dialplan policy --output" in detail) == ("warn", True)
+    shipped = file.read_text()
+    file.write_text("; nothing\n")
+    await lab.pbx.rx("dialplan reload")
+    status, detail = await told(**environ)
+    assert (status, "no context binding-ivr-allowed" in detail) == ("fail", True)
+    file.write_text(shipped)
+    await lab.pbx.rx("dialplan reload")
+    status, detail = await told(**environ)
+    assert (status, "not the one that" in detail) == ("warn", True), detail
+    made, _, said = await one.command("dialplan", "policy", "--output", str(file), environ=environ)
+    assert (made, said) == (0, f"wrote {file}; now: asterisk -rx 'dialplan reload'\n")
+    await lab.pbx.rx("dialplan reload")
+    assert (await told(**environ))[0] == "ok"
+    assert (await one.command("own-number", "add", "+12025550142"))[0] == 0
+    assert (await told(**environ))[0] == "warn"
+    file.write_text(shipped)
+    await lab.pbx.rx("dialplan reload")
 
 
 async def test_a_mirror_that_differs(one: Installation) -> None:

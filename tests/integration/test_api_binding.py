@@ -1,6 +1,7 @@
 """The API's calls about a binding: what they do, once, for whom, and how bad input is told."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -41,6 +42,32 @@ async def finish(web: Web, attempt: str, outcome: Outcome) -> None:
     await ledger.claim("test", 100, 30)
     await ledger.report(UUID(attempt), AttemptState.ANSWERED, 0)
     assert await ledger.finish(UUID(attempt), Verdict(outcome, FAULTS[outcome], tries=1))
+
+
+async def exceptions(web: Web, admin: dict[str, str]) -> None:
+    """An administrator allows a number of another country for a time."""
+    until = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    abroad = {"number": "+44 20 7946 0958", "reason": "on call desk", "until": until, "account": "branch"}
+    refused = await web.put(binding("2001", "branch"), {"number": abroad["number"]}, admin)
+    assert (refused.status, refused.problem) == (422, "region_not_allowed")
+    added = await web.ask("POST", "/v1/exceptions", admin, json=abroad)
+    assert (added.status, added.json["number"], added.json["whole"]) == (201, "+442079460958", True)
+    [entry] = (await web.get("/v1/exceptions", admin)).json["exceptions"]
+    assert (entry["account"], entry["reason"], entry["who"]) == ("branch", "on call desk", "key:admin")
+    assert (entry["whole"], entry["expired"]) == (True, False)
+    premium = await web.ask("POST", "/v1/exceptions", admin, json={**abroad, "number": "+19005551234"})
+    assert (premium.status, premium.problem) == (422, "premium_number")
+    nobody = await web.ask("POST", "/v1/exceptions", admin, json={**abroad, "account": "none"})
+    assert nobody.status == 404
+    prefix = {**abroad, "number": "+4420", "prefix": True}
+    assert (await web.ask("POST", "/v1/exceptions", admin, json=prefix)).json["whole"] is False
+    assert (await web.ask("DELETE", "/v1/exceptions/+4420?prefix=true&account=branch", admin)).status == 204
+    accepted = await web.put(binding("2001", "branch"), {"number": abroad["number"]}, admin)
+    assert accepted.status == 202
+    assert (await web.ask("DELETE", binding("2001", "branch"), admin)).status == 204
+    assert (await web.ask("DELETE", "/v1/exceptions/442079460958?account=branch", admin)).status == 422
+    assert (await web.ask("DELETE", "/v1/exceptions/+442079460958?account=branch", admin)).status == 204
+    assert (await web.ask("DELETE", "/v1/exceptions/+442079460958?account=branch", admin)).status == 404
 
 
 async def test_a_number_from_entry_to_trust_and_away(web: Web, user: dict[str, str]) -> None:
@@ -258,6 +285,7 @@ async def test_administration(web: Web) -> None:
     refused = await web.put(binding("2001", "branch"), {"number": NUMBER}, admin)
     assert (refused.status, refused.problem) == (429, "try_later")
     assert (await web.ask("DELETE", f"/v1/suppressions/{NUMBER}", admin)).status == 204
+    await exceptions(web, admin)
     own = await web.key("account:branch")
     accepted = await web.put(binding("2001", "branch"), {"number": NUMBER}, own)
     assert accepted.json["attempt"]["code"]
