@@ -67,7 +67,7 @@ class Bindings:
         offer = life_of(await self._store.bindings.get(account, user_id), config.binding).undo
         if offer is None:
             raise Refusal("no_undo", "there is no earlier number to go back to any more; enter it as a new one")
-        wanted = await self._acceptable(offer.number, config)
+        wanted = await self._acceptable(account, offer.number, config)
         return await self._attempt(config, account, user_id, wanted, actor)
 
     async def life(self, binding: BindingRow) -> Life:
