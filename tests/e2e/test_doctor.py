@@ -74,7 +74,7 @@ async def test_all_is_well_while_it_runs(one: Installation) -> None:
     assert (status, bad(lines)) == (0, []), lines
     assert {line["check"] for line in lines} == {
         "configuration", "host name", "postgresql", "schema", "ari", "asterisk", "ari app", "route lab", "prompts",
-        "lock", "agi", "ami", "ami permissions", "astdb", "mirror",
+        "lock", "agi", "hot-switch", "ami", "ami permissions", "astdb", "mirror",
     }  # fmt: skip
     table = (await one.command("doctor"))[1]
     assert table.splitlines()[0].split() == ["status", "check", "detail"]
@@ -258,3 +258,25 @@ async def test_a_machine_without_anything(lab: Lab, tmp_path: Path, one: Install
     assert (status, err) == (1, "")
     assert [line["check"] for line in lines if line["status"] == "fail"] == ["configuration"]
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status", "words"),
+    [
+        ("HOTSWITCH_PROOF", "pin-none", "warn", "forges"),
+        ("HOTSWITCH_PROOF", "pin-fingerprint", "fail", "'fingerprint'"),
+        ("HOTSWITCH_ROUTE", "PJSIP/{e164}@nowhere", "fail", "PJSIP/nowhere"),
+        ("HOTSWITCH_ROUTE", "PJSIP/trunk", "fail", "{e164}"),
+        ("HOTSWITCH_CALLER_ID", "anonymous", "warn", "caller ID"),
+        ("HOTSWITCH_USER_MAX", "many", "warn", "HOTSWITCH_USER_MAX"),
+    ],
+)
+async def test_the_hot_switch(one: Installation, name: str, value: str, status: str, words: str) -> None:
+    before = {"HOTSWITCH_ROUTE": "PJSIP/{e164}@trunk", "HOTSWITCH_CALLER_ID": "12025550199"}.get(name, "")
+    await one.lab.pbx.rx(f"dialplan set global {name} {value}")
+    try:
+        lines = [line for line in (await doctor(one))[1] if line["check"] == "hot-switch"]
+        assert [line["status"] for line in lines] == [status]
+        assert words in lines[0]["detail"]
+    finally:
+        await one.lab.pbx.rx(f'dialplan set global {name} "{before}"')
