@@ -211,6 +211,14 @@ class Outbox(Struct, forbid_unknown_fields=True, frozen=True):
     dead_days: Annotated[int, Meta(ge=1, le=365)] = 30
 
 
+class Retention(Struct, forbid_unknown_fields=True, frozen=True):
+    """[retention]"""
+
+    number_days: Annotated[int, Meta(ge=1, le=365)] = 30
+    row_days: Annotated[int, Meta(ge=31, le=3650)] = 365
+    audit_days: Annotated[int, Meta(ge=0, le=36500)] = 0
+
+
 class Webhook(Struct, forbid_unknown_fields=True, frozen=True):
     """[[webhooks]]"""
 
@@ -272,6 +280,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     mail: Mail = field(default_factory=Mail)
     notices: Notices = field(default_factory=Notices)
     lock: Lock = field(default_factory=Lock)
+    retention: Retention = field(default_factory=Retention)
     routes: tuple[Route, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
 
@@ -325,6 +334,7 @@ _ADDRESS = re.compile(r"^([^<>]*<)?[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[^\s<>@]+>?$
 _PLACEHOLDERS = {"e164", "digits", "national"}
 _ENDPOINT = re.compile(r"^(PJSIP|SIP|Local|DAHDI|IAX2)/[A-Za-z0-9@._/{}+;=-]+$")
 _SHORTEST_KEY = 16
+SHORTEST_AUDIT_DAYS = 365
 _SHORTEST_JWT_SECRET = 32
 _ORIGIN = re.compile(r"^https?://[A-Za-z0-9.*:\[\]-]+(/[A-Za-z0-9._~/-]*)?$")
 
@@ -451,6 +461,7 @@ def _checked(config: Config) -> Config:
         raise ConfigError("code.shown_s: must not be longer than code.attempt_s")
     _check_number(config.number)
     _check_web(config.web, config.auth)
+    _check_retention(config.retention)
     if re.search(r"(^|/)\.\.(/|$)", config.prompts.path) or config.prompts.path.startswith("/"):
         raise ConfigError("prompts.path: a path below Asterisk's sounds folder, without ..")
     _check_webhooks(config.webhooks)
@@ -482,6 +493,13 @@ def _check_mail(mail: Mail, notices: Notices) -> None:
     for address in notices.admin:
         if "<" in address or not _ADDRESS.match(address):
             raise ConfigError(f"notices.admin: {address!r} is no e-mail address")
+
+
+def _check_retention(keep: Retention) -> None:
+    if keep.row_days < keep.number_days:
+        raise ConfigError("retention.row_days: must not be shorter than retention.number_days")
+    if 0 < keep.audit_days < SHORTEST_AUDIT_DAYS:
+        raise ConfigError(f"retention.audit_days: 0 (never deleted), or {SHORTEST_AUDIT_DAYS} and more")
 
 
 def _check_webhooks(webhooks: tuple[Webhook, ...]) -> None:

@@ -265,6 +265,23 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One line of the audit: who did what to whom, when, from where and why. `detail` may hold numbers."""
+
+    id: int
+    at: datetime
+    account: str
+    user_id: str
+    action: str
+    who: str
+    source: str
+    address: str
+    attempt_id: UUID | None
+    detail: Mapping[str, Any] = field(repr=False)
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewAttempt:
     """An accepted number on its way to a call.
 

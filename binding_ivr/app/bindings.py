@@ -1,6 +1,7 @@
 """The use cases of a binding: accept a number, call again, cancel, forget, tell. Web and commands both come here."""
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from binding_ivr.policy.routes import serving
 from binding_ivr.ports import Actor, AttemptRow, BindingRow, BindingStatus, NewAttempt, SuspendReason
 from binding_ivr.regions import expand
 from binding_ivr.store import Store, open_store
+
+NUMBER_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +114,13 @@ class Bindings:
 
     async def suppress(self, number: str, actor: Actor) -> bool:
         """Have a number never called again; False when it was suppressed before. Raises Refusal for no number."""
-        return await self._store.suppressions.add(self._hash(number), "admin", actor.who)
+        return await self._store.suppressions.add(self._hash(number), "admin", actor.who, actor)
 
-    async def unsuppress(self, number: str) -> None:
-        """Allow a number again. Raises NotFoundError and Refusal."""
-        await self._store.suppressions.remove(self._hash(number))
+    async def unsuppress(self, number: str, actor: Actor) -> None:
+        """Allow a number again, or what the list shows in its place: the hash. Raises NotFoundError and Refusal."""
+        is_hash = NUMBER_HASH.fullmatch(number) is not None
+        number_hash = bytes.fromhex(number) if is_hash else self._hash(number)
+        await self._store.suppressions.remove(number_hash, actor)
 
     async def suppressed(self, number: str) -> bool:
         """Tell whether a number is suppressed. Raises Refusal for no number."""

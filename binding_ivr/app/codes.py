@@ -4,7 +4,7 @@ from uuid import UUID
 
 from binding_ivr.config import Config, Keys
 from binding_ivr.errors import ConfigError
-from binding_ivr.policy.code import access_code, number_hash
+from binding_ivr.policy.code import access_code, number_hash, pseudonym
 
 
 class Codes:
@@ -27,6 +27,10 @@ class Codes:
         except KeyError:
             raise ConfigError(f"code.keys: key {key_id!r} of an attempt under way is missing; put it back") from None
         return access_code(key, attempt_id, self._length)
+
+    def pseudonym(self, account: str, user_id: str) -> str:
+        """Return what stands for a user who was erased."""
+        return pseudonym(self._keys.number, account, user_id)
 
     def of_number(self, e164: str) -> bytes:
         """Return the keyed hash of a number."""

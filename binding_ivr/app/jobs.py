@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,17 @@ class Turn:
         """
         if not await self._store.renew(self._job, self._node, lease_s=self._lease_s, position=self.position):
             raise UnavailableError(f"another node has taken over the job {self._job}")
+
+    async def all(self, batch: Callable[[], Awaitable[int]], most: int) -> int:
+        """Call *batch* until it does less than *most* rows; return how many it did in all."""
+        total = 0
+        while True:
+            count = await batch()
+            total += count
+            if count < most:
+                return total
+            await self.keep()
+            await asyncio.sleep(0)
 
 
 class Job(Protocol):

@@ -3,9 +3,7 @@
 One run does what is due now; when to run, and on which node, is a matter of app/jobs.py.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -46,11 +44,11 @@ class Lifecycle:
         self, account: str, stale_days: int, suspend_days: int, undo_h: int, turn: Turn, done: Counter[str]
     ) -> None:
         life = self._store.lifecycle
-        done["renewed"] += await _all(lambda: life.renew_stale(account, stale_days, suspend_days), turn)
+        done["renewed"] += await turn.all(lambda: life.renew_stale(account, stale_days, suspend_days), BATCH)
         if stale_days:
-            done["stale"] += await _all(lambda: life.mark_stale(account, stale_days, suspend_days), turn)
-        done["aged"] += await _all(lambda: life.suspend_aged(account), turn)
-        done["undo_ended"] += await _all(lambda: life.forget_previous(account, undo_h), turn)
+            done["stale"] += await turn.all(lambda: life.mark_stale(account, stale_days, suspend_days), BATCH)
+        done["aged"] += await turn.all(lambda: life.suspend_aged(account), BATCH)
+        done["undo_ended"] += await turn.all(lambda: life.forget_previous(account, undo_h), BATCH)
 
     async def _end_own(self, turn: Turn) -> int:
         """Look at every number in use: what was added in psql, or at the moment of a request, is found here."""
@@ -66,15 +64,3 @@ class Lifecycle:
                 return ended
             after = page[-1]
             await turn.keep()
-
-
-async def _all(batch: Callable[[], Awaitable[int]], turn: Turn) -> int:
-    """Call *batch* until it finds nothing more; return how many it did in all."""
-    total = 0
-    while True:
-        count = await batch()
-        total += count
-        if count < BATCH:
-            return total
-        await turn.keep()
-        await asyncio.sleep(0)

@@ -16,6 +16,7 @@ from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.mirror import Mirror
 from binding_ivr.app.notices import Readers, mail_channels
 from binding_ivr.app.outbox import Outbox
+from binding_ivr.app.retention import Retention
 from binding_ivr.app.signin import StoredDoors, prepare_sign_in
 from binding_ivr.app.user_events import UserEvents
 from binding_ivr.app.web_portal import HousePortal
@@ -136,7 +137,7 @@ class Service:
 
     def _start_jobs(self, house: House) -> None:
         jobs = Jobs(
-            [Lifecycle(self._config, house.store)],
+            [Lifecycle(self._config, house.store), Retention(self._config, house.store, house.codes.of_number)],
             house.store.jobs,
             house.store.lifecycle,
             house.store.notices,

@@ -11,6 +11,7 @@ import msgspec
 
 from binding_ivr.app.bindings import Bindings, House, Shown
 from binding_ivr.app.exceptions import add_exception, remove_exception
+from binding_ivr.app.personal import erase
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError, Refusal
 from binding_ivr.policy import limits
@@ -21,6 +22,7 @@ from binding_ivr.ports import (
     Account,
     Actor,
     AttemptRow,
+    AuditRow,
     BindingRow,
     BindingStatus,
     LookupAnswer,
@@ -31,7 +33,7 @@ from binding_ivr.ports import (
     User,
 )
 from binding_ivr.store.faults import StatementRefused
-from binding_ivr.web.portal import Step, SuppressedNumber, UserRow, View
+from binding_ivr.web.portal import Erasure, Step, SuppressedNumber, UserRow, View
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -215,7 +217,7 @@ class HousePortal:
     async def suppressions(self) -> Sequence[SuppressedNumber]:
         """See Portal."""
         rows = await self._store.suppressions.list()
-        return [SuppressedNumber(row.number_hash.hex(), row.reason, row.who, row.created_at) for row in rows]
+        return [SuppressedNumber(row.number_hash.hex(), row.reason, row.who, row.created_at, row.note) for row in rows]
 
     @told
     async def suppress(self, number: str, actor: Actor) -> bool:
@@ -223,9 +225,29 @@ class HousePortal:
         return await self._house.bindings.suppress(number, actor)
 
     @told
-    async def unsuppress(self, number: str) -> None:
+    async def unsuppress(self, number: str, actor: Actor) -> None:
         """See Portal."""
-        await self._house.bindings.unsuppress(number)
+        await self._house.bindings.unsuppress(number, actor)
+
+    # --- the audit, and what is held about a person
+
+    @told
+    async def audit(
+        self, *, account: str | None, user_id: str | None, since: datetime | None, limit: int
+    ) -> Sequence[AuditRow]:
+        """See Portal."""
+        return await self._store.personal.audit(account=account, user_id=user_id, since=since, limit=limit)
+
+    @told
+    async def export(self, account: str, user_id: str) -> Mapping[str, Any]:
+        """See Portal."""
+        return await self._store.personal.export(account, user_id)
+
+    @told
+    async def erase(self, account: str, user_id: str, actor: Actor) -> Erasure:
+        """See Portal."""
+        done = await erase(self._house, account, user_id, actor)
+        return Erasure(done.pseudonym, done.attempts, done.audit, done.events_waiting)
 
     async def exceptions(self) -> Sequence[NumberException]:
         """See Portal."""

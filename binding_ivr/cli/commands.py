@@ -168,7 +168,7 @@ async def lookup(options: argparse.Namespace) -> int:
 
 async def attempts(options: argparse.Namespace) -> int:
     """attempts [--user U] [--since T]"""
-    since = _since(options.since) if options.since else None
+    since = since_of(options.since) if options.since else None
     async with house_of(options) as house:
         found = await house.store.attempts.attempts(
             account=options.account, user_id=options.user, since=since, limit=options.limit
@@ -177,7 +177,8 @@ async def attempts(options: argparse.Namespace) -> int:
     return 0
 
 
-def _since(text: str) -> datetime:
+def since_of(text: str) -> datetime:
+    """Return the time that --since names. Raises ConfigError."""
     age = re.fullmatch(r"([0-9]{1,5})([mhd])", text)
     if age:
         return show.now() - timedelta(**{UNITS[age[2]]: int(age[1])})
@@ -197,16 +198,21 @@ async def suppress(options: argparse.Namespace) -> int:
                     "since": s.created_at.isoformat(timespec="seconds"),
                     "reason": s.reason,
                     "who": s.who,
+                    "note": s.note,
                     "hash": s.number_hash.hex(),
                 }
                 for s in await house.store.suppressions.list()
             ]
-            show.table(rows, ("since", "reason", "who", "hash"), as_json=options.json)
+            show.table(rows, ("since", "reason", "who", "note", "hash"), as_json=options.json)
             return 0
         if options.action == "add":
-            word = "suppressed" if await house.bindings.suppress(options.number, actor()) else "was suppressed before"
+            word = (
+                "suppressed"
+                if await house.bindings.suppress(options.number, actor(options.reason))
+                else "was suppressed before"
+            )
         elif options.action == "remove":
-            await house.bindings.unsuppress(options.number)
+            await house.bindings.unsuppress(options.number, actor(options.reason))
             word = "removed"
         else:
             word = "suppressed" if await house.bindings.suppressed(options.number) else "not suppressed"

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from binding_ivr import __version__
 from binding_ivr.call.prompts import PromptGroup
-from binding_ivr.cli import access, commands, manage, operate, outbox, policy
+from binding_ivr.cli import access, commands, manage, operate, outbox, personal, policy
 
 Run = Callable[[argparse.Namespace], Awaitable[int]]
 
@@ -126,11 +126,25 @@ def _users_commands(add: _Adder) -> None:
     attempts.add_argument("--user", metavar="USER")
     attempts.add_argument("--since", metavar="TIME", help="ISO 8601, or an age such as 30m, 12h, 7d")
     attempts.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most N (default: 50)")
+    audit = add.command("audit", personal.audit, "what was done, by whom, from where and why, newest first")
+    audit.add_argument("--account", metavar="NAME")
+    audit.add_argument("--user", metavar="USER")
+    audit.add_argument("--since", metavar="TIME", help="ISO 8601, or an age such as 30m, 12h, 7d")
+    audit.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most N (default: 100)")
+    out = add.command("export", personal.export, "everything that is held about a user, as JSON", account=True)
+    out.add_argument("user", metavar="USER")
+    gone = add.command("erase", personal.erase, "forget a user: what is counted stays under a pseudonym", account=True)
+    gone.add_argument("user", metavar="USER")
+    gone.add_argument("--reason", required=True, metavar="TEXT", help="why; the audit keeps it, so name nobody")
     suppress = add.group("suppress", "numbers that are never called")
     for name in ("add", "remove", "check"):
-        parser = suppress.command(name, commands.suppress, f"{name} a number")
+        parser = suppress.command(
+            name, commands.suppress, f"{name} a number" + (", or its hash as listed" if name == "remove" else "")
+        )
         parser.add_argument("number", metavar="NUMBER")
         parser.set_defaults(action=name)
+        if name != "check":
+            _reason(parser)
     suppress.command("list", commands.suppress, "list them, by keyed hash").set_defaults(action="list")
 
 

@@ -11,7 +11,7 @@ from binding_ivr.app.bindings import Shown
 from binding_ivr.app.lookups import iso
 from binding_ivr.policy.lifecycle import Life
 from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.ports import AttemptRow, BindingRow, LookupAnswer
+from binding_ivr.ports import AttemptRow, AuditRow, BindingRow, LookupAnswer
 
 
 def json_line(value: Any) -> None:
@@ -103,6 +103,32 @@ def binding_facts(binding: BindingRow, life: Life) -> dict[str, Any]:
         else None,
         "last_attempt": attempt_facts(binding.last_attempt) if binding.last_attempt else None,
     }
+
+
+def audit_facts(row: AuditRow) -> dict[str, Any]:
+    """One line of the audit for `--json` and tables."""
+    return {
+        "id": row.id,
+        "at": iso(row.at),
+        "account": row.account,
+        "user_id": row.user_id,
+        "action": row.action,
+        "who": row.who,
+        "source": row.source,
+        "address": row.address,
+        "attempt_id": str(row.attempt_id) if row.attempt_id else None,
+        "reason": row.reason,
+        "detail": dict(row.detail),
+    }
+
+
+def in_short(detail: Mapping[str, Any]) -> str:
+    """Return the facts of an audit row that are not in its other columns, for a table."""
+    told = {name: value for name, value in detail.items() if name not in _IN_COLUMNS and not name.endswith("_hash")}
+    return " ".join(f"{name}={value}" for name, value in told.items())
+
+
+_IN_COLUMNS = ("account", "user_id", "attempt_id")
 
 
 def shown_facts(shown: Shown) -> dict[str, Any]:

@@ -29,6 +29,15 @@ def is_code(expected: str, heard: str) -> bool:
     return hmac.compare_digest(expected.encode(), heard.encode())
 
 
+def pseudonym(key: bytes, account: str, user_id: str) -> str:
+    """Return what stands for a user who was erased: always the same, so that what is counted goes on to be counted.
+
+    No user can be called so: a user id holds no `/`.
+    """
+    text = b"binding_ivr user\0" + account.encode() + b"\0" + user_id.encode()
+    return "erased/" + hmac.new(key, text, hashlib.sha256).hexdigest()[:32]
+
+
 def number_hash(key: bytes, e164: str) -> bytes:
     """Return the keyed hash (32 bytes) under which a number is suppressed without being stored."""
     return hmac.new(key, b"binding_ivr number\0" + e164.encode(), hashlib.sha256).digest()

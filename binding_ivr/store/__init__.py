@@ -20,6 +20,8 @@ from binding_ivr.store.migrate import migrate, pending
 from binding_ivr.store.mirror import MirrorState, PgMirror
 from binding_ivr.store.notices import PgNotices
 from binding_ivr.store.outbox import PgOutbox
+from binding_ivr.store.personal import PgPersonal
+from binding_ivr.store.retention import PgRetention
 from binding_ivr.store.suppressions import PgSuppressions, Suppression
 from binding_ivr.store.web import PgWeb
 
@@ -39,6 +41,8 @@ __all__ = [
     "PgMirror",
     "PgNotices",
     "PgOutbox",
+    "PgPersonal",
+    "PgRetention",
     "PgSuppressions",
     "PgWeb",
     "Store",
@@ -67,6 +71,8 @@ class Store:
     outbox: PgOutbox
     jobs: PgJobs
     lifecycle: PgLifecycle
+    retention: PgRetention
+    personal: PgPersonal
     clock: PgClock
     embedded: EmbeddedPostgres | None
 
@@ -115,6 +121,8 @@ async def open_store(
             outbox=PgOutbox(db),
             jobs=PgJobs(db),
             lifecycle=PgLifecycle(db),
+            retention=PgRetention(db),
+            personal=PgPersonal(db),
             clock=PgClock(db),
             embedded=embedded,
         )

@@ -4,17 +4,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from binding_ivr.errors import NotFoundError
+from binding_ivr.ports import Actor
 from binding_ivr.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """One number that is not called: its keyed hash, why, on whose word, since when."""
+    """One number that is not called: its keyed hash, why (`reported`, `admin`), on whose word, since when; a note."""
 
     number_hash: bytes
     reason: str
     who: str
     created_at: datetime
+    note: str = ""
 
 
 class PgSuppressions:
@@ -24,14 +26,17 @@ class PgSuppressions:
         """Keep the list in *db*."""
         self._db = db
 
-    async def add(self, number_hash: bytes, reason: str, who: str) -> bool:
-        """Suppress a number by its keyed hash (16 to 64 bytes); False when it was there."""
-        return await self._db.row("suppress", number_hash, reason, who) is not None
+    async def add(self, number_hash: bytes, reason: str, who: str, actor: Actor | None = None) -> bool:
+        """Suppress a number by its keyed hash (16 to 64 bytes); False when it was there. *actor*'s reason is kept."""
+        async with self._db.transaction(actor) as tx:
+            note = actor.reason if actor is not None else ""
+            return await tx.row("suppress_noted", number_hash, reason, who, note) is not None
 
-    async def remove(self, number_hash: bytes) -> None:
+    async def remove(self, number_hash: bytes, actor: Actor | None = None) -> None:
         """Allow the number again. Raises NotFoundError."""
-        if await self._db.row("unsuppress", number_hash) is None:
-            raise NotFoundError("this number is not suppressed")
+        async with self._db.transaction(actor) as tx:
+            if await tx.row("unsuppress", number_hash) is None:
+                raise NotFoundError("this number is not suppressed")
 
     async def has(self, number_hash: bytes) -> bool:
         """Tell whether the number is suppressed."""

@@ -10,7 +10,7 @@ from aiohttp import web
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.ports import Actor
 from binding_ivr.web.access import Access, authorize
-from binding_ivr.web.admin_view import Held, held, line, stamp, statuses, today
+from binding_ivr.web.admin_view import Held, done, held, line, stamp, statuses, today
 from binding_ivr.web.guard import check_form
 from binding_ivr.web.identity import Identity, address_of, identity_of
 from binding_ivr.web.page_render import draw
@@ -103,6 +103,7 @@ async def _one_user(
     portal = request.app[PORTAL]
     view = await portal.view(account, user_id)
     attempts = await portal.attempts(account=account, user_id=user_id, since=None, limit=MOST_LINES)
+    audit = await portal.audit(account=account, user_id=user_id, since=None, limit=MOST_LINES)
     return draw(
         request,
         "admin_user.html",
@@ -114,6 +115,9 @@ async def _one_user(
         since=stamp(view.binding.since),
         held=held(view),
         lines_of=[line(attempt) for attempt in attempts],
+        verify_by=stamp(view.life.verify_by),
+        stale=view.binding.stale_at is not None,
+        audit=[done(row) for row in audit],
         refused=refused,
     )
 
@@ -150,10 +154,13 @@ async def act_on_number(request: web.Request) -> web.Response:
     fields = await check_form(request, identity)
     portal, number = request.app[PORTAL], fields.get("number", "")
     try:
-        if fields.get("do") == "allow":
-            await portal.unsuppress(number)
+        actor = _actor(request, identity, fields)
+        if fields.get("hash"):
+            await portal.unsuppress(fields["hash"], actor)
+        elif fields.get("do") == "allow":
+            await portal.unsuppress(number, actor)
         else:
-            await portal.suppress(number, _actor(request, identity, fields))
+            await portal.suppress(number, actor)
     except Refusal as refusal:
         return await _overview(request, identity, str(refusal), 422)
     except NotFoundError:

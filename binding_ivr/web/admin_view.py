@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from binding_ivr.call.outcome import AttemptState
 from binding_ivr.log import masked
-from binding_ivr.ports import AttemptRow, BindingStatus
+from binding_ivr.ports import AttemptRow, AuditRow, BindingStatus
 from binding_ivr.web.portal import Step, UserRow, View
 
 
@@ -75,6 +75,22 @@ def line(attempt: AttemptRow) -> Line:
         node=attempt.node or "",
         at=stamp(attempt.created_at),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One line of the audit; there is no number in it."""
+
+    at: str
+    action: str
+    who: str
+    address: str
+    reason: str
+
+
+def done(row: AuditRow) -> Done:
+    """Return *row* as a line of a table."""
+    return Done(stamp(row.at), row.action, row.who, row.address, row.reason)
 
 
 def held(view: View) -> Held | None:

@@ -118,12 +118,24 @@ OPERATIONS = (
     ),
     Operation(
         "suppress", POST, "/v1/suppressions", "Have a number never called again.",
-        Access.ADMIN, api_admin.suppress, {200: schema.Suppressed, 201: schema.Suppressed}, schema.NumberIn,
+        Access.ADMIN, api_admin.suppress, {200: schema.Suppressed, 201: schema.Suppressed}, schema.SuppressIn,
         problems=(409,),
     ),
     Operation(
-        "unsuppress", DELETE, "/v1/suppressions/{number}", "Allow a number again.",
-        Access.ADMIN, api_admin.unsuppress, {204: None}, problems=(422,),
+        "unsuppress", DELETE, "/v1/suppressions/{number}", "Allow a number (or its hash) again.",
+        Access.ADMIN, api_admin.unsuppress, {204: None}, query=schema.ReasonQuery, problems=(422,),
+    ),
+    Operation(
+        "listAudit", GET, "/v1/audit", "The audit, newest first.",
+        Access.ACCOUNT, api_admin.audit, {200: schema.Audit}, query=schema.AttemptsQuery,
+    ),
+    Operation(
+        "exportUser", GET, USER + "/export", "All that is held about a user.",
+        Access.ACCOUNT, api_admin.export, {200: schema.Export},
+    ),
+    Operation(
+        "eraseUser", POST, USER + "/erase", "Forget a user; what is counted stays under a pseudonym.",
+        Access.ACCOUNT, api_admin.erase, {200: schema.Erased}, schema.EraseIn, problems=(409,),
     ),
     Operation(
         "listExceptions", GET, "/v1/exceptions", "Numbers allowed for a time although the policy refuses them.",

@@ -9,15 +9,21 @@ from binding_ivr.web.operation import Answer, Call
 async def attempts(call: Call) -> Answer:
     """GET /v1/attempts"""
     query = call.query
-    account = query.account
-    mine = accounts_of(call.identity)
-    if not call.identity.is_admin:
-        if account is None and len(mine) == 1:
-            account = next(iter(mine))
-        if account not in mine:
-            raise not_here()
+    account = _account_asked(call, query.account)
     rows = await call.portal.attempts(account=account, user_id=query.user_id, since=query.since, limit=query.limit)
     return Answer(200, schema.Attempts([render.entry(row) for row in rows]))
+
+
+def _account_asked(call: Call, account: str | None) -> str | None:
+    """Return the account that a list is of: the one asked for, or the only one that the key is for. Raises Problem."""
+    if call.identity.is_admin:
+        return account
+    mine = accounts_of(call.identity)
+    if account is None and len(mine) == 1:
+        account = next(iter(mine))
+    if account not in mine:
+        raise not_here()
+    return account
 
 
 async def accounts(call: Call) -> Answer:
@@ -75,19 +81,19 @@ async def remove_user(call: Call) -> Answer:
 async def suppressions(call: Call) -> Answer:
     """GET /v1/suppressions"""
     rows = await call.portal.suppressions()
-    listed = [schema.Suppression(r.number_hash, r.reason, r.who, render.utc(r.created_at)) for r in rows]
+    listed = [schema.Suppression(r.number_hash, r.reason, r.who, render.utc(r.created_at), r.note) for r in rows]
     return Answer(200, schema.Suppressions(listed))
 
 
 async def suppress(call: Call) -> Answer:
     """POST /v1/suppressions"""
-    added = await call.portal.suppress(call.body.number, call.actor)
+    added = await call.portal.suppress(call.body.number, call.because(call.body.reason))
     return Answer(201 if added else 200, schema.Suppressed(added))
 
 
 async def unsuppress(call: Call) -> Answer:
     """DELETE /v1/suppressions/{number}"""
-    await call.portal.unsuppress(call.names["number"])
+    await call.portal.unsuppress(call.names["number"], call.because(call.query.reason))
     return Answer(204)
 
 
@@ -118,6 +124,25 @@ async def remove_exception(call: Call) -> Answer:
     number = call.names["number"]
     await call.portal.remove_exception(call.query.account, number, call.actor, prefix=call.query.prefix == "true")
     return Answer(204)
+
+
+async def audit(call: Call) -> Answer:
+    """GET /v1/audit"""
+    query = call.query
+    account = _account_asked(call, query.account)
+    rows = await call.portal.audit(account=account, user_id=query.user_id, since=query.since, limit=query.limit)
+    return Answer(200, schema.Audit([render.audit(row) for row in rows]))
+
+
+async def export(call: Call) -> Answer:
+    """GET …/users/{user_id}/export"""
+    return Answer(200, schema.Export(dict(await call.portal.export(*call.user))))
+
+
+async def erase(call: Call) -> Answer:
+    """POST …/users/{user_id}/erase"""
+    done = await call.portal.erase(*call.user, call.because(call.body.reason))
+    return Answer(200, schema.Erased(done.pseudonym, done.attempts, done.audit, done.events_waiting))
 
 
 def _user(row: User) -> schema.UserOut:

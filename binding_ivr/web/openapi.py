@@ -94,7 +94,7 @@ def statuses(operation: Operation) -> list[int]:
     found = {400, 401, 408, 413, 429, 503, *operation.problems}
     if operation.access is not Access.SIGNED_IN:
         found.add(403)
-    if "{" in operation.path or operation.name == "listAttempts":
+    if "{" in operation.path or operation.name in ("listAttempts", "listAudit"):
         found.add(404)
     if operation.body is not None:
         found |= {415, 422}

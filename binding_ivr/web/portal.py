@@ -13,6 +13,7 @@ from binding_ivr.ports import (
     Account,
     Actor,
     AttemptRow,
+    AuditRow,
     BindingRow,
     BindingStatus,
     KeyRow,
@@ -83,6 +84,18 @@ class SuppressedNumber:
     reason: str
     who: str
     created_at: datetime
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What became of a person who was erased: the pseudonym, and the rows in which it stands."""
+
+    pseudonym: str
+    attempts: int
+    audit: int
+    events_waiting: int
+    """Events that name the user until their receivers have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +173,19 @@ class Portal(Protocol):
     async def suppress(self, number: str, actor: Actor) -> bool:
         """Have a number never called again; False when it was so before. Raises Refusal for no number."""
 
-    async def unsuppress(self, number: str) -> None:
-        """Allow a number again. Raises NotFoundError, Refusal."""
+    async def unsuppress(self, number: str, actor: Actor) -> None:
+        """Allow a number again, or the hash that stands for it in the list. Raises NotFoundError, Refusal."""
+
+    async def audit(
+        self, *, account: str | None, user_id: str | None, since: datetime | None, limit: int
+    ) -> Sequence[AuditRow]:
+        """Up to *limit* rows of the audit, newest first."""
+
+    async def export(self, account: str, user_id: str) -> Mapping[str, Any]:
+        """All that is held about a user. Raises NotFoundError."""
+
+    async def erase(self, account: str, user_id: str, actor: Actor) -> Erasure:
+        """Forget a user. Raises NotFoundError, Refusal `call_in_progress`."""
 
     async def exceptions(self) -> Sequence[NumberException]:
         """All exceptions from the number policy, those that count first."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from binding_ivr.ports import AttemptRow, LookupAnswer
+from binding_ivr.ports import AttemptRow, AuditRow, LookupAnswer
 from binding_ivr.web import schema
 from binding_ivr.web.access import accounts_of
 from binding_ivr.web.identity import Identity
@@ -116,6 +116,23 @@ def entry(row: AttemptRow) -> schema.AttemptEntry:
         created_at=utc(row.created_at),
         answered_at=utc_or_none(row.answered_at),
         ended_at=utc_or_none(row.ended_at),
+    )
+
+
+def audit(row: AuditRow) -> schema.AuditEntry:
+    """One line of the audit."""
+    return schema.AuditEntry(
+        id=row.id,
+        at=utc(row.at),
+        account=row.account,
+        user_id=row.user_id,
+        action=row.action,
+        who=row.who,
+        source=row.source,
+        address=row.address,
+        attempt_id=row.attempt_id,
+        detail=dict(row.detail),
+        reason=row.reason,
     )
 
 

@@ -29,6 +29,19 @@ class ReasonIn(Struct, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
+class SuppressIn(Struct, forbid_unknown_fields=True):
+    """A phone number that shall never be called, and why."""
+
+    number: Number
+    reason: Reason = ""
+
+
+class EraseIn(Struct, forbid_unknown_fields=True):
+    """Why a person is forgotten; the audit keeps it, so name nobody."""
+
+    reason: Annotated[str, Meta(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+
+
 class NothingIn(Struct, forbid_unknown_fields=True):
     """Nothing."""
 
@@ -284,6 +297,7 @@ class Suppression(Struct):
     reason: str
     who: str
     created_at: datetime
+    note: str
 
 
 class Suppressions(Struct):
@@ -326,6 +340,46 @@ class Suppressed(Struct):
     """`added` is false when it was suppressed before."""
 
     added: bool
+
+
+class AuditEntry(Struct):
+    """Who did what to whom, when, from where and why."""
+
+    id: int
+    at: datetime
+    account: str
+    user_id: str
+    action: str
+    who: str
+    source: str
+    address: str
+    attempt_id: UUID | None
+    detail: dict[str, Any]
+    reason: str
+
+
+class Audit(Struct):
+    """Rows of the audit, newest first."""
+
+    audit: list[AuditEntry]
+
+
+class Export(Struct):
+    """All that is held about a user, as it is stored; digests and keyed hashes are left out."""
+
+    parts: dict[str, Any]
+
+
+class Erased(Struct):
+    """A user was forgotten: what stands in the place of the name, and in how many rows.
+
+    `events_waiting` are events that name the user until their receivers have them.
+    """
+
+    pseudonym: str
+    attempts: int
+    audit: int
+    events_waiting: int
 
 
 class Session(Struct):

@@ -76,11 +76,16 @@ ORDER BY account, kind, value;
 INSERT INTO binding_ivr.suppressions (number_hash, reason, who) VALUES ($1, $2, $3)
 ON CONFLICT (number_hash) DO NOTHING RETURNING number_hash;
 
+-- name: suppress_noted
+-- $1 number_hash, $2 reason, $3 who, $4 note
+INSERT INTO binding_ivr.suppressions (number_hash, reason, who, note) VALUES ($1, $2, $3, $4)
+ON CONFLICT (number_hash) DO NOTHING RETURNING number_hash;
+
 -- name: unsuppress
 DELETE FROM binding_ivr.suppressions WHERE number_hash = $1 RETURNING number_hash;
 
 -- name: suppressions
-SELECT number_hash, reason, who, created_at FROM binding_ivr.suppressions ORDER BY created_at DESC;
+SELECT number_hash, reason, who, created_at, note FROM binding_ivr.suppressions ORDER BY created_at DESC;
 
 -- name: is_suppressed
 SELECT EXISTS (SELECT FROM binding_ivr.suppressions WHERE number_hash = $1) AS there;

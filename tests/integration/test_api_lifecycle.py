@@ -1,5 +1,6 @@
 """What the API tells of a binding's life: until when it is trusted, the way back after a change, the reasons kept."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ OURS = Actor("test", "cli")
 async def web(dsn: str, tmp_path: Path) -> AsyncIterator[Web]:
     async with running_web(config_for(dsn, tmp_path, auth={"step_up_minutes": 0})) as it:
         await it.users("1001", "1002")
+        await it.house.store.directory.add_account("acme")
         yield it
 
 
@@ -116,3 +118,72 @@ async def test_a_reason_is_kept_and_may_be_left_out(web: Web, user: dict[str, st
     assert (await web.ask("POST", path, admin, json={"reason": "lost phone"})).status == 200
     assert await audit(web, "binding.suspended") == [("key:admin", ""), ("key:admin", "lost phone")]
     assert (await audit(web, "binding.verified"))[-1] == ("key:admin", "found it")
+
+
+async def test_the_audit_is_for_administrators_and_for_the_keys_of_an_account(web: Web, user: dict[str, str]) -> None:
+    await prove(web, await web.put(binding(), {"number": NUMBER}, user))
+    await web.house.bindings.suppress(OTHER_NUMBER, OURS)
+    rows = (await web.get("/v1/audit", await web.key("admin"))).json["audit"]
+    assert rows[0]["action"] == "suppression.added"
+    mine = (await web.get("/v1/audit?user_id=1001&limit=2", await web.key("account:default"))).json["audit"]
+    assert [row["action"] for row in mine] == ["binding.verified", "attempt.ended"]
+    assert (mine[0]["who"], mine[0]["detail"]["number"]) == ("system", NUMBER)
+    everything = (await web.get("/v1/audit", await web.key("account:default"))).json["audit"]
+    assert "suppression.added" not in {row["action"] for row in everything}  # whose number it is, is nobody's business
+    assert (await web.get("/v1/audit", user)).status == 403
+    assert (await web.get("/v1/audit?account=default", await web.key("account:acme"))).status == 404
+
+
+async def test_a_persons_data_are_handed_over_and_forgotten(web: Web, user: dict[str, str]) -> None:
+    path = binding().removesuffix("/binding")
+    await prove(web, await web.put(binding(), {"number": NUMBER}, user))
+    for headers, status in ((user, 403), (await web.key("account:acme"), 404), (await web.key("lookup"), 403)):
+        assert (await web.get(path + "/export", headers)).status == status
+        assert (await web.ask("POST", path + "/erase", headers, json={"reason": "asked"})).status == status
+    parts = (await web.get(path + "/export", await web.key("account:default"))).json["parts"]
+    assert (parts["user"]["user_id"], parts["binding"]["number"]) == ("1001", NUMBER)
+    admin = await web.key("admin")
+    assert (await web.ask("POST", path + "/erase", admin, json={"reason": ""})).status == 422
+    done = (await web.ask("POST", path + "/erase", admin, json={"reason": "asked for it"})).json
+    assert done["pseudonym"].startswith("erased/")
+    assert (done["attempts"], done["audit"] >= 4) == (1, True)
+    assert (await web.get(path + "/export", admin)).status == 404
+    assert (await web.get(binding(), user)).status in (401, 404)
+    last = (await web.get("/v1/audit?limit=1", admin)).json["audit"][0]
+    assert (last["action"], last["who"], last["reason"]) == ("user.erased", "key:admin", "asked for it")
+    assert (await web.get("/v1/audit?user_id=1001", admin)).json["audit"] == []
+
+
+async def test_a_call_is_ended_before_its_user_is_forgotten(web: Web, user: dict[str, str]) -> None:
+    accepted = await web.put(binding(), {"number": NUMBER}, user)
+    ledger = web.house.store.attempts
+    attempt = UUID(accepted.json["attempt"]["id"])
+    await ledger.claim("test", 100, 30)
+
+    async def phone() -> None:
+        while not await ledger.cancel_requests("test"):
+            await asyncio.sleep(0.01)
+        await ledger.finish(attempt, Verdict(Outcome.CANCELED, FAULTS[Outcome.CANCELED]))
+
+    path = binding().removesuffix("/binding") + "/erase"
+    asked = web.ask("POST", path, await web.key("admin"), json={"reason": "asked for it"})
+    done, _ = await asyncio.gather(asked, phone())
+    assert (done.status, done.json["attempts"]) == (200, 1)
+
+
+async def test_suppressions_are_listed_without_numbers_and_lifted_by_number_or_hash(web: Web) -> None:
+    admin = await web.key("admin")
+    for number in (NUMBER, OTHER_NUMBER):
+        body = {"number": number, "reason": "asked by letter"}
+        assert (await web.ask("POST", "/v1/suppressions", admin, json=body)).json == {"added": True}
+    listed = await web.get("/v1/suppressions", admin)
+    assert NUMBER[2:] not in listed.text
+    [_, first] = listed.json["suppressions"]
+    assert (first["reason"], first["who"], first["note"]) == ("admin", "key:admin", "asked by letter")
+    gone = await web.ask("DELETE", "/v1/suppressions/" + first["number_hash"], admin, params={"reason": "a mistake"})
+    assert gone.status == 204
+    assert (await web.ask("DELETE", "/v1/suppressions/" + first["number_hash"], admin)).status == 404
+    assert (await web.ask("DELETE", f"/v1/suppressions/{OTHER_NUMBER}", admin)).status == 204
+    assert (await web.get("/v1/suppressions", admin)).json == {"suppressions": []}
+    assert await audit(web, "suppression.added") == [("key:admin", "asked by letter")] * 2
+    assert await audit(web, "suppression.removed") == [("key:admin", "a mistake"), ("key:admin", "")]

@@ -38,3 +38,40 @@ async def test_status_undo_and_reasons(world: World, dsn: str, tmp_path: Path) -
         ("binding.pending", "found"),
         ("binding.none", "left"),
     ]
+
+
+async def test_audit_export_and_erase(world: World, dsn: str, tmp_path: Path) -> None:
+    run = commands_on(dsn, tmp_path)
+    await world.users("1001", "1002")
+    await world.prove("1001", A)
+    table = (await run.done("audit", "--user", "1001", "--since", "1h")).out
+    assert table.splitlines()[0].split()[:4] == ["at", "account", "user_id", "action"]
+    assert "outcome=verified" in table
+    rows = (await run.done("audit", "--limit", "1", "--json")).json
+    assert (rows[0]["action"], rows[0]["detail"]["number"]) == ("binding.verified", A)
+    told = (await run.done("export", "1001")).json
+    assert (told["user_id"], told["binding"]["number"], len(told["attempts"])) == ("1001", A, 1)
+    assert (await run("export", "nobody")).status == 1
+    assert (await run("erase", "1001")).status == 2
+    assert (await run("erase", "1001", "--reason", "x")).err.startswith("binding-ivr: --reason: ")
+    done = (await run.done("erase", "1001", "--reason", "asked for it", "--json")).json
+    assert (done["attempts"], done["pseudonym"][:7]) == (1, "erased/")
+    assert (await run("export", "1001")).err == "binding-ivr: nothing is held about a user 1001 of account default\n"
+    [last] = (await run.done("audit", "--limit", "1", "--json")).json
+    assert (last["action"], last["user_id"], last["reason"]) == ("user.erased", done["pseudonym"], "asked for it")
+
+
+async def test_suppressions(world: World, dsn: str, tmp_path: Path) -> None:
+    run = commands_on(dsn, tmp_path)
+    await run.done("suppress", "add", A, "--reason", "asked by letter")
+    [row] = (await run.done("suppress", "list", "--json")).json
+    assert (row["reason"], row["note"], A[2:] in str(row)) == ("admin", "asked by letter", False)
+    assert (await run.done("suppress", "check", A)).out == "suppressed\n"
+    await run.done("suppress", "remove", row["hash"], "--reason", "a mistake")
+    assert (await run.done("suppress", "check", A)).out == "not suppressed\n"
+    rows = await world.sql("SELECT action, reason, detail ->> 'number_hash' AS hash FROM binding_ivr.audit ORDER BY id")
+    assert [(one["action"], one["reason"]) for one in rows] == [
+        ("suppression.added", "asked by letter"),
+        ("suppression.removed", "a mistake"),
+    ]
+    assert {one["hash"] for one in rows} == {row["hash"]}

@@ -14,7 +14,7 @@ from binding_ivr.config import Config, Prompts
 from binding_ivr.errors import NotFoundError
 from binding_ivr.policy.lifecycle import Changer, Life, Undo
 from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.ports import Account, Actor, AttemptRow, BindingRow, BindingStatus, SuspendReason, User
+from binding_ivr.ports import Account, Actor, AttemptRow, AuditRow, BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.web import admin, page
 from binding_ivr.web.identity import IDENTITY, Identity
 from binding_ivr.web.portal import PORTAL, Portal, Step, SuppressedNumber, UserRow, View
@@ -168,7 +168,13 @@ class FakePortal:
     async def suppress(self, number: str, actor: Actor) -> None:
         self._ask("suppress", number, actor.who)
 
-    async def unsuppress(self, number: str) -> None:
+    async def audit(self, **_: object) -> Sequence[AuditRow]:
+        return [
+            AuditRow(7, NOW, "default", "1001", "binding.suspended", "key:ops", "web", "192.0.2.1", None,
+                     {"number": NUMBER}, "phone lost")
+        ]  # fmt: skip
+
+    async def unsuppress(self, number: str, actor: Actor) -> None:
         self._ask("unsuppress", number)
 
 

@@ -306,12 +306,24 @@ async def test_an_act_needs_a_reason_which_the_audit_keeps() -> None:
         await ask(portal, "/admin/user", {**form, "do": "format", "reason": "no such act"}, identity=ADMIN)
 
 
+async def test_a_users_page_tells_who_did_what_and_why_and_until_when_it_is_trusted() -> None:
+    portal = FakePortal(view("verified", stale=True, life=Life(NOW + timedelta(days=29))))
+    html = checked((await ask(portal, "/admin/user?account=default&user=1001", identity=ADMIN)).text)
+    for words in ("phone lost", "192.0.2.1", "stale: trusted until", (NOW + timedelta(days=29)).strftime("%Y-%m-%d")):
+        assert words in html
+    assert NUMBER not in html
+
+
 async def test_numbers_are_suppressed_and_allowed_again() -> None:
     portal = FakePortal()
     form = {"number": NUMBER, "reason": "asked by letter"}
     await ask(portal, "/admin/suppressions", {**form, "do": "suppress"}, identity=ADMIN)
     await ask(portal, "/admin/suppressions", {**form, "do": "allow"}, identity=ADMIN)
-    assert [asked[0] for asked in portal.asked] == ["suppress", "unsuppress"]
+    listed = "ab" * 32
+    await ask(portal, "/admin/suppressions", {"number": "", "reason": "asked again", "hash": listed}, identity=ADMIN)
+    assert portal.asked == [("suppress", NUMBER, "key:ops"), ("unsuppress", NUMBER), ("unsuppress", listed)]
+    unsaid = await ask(portal, "/admin/suppressions", {"number": "", "hash": listed}, identity=ADMIN)
+    assert unsaid.status == 422
     portal.refuse = NotFoundError("x")
     missing = await ask(portal, "/admin/suppressions", {**form, "do": "allow"}, identity=ADMIN)
     assert missing.status == 404

@@ -1,0 +1,57 @@
+"""The commands about what is kept: the audit, and one person's data, handed over or forgotten."""
+
+import argparse
+import sys
+
+import msgspec
+
+from binding_ivr.app.lookups import iso
+from binding_ivr.app.personal import erase as erase_user
+from binding_ivr.cli import show
+from binding_ivr.cli.commands import actor, house_of, since_of
+from binding_ivr.errors import ConfigError
+
+AUDIT_COLUMNS = ("at", "account", "user_id", "action", "who", "address", "reason", "detail")
+SHORTEST_REASON = 3
+
+
+async def audit(options: argparse.Namespace) -> int:
+    """audit [--user U] [--since T]"""
+    since = since_of(options.since) if options.since else None
+    async with house_of(options) as house:
+        found = await house.store.personal.audit(
+            account=options.account, user_id=options.user, since=since, limit=options.limit
+        )
+    rows = [show.audit_facts(row) for row in found]
+    if not options.json:
+        for row in rows:
+            row["detail"] = show.in_short(row["detail"])
+    show.table(rows, AUDIT_COLUMNS, as_json=options.json)
+    return 0
+
+
+async def export(options: argparse.Namespace) -> int:
+    """export USER"""
+    async with house_of(options) as house:
+        told = await house.store.personal.export(options.account, options.user)
+        now = (await house.store.clock.read()).now
+    text = msgspec.json.encode({"account": options.account, "user_id": options.user, "exported_at": iso(now), **told})
+    sys.stdout.write(msgspec.json.format(text, indent=0 if options.json else 2).decode() + "\n")
+    return 0
+
+
+async def erase(options: argparse.Namespace) -> int:
+    """erase USER --reason TEXT"""
+    who = actor(options.reason)
+    if len(who.reason) < SHORTEST_REASON:
+        raise ConfigError("--reason: say why in 3 characters or more; the audit keeps it, so name nobody")
+    async with house_of(options) as house:
+        done = await erase_user(house, options.account, options.user, who)
+    values = {
+        "pseudonym": done.pseudonym,
+        "attempts": done.attempts,
+        "audit": done.audit,
+        "events_waiting": done.events_waiting,
+    }
+    show.facts(values, as_json=options.json)
+    return 0

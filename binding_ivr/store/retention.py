@@ -1,0 +1,81 @@
+"""Shortens and deletes what is older than it may be, in small batches that wait for nobody. It decides no age."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from binding_ivr.policy.masking import HashOf, masked
+from binding_ivr.ports import Actor
+from binding_ivr.store.database import Database
+
+BATCH = 500
+BY_TIME = Actor("system", "system", reason="retention")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStep:
+    """One batch of audit rows: how many were looked at, how many had numbers, and the last one's id."""
+
+    seen: int
+    masked: int
+    last: int
+
+
+class PgRetention:
+    """What is kept. Every method raises what `Database` raises, does at most BATCH rows and returns how many.
+
+    Rows that somebody else has locked are left for the next round. *days* are days by the clock of everything.
+    """
+
+    def __init__(self, db: Database) -> None:
+        """Work in *db*."""
+        self._db = db
+
+    async def mask_attempts(self, days: int) -> int:
+        """Shorten the numbers of attempts that ended so long ago; their keyed hash stays, by which limits count."""
+        return len(await self._db.rows("mask_attempts", days, BATCH))
+
+    async def forget_attempts(self, days: int) -> int:
+        """Delete attempts that are so old."""
+        return len(await self._db.rows("forget_attempts", days, BATCH))
+
+    async def mask_audit(self, after: int, days: int, hash_of: HashOf) -> AuditStep:
+        """Shorten the numbers in audit rows after the id *after*."""
+        async with self._db.transaction(BY_TIME) as tx:
+            rows = await tx.rows("audit_to_mask", after, days, BATCH)
+            short = {row["id"]: text for row in rows if (text := masked_text(row["detail"], hash_of)) is not None}
+            if short:
+                await tx.row("mask_audit", list(short), list(short.values()))
+        return AuditStep(len(rows), len(short), rows[-1]["id"] if rows else after)
+
+    async def forget_audit(self, days: int) -> int:
+        """Delete audit rows that are so old (365 days or more)."""
+        async with self._db.transaction(BY_TIME) as tx:
+            row = await tx.row("forget_audit", days, BATCH)
+            assert row is not None
+            return int(row["deleted"])
+
+    async def mask_events(self, days: int, hash_of: HashOf) -> int:
+        """Shorten the numbers in events of the outbox, but for those that still wait for their receiver."""
+        async with self._db.transaction() as tx:
+            rows = await tx.rows("events_to_mask", days, BATCH)
+            short = {row["event_id"]: masked_text(row["payload"], hash_of) or row["payload"] for row in rows}
+            if short:
+                await tx.run("mask_events", list(short), list(short.values()))
+        return sum(short[row["event_id"]] is not row["payload"] for row in rows)
+
+    async def forget_exceptions(self, days: int) -> int:
+        """Delete exceptions of the number policy that ended so long ago."""
+        async with self._db.transaction(BY_TIME) as tx:
+            return len(await tx.rows("forget_exceptions", days, BATCH))
+
+    async def forget_gone_bindings(self, days: int) -> int:
+        """Delete what was left of users who were removed so long ago."""
+        return len(await self._db.rows("forget_gone_bindings", days, BATCH))
+
+
+def masked_text(text: str, hash_of: HashOf) -> str | None:
+    """Return the JSON object *text* with its numbers shortened; None when it has none."""
+    facts = masked(msgspec.json.decode(text, type=dict[str, Any]), hash_of)
+    return None if facts is None else msgspec.json.encode(facts).decode()
