@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
-from binding_ivr import regions
+from binding_ivr import daytimes, regions
 from binding_ivr.errors import ConfigError
 
 ENV_PREFIX = "BINDING_IVR__"
@@ -120,9 +120,8 @@ class Call(Struct, forbid_unknown_fields=True, frozen=True):
     next_digit_s: Annotated[float, Meta(ge=0.5, le=30)] = 5.0
     max_s: Annotated[float, Meta(ge=5, le=600)] = 120.0
     delay_s: Annotated[float, Meta(ge=0, le=30)] = 3.0
-    hours: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")] = (
-        "08:00-21:00"
-    )
+    hours: Annotated[str, Meta(max_length=20)] = "08:00-21:00"
+    quiet: tuple[Annotated[str, Meta(max_length=20)], ...] = ()
 
 
 class Binding(Struct, forbid_unknown_fields=True, frozen=True):
@@ -309,6 +308,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
             merged[section] = values if section == "routes" else {**merged[section], **values}
         own = _convert(merged)
         _check_number(own.number)
+        _check_call(own.call)
         return own
 
     def for_account_or_default(self, overrides: Mapping[str, Any]) -> "Config":
@@ -460,6 +460,7 @@ def _checked(config: Config) -> Config:
     if config.code.shown_s > config.code.attempt_s:
         raise ConfigError("code.shown_s: must not be longer than code.attempt_s")
     _check_number(config.number)
+    _check_call(config.call)
     _check_web(config.web, config.auth)
     _check_retention(config.retention)
     if re.search(r"(^|/)\.\.(/|$)", config.prompts.path) or config.prompts.path.startswith("/"):
@@ -467,6 +468,18 @@ def _checked(config: Config) -> Config:
     _check_webhooks(config.webhooks)
     _check_mail(config.mail, config.notices)
     return config
+
+
+def _check_call(call: Call) -> None:
+    try:
+        daytimes.read_hours(call.hours)
+    except ValueError as error:
+        raise ConfigError(f"call.hours: {error}") from None
+    try:
+        for entry in call.quiet:
+            daytimes.read_quiet(entry)
+    except ValueError as error:
+        raise ConfigError(f"call.quiet: {error}") from None
 
 
 def _check_number(number: Number) -> None:

@@ -5,18 +5,22 @@ import re
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 from binding_ivr.app.codes import Codes
 from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config, load_keys
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.policy.hours import CallingHours, calling_hours
 from binding_ivr.policy.lifecycle import Life, life_of
 from binding_ivr.policy.limits import WINDOWS
 from binding_ivr.policy.numbers import NumberRules, PhoneNumber, accept, parse, typed_digits
 from binding_ivr.policy.own import OwnNumbers, own_numbers
 from binding_ivr.policy.ranges import Excepted
 from binding_ivr.policy.routes import serving
+from binding_ivr.policy.zones import zones_of
 from binding_ivr.ports import Actor, AttemptRow, BindingRow, BindingStatus, NewAttempt, SuspendReason
 from binding_ivr.regions import expand
 from binding_ivr.store import Store, open_store
@@ -42,26 +46,27 @@ class Bindings:
         self._store = store
         self._codes = codes
 
-    async def bind(self, account: str, user_id: str, number: str, actor: Actor) -> Shown:
+    async def bind(self, account: str, user_id: str, number: str, actor: Actor, *, now: bool = False) -> Shown:
         """Accept *number* (national or international writing) for the user and start an attempt.
 
+        *now*: also outside of the calling hours, for the user said so; else that is Refusal `outside_hours`.
         Raises Refusal (see policy.numbers, policy.limits and the store's `accept`) and NotFoundError.
         """
         config = await self._account_config(account)
-        wanted = await self._acceptable(account, number, config)
+        wanted = await self._acceptable(account, number, config, now=now)
         return await self._attempt(config, account, user_id, wanted, actor)
 
-    async def revalidate(self, account: str, user_id: str, actor: Actor) -> Shown:
+    async def revalidate(self, account: str, user_id: str, actor: Actor, *, now: bool = False) -> Shown:
         """Call the present number again, with a new code. Raises like `bind`, and Refusal `no_number`."""
         config = await self._account_config(account)
         binding = await self._store.bindings.get(account, user_id)
         number = binding.pending_number or binding.number
         if number is None:
             raise Refusal("no_number", "there is no number to call; enter one first")
-        wanted = await self._acceptable(account, number, config)
+        wanted = await self._acceptable(account, number, config, now=now)
         return await self._attempt(config, account, user_id, wanted, actor)
 
-    async def undo(self, account: str, user_id: str, actor: Actor) -> Shown:
+    async def undo(self, account: str, user_id: str, actor: Actor, *, now: bool = False) -> Shown:
         """Call the proven number that was changed or removed last, within `[binding] undo_h`; its proof restores it.
 
         Raises like `bind`, and Refusal `no_undo`.
@@ -70,7 +75,7 @@ class Bindings:
         offer = life_of(await self._store.bindings.get(account, user_id), config.binding).undo
         if offer is None:
             raise Refusal("no_undo", "there is no earlier number to go back to any more; enter it as a new one")
-        wanted = await self._acceptable(account, offer.number, config)
+        wanted = await self._acceptable(account, offer.number, config, now=now)
         return await self._attempt(config, account, user_id, wanted, actor)
 
     async def life(self, binding: BindingRow) -> Life:
@@ -132,12 +137,21 @@ class Bindings:
     async def _account_config(self, account: str) -> Config:
         return self._config.for_account((await self._store.directory.account(account)).settings)
 
-    async def _acceptable(self, account: str, text: str, config: Config) -> PhoneNumber:
+    async def _acceptable(self, account: str, text: str, config: Config, *, now: bool) -> PhoneNumber:
         excepted = [Excepted(row.prefix, row.whole) for row in await self._store.exceptions.active(account)]
         number = accept(text, number_rules(config, excepted), await self._own(text, config))
         if not serving(config.routes, number.region):
             raise Refusal("no_route", "no route serves numbers of this country; ask your administrator")
+        if not now:
+            await self._check_hours(number, config)
         return number
+
+    async def _check_hours(self, number: PhoneNumber, config: Config) -> None:
+        if not hours_of(config).is_always and (refusal := outside_hours(config, number, await self._now())):
+            raise refusal
+
+    async def _now(self) -> datetime:
+        return (await self._store.clock.read()).now
 
     async def _own(self, text: str, config: Config) -> OwnNumbers:
         """The numbers a call would loop back to: of every account, and our own caller IDs."""
@@ -166,6 +180,25 @@ class Bindings:
             actor=actor,
         )
         return self.shown(await self._store.attempts.accept(new, self._codes.of_number(number.e164)))
+
+
+def hours_of(config: Config) -> CallingHours:
+    """Return when numbers of *config* (an account's) may be called."""
+    return calling_hours(config.call.hours, config.call.quiet)
+
+
+def outside_hours(config: Config, number: PhoneNumber, now: datetime) -> Refusal | None:
+    """Return why *number* is not called at *now* (aware) unless the user says so; None when it is an hour for calls."""
+    hours, zones = hours_of(config), zones_of(number.e164, number.region)
+    if hours.is_open(zones, number.region, now):
+        return None
+    opens = hours.next_open(zones, number.region, now)
+    until = f" before {opens.astimezone(ZoneInfo(zones[0])):%Y-%m-%d %H:%M} there" if opens else ""
+    return Refusal(
+        "outside_hours",
+        f"it is not an hour for calls where this number is{until}; confirm with now (--now) to be called all the same",
+        retry_at=opens.timestamp() if opens else None,
+    )
 
 
 def number_rules(config: Config, exceptions: Collection[Excepted] = ()) -> NumberRules:

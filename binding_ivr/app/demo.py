@@ -21,6 +21,7 @@ from binding_ivr.app.live import follow, grouped, sentence
 from binding_ivr.app.signin import make_link
 from binding_ivr.call.outcome import Outcome
 from binding_ivr.config import Config, load
+from binding_ivr.daytimes import ALWAYS
 from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.lab import Lab
 from binding_ivr.lab.behaviours import BY_NAME
@@ -149,6 +150,7 @@ def write_config(
         "call": {"delay_s": 1},
         **(more or {}),
     }
+    sections["call"] = {"hours": ALWAYS, **sections["call"]}  # the lab's phones do not sleep
     path.write_text(toml_text(sections))
     path.chmod(0o600)
     return load(path)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from binding_ivr.app.bindings import Bindings, House, Shown
+from binding_ivr.app.bindings import Bindings, House, Shown, outside_hours
 from binding_ivr.app.exceptions import add_exception, remove_exception
 from binding_ivr.app.personal import erase
 from binding_ivr.config import Config
@@ -105,22 +105,27 @@ class HousePortal:
         if number is None:
             return bind, Step(False, "no_number", "there is no number to call; enter one first")
         both = {"user": recent.of_user, "number": recent.of_number}
-        return bind, _step(most, both, now, ("user", "number"))
+        again = _step(most, both, now, ("user", "number"))
+        return bind, again if not again.allowed else _hours_step(config, number, recent.now)
 
     @told
-    async def bind(self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID) -> Shown:
+    async def bind(
+        self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID, *, now: bool = False
+    ) -> Shown:
         """See Portal."""
-        return await self._begun(attempt_id, self._bindings(attempt_id).bind(account, user_id, number, actor))
+        return await self._begun(attempt_id, self._bindings(attempt_id).bind(account, user_id, number, actor, now=now))
 
     @told
-    async def revalidate(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> Shown:
+    async def revalidate(
+        self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False
+    ) -> Shown:
         """See Portal."""
-        return await self._begun(attempt_id, self._bindings(attempt_id).revalidate(account, user_id, actor))
+        return await self._begun(attempt_id, self._bindings(attempt_id).revalidate(account, user_id, actor, now=now))
 
     @told
-    async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> Shown:
+    async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False) -> Shown:
         """See Portal."""
-        return await self._begun(attempt_id, self._bindings(attempt_id).undo(account, user_id, actor))
+        return await self._begun(attempt_id, self._bindings(attempt_id).undo(account, user_id, actor, now=now))
 
     def _bindings(self, attempt_id: UUID) -> Bindings:
         return Bindings(self._house.config, self._store, self._house.codes, lambda: attempt_id)
@@ -317,6 +322,14 @@ def _step(most: Mapping[str, int], recent: Mapping[str, Sequence[float]], now: f
         limits.check(counted, recent, now)
     except Refusal as refusal:
         return Step(False, refusal.code, str(refusal), refusal.limit, refusal.retry_at)
+    return _MAY
+
+
+def _hours_step(config: Config, number: str, now: datetime) -> Step:
+    with contextlib.suppress(Refusal):  # a number that no plan holds any more is told when it is called
+        refusal = outside_hours(config, stored(number), now)
+        if refusal is not None:
+            return Step(False, refusal.code, str(refusal), None, refusal.retry_at)
     return _MAY
 
 

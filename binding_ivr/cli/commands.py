@@ -45,21 +45,21 @@ def actor(reason: str = "") -> Actor:
 async def bind(options: argparse.Namespace) -> int:
     """bind USER NUMBER [--wait]"""
     async with house_of(options) as house:
-        shown = await house.bindings.bind(options.account, options.user, options.number, actor())
+        shown = await house.bindings.bind(options.account, options.user, options.number, actor(), now=options.now)
         return await _told(house, shown, options)
 
 
 async def revalidate(options: argparse.Namespace) -> int:
     """revalidate USER [--wait]"""
     async with house_of(options) as house:
-        shown = await house.bindings.revalidate(options.account, options.user, actor())
+        shown = await house.bindings.revalidate(options.account, options.user, actor(), now=options.now)
         return await _told(house, shown, options)
 
 
 async def undo(options: argparse.Namespace) -> int:
     """undo USER [--wait]"""
     async with house_of(options) as house:
-        shown = await house.bindings.undo(options.account, options.user, actor())
+        shown = await house.bindings.undo(options.account, options.user, actor(), now=options.now)
         return await _told(house, shown, options)
 
 

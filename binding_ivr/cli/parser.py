@@ -105,6 +105,7 @@ def _users_commands(add: _Adder) -> None:
     )
     back.add_argument("user", metavar="USER")
     for parser in (bind, again, back):
+        parser.add_argument("--now", action="store_true", help="also outside of the calling hours")
         parser.add_argument("--wait", action="store_true", help="follow the call; exit 0 only if the number was proven")
     for name, run, text in (
         ("status", commands.status, "show a user's number and its status"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from binding_ivr.daytimes import ALWAYS
 from binding_ivr.lab import behaviours, engine, net, records, sweep
 from binding_ivr.lab.ami import Ami
 from binding_ivr.lab.configure import DESKS, Plan, write_instance
@@ -145,6 +146,7 @@ class Lab:
             "ami": {"host": plan.pbx, "port": plan.ami_port, "user": "binding_ivr", "secret": plan.ami_secret},
             "agi": {"bind": AGI_ADDRESS, "port": plan.agi_port},
             "number": {"default_region": "US", "regions": ["US"]},
+            "call": {"hours": ALWAYS},
             "routes": [
                 {
                     "name": "lab",

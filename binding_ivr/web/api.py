@@ -28,7 +28,7 @@ OPERATIONS = (
     ),
     Operation(
         "putBinding", PUT, BINDING, "Accept a number for the user and call it.",
-        Access.OWN, api_binding.put, ACCEPTED, schema.NumberIn,
+        Access.OWN, api_binding.put, ACCEPTED, schema.BindIn,
         problems=(409, 412), headers=("If-Match",), replay=api_binding.accepted_again,
     ),
     Operation(
@@ -37,12 +37,13 @@ OPERATIONS = (
     ),
     Operation(
         "revalidate", POST, BINDING + "/revalidate", "Call the present number again, with a new code.",
-        Access.OWN, api_binding.revalidate, ACCEPTED, problems=(409, 422), replay=api_binding.accepted_again,
+        Access.OWN, api_binding.revalidate, ACCEPTED, schema.NowIn, body_optional=True,
+        problems=(409, 422), replay=api_binding.accepted_again,
     ),
     Operation(
         "undo", POST, BINDING + "/undo", "Call the proven number that was changed or removed last, to restore it.",
-        Access.OWN, api_binding.undo, ACCEPTED, problems=(409, 412, 422), headers=("If-Match",),
-        replay=api_binding.accepted_again,
+        Access.OWN, api_binding.undo, ACCEPTED, schema.NowIn, body_optional=True,
+        problems=(409, 412, 422), headers=("If-Match",), replay=api_binding.accepted_again,
     ),
     Operation(
         "getAttempt", GET, BINDING + "/attempt", "The user's last call; with its code while it lives.",

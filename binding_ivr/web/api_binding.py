@@ -25,20 +25,20 @@ async def get(call: Call) -> Answer:
 async def put(call: Call) -> Answer:
     """PUT …/binding"""
     await _check(call)
-    shown = await call.portal.bind(*call.user, call.body.number, call.actor, call.attempt_id)
+    shown = await call.portal.bind(*call.user, call.body.number, call.actor, call.attempt_id, now=call.body.now)
     return await _accepted(call, shown)
 
 
 async def revalidate(call: Call) -> Answer:
     """POST …/binding/revalidate"""
-    shown = await call.portal.revalidate(*call.user, call.actor, call.attempt_id)
+    shown = await call.portal.revalidate(*call.user, call.actor, call.attempt_id, now=call.body.now)
     return await _accepted(call, shown)
 
 
 async def undo(call: Call) -> Answer:
     """POST …/binding/undo"""
     await _check(call)
-    shown = await call.portal.undo(*call.user, call.actor, call.attempt_id)
+    shown = await call.portal.undo(*call.user, call.actor, call.attempt_id, now=call.body.now)
     return await _accepted(call, shown)
 
 

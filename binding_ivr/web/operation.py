@@ -120,7 +120,7 @@ class Operation:
             raise not_here()
         query = read_query(request, self.query)
         raw = await request.read()
-        if self.body_optional and self.body is not None and not raw.strip():
+        if self.body_optional and self.body is not None and raw.strip() in (b"", b"{}"):
             body: Struct | None = self.body()
         else:
             body = read_body(request, raw, self.body)

@@ -111,17 +111,24 @@ def _form(name: str, act: Act) -> Callable[[web.Request], Awaitable[web.Response
 
 async def _bind(request: web.Request, identity: Identity, fields: dict[str, str]) -> object:
     await _check_fresh(request, identity)
-    number = fields.get("number", "")
-    return await request.app[PORTAL].bind(identity.account, identity.user_id, number, _actor(request), uuid4())
+    account, user_id, number = identity.account, identity.user_id, fields.get("number", "")
+    return await request.app[PORTAL].bind(account, user_id, number, _actor(request), uuid4(), now=_said_now(fields))
 
 
-async def _revalidate(request: web.Request, identity: Identity, _: dict[str, str]) -> object:
-    return await request.app[PORTAL].revalidate(identity.account, identity.user_id, _actor(request), uuid4())
+async def _revalidate(request: web.Request, identity: Identity, fields: dict[str, str]) -> object:
+    account, user_id = identity.account, identity.user_id
+    return await request.app[PORTAL].revalidate(account, user_id, _actor(request), uuid4(), now=_said_now(fields))
 
 
-async def _undo(request: web.Request, identity: Identity, _: dict[str, str]) -> object:
+async def _undo(request: web.Request, identity: Identity, fields: dict[str, str]) -> object:
     await _check_fresh(request, identity)
-    return await request.app[PORTAL].undo(identity.account, identity.user_id, _actor(request), uuid4())
+    account, user_id = identity.account, identity.user_id
+    return await request.app[PORTAL].undo(account, user_id, _actor(request), uuid4(), now=_said_now(fields))
+
+
+def _said_now(fields: dict[str, str]) -> bool:
+    """True when the user wants to be called although it is not an hour for calls."""
+    return fields.get("now") == "1"
 
 
 async def _cancel(request: web.Request, identity: Identity, _: dict[str, str]) -> None:

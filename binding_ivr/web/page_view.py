@@ -49,6 +49,11 @@ class Hindrance:
     key: str
     lifts: Moment | None = None
 
+    @property
+    def may_confirm(self) -> bool:
+        """True when the user may have it done all the same, by saying so."""
+        return self.key == "refusal.outside_hours"
+
 
 @dataclass(frozen=True, slots=True)
 class LiveCall:

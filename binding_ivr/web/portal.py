@@ -117,13 +117,17 @@ class Portal(Protocol):
     async def view(self, account: str, user_id: str) -> View:
         """Everything about the user's binding now. Raises NotFoundError."""
 
-    async def bind(self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID) -> Shown:
-        """Accept *number* and start an attempt. Raises Refusal, NotFoundError."""
+    async def bind(
+        self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID, *, now: bool = False
+    ) -> Shown:
+        """Accept *number* and start an attempt; with *now* at any hour. Raises Refusal, NotFoundError."""
 
-    async def revalidate(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> Shown:
+    async def revalidate(
+        self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False
+    ) -> Shown:
         """Call the present number again, with a new code. Raises Refusal, NotFoundError."""
 
-    async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> Shown:
+    async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False) -> Shown:
         """Call the proven number that was changed or removed last. Raises Refusal, NotFoundError."""
 
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:

@@ -15,7 +15,16 @@ TYPE_PREFIX = "urn:binding-ivr:problem:"
 RETRY_S = 5
 """What Retry-After says when PostgreSQL is away."""
 
-_CONFLICTS = {"call_in_progress", "suspended", "no_number", "no_undo", "exists", "extension_taken", "in_progress"}
+_CONFLICTS = {
+    "call_in_progress",
+    "suspended",
+    "no_number",
+    "no_undo",
+    "outside_hours",
+    "exists",
+    "extension_taken",
+    "in_progress",
+}
 _BUSY = {"try_later", "limit_reached", "queue_full"}
 
 

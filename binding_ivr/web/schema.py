@@ -23,6 +23,19 @@ class NumberIn(Struct, forbid_unknown_fields=True):
     number: Number
 
 
+class BindIn(Struct, forbid_unknown_fields=True):
+    """The number to be called. `now`: also outside of the calling hours; else that is refused with `outside_hours`."""
+
+    number: Number
+    now: bool = False
+
+
+class NowIn(Struct, forbid_unknown_fields=True):
+    """`now`: also outside of the calling hours; else that is refused with `outside_hours`."""
+
+    now: bool = False
+
+
 class ReasonIn(Struct, forbid_unknown_fields=True):
     """Why, in your words; the audit keeps it."""
 

@@ -17,6 +17,7 @@ from binding_ivr.app.bindings import House
 from binding_ivr.app.service import Service
 from binding_ivr.app.signin import add_key, make_link
 from binding_ivr.config import Config
+from binding_ivr.daytimes import ALWAYS
 from binding_ivr.ports import User
 
 SECRET = "a secret for tests that is long enough"
@@ -35,7 +36,7 @@ def config_for(dsn: str, folder: Path, **sections: Mapping[str, Any]) -> Config:
         "agi": {"port": 0},
         "web": {"port": 0, "requests_per_second": 10_000},
         "auth": {"jwt_secret": SECRET},
-        "call": {"delay_s": 0},
+        "call": {"delay_s": 0, "hours": ALWAYS},
         "limits": GENEROUS,
         "routes": ROUTES,
     }

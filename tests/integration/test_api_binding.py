@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -42,6 +43,39 @@ async def finish(web: Web, attempt: str, outcome: Outcome) -> None:
     await ledger.claim("test", 100, 30)
     await ledger.report(UUID(attempt), AttemptState.ANSWERED, 0)
     assert await ledger.finish(UUID(attempt), Verdict(outcome, FAULTS[outcome], tries=1))
+
+
+async def test_calling_hours(web: Web, user: dict[str, str]) -> None:
+    """Outside of them a call needs the user's own word; the hour that is told is the hour at which they begin."""
+    admin = await web.key("admin")
+    there = (await web.house.store.clock.read()).now.astimezone(ZoneInfo("America/New_York"))
+    hours = f"{there + timedelta(hours=6):%H:00}-{there + timedelta(hours=9):%H:00}"
+    settings = {"settings": {"call": {"hours": hours}}}
+    assert (await web.put("/v1/accounts/default", settings, admin)).status == 200
+    refused = await web.put(binding("1001"), {"number": NUMBER}, user)
+    assert (refused.status, refused.problem) == (409, "outside_hours")
+    opens = datetime.fromisoformat(refused.json["retry_at"])
+    assert timedelta(hours=5) <= opens - there <= timedelta(hours=6)
+    assert f"before {opens.astimezone(there.tzinfo):%Y-%m-%d %H:%M} there" in refused.json["detail"]
+    assert int(refused.headers["Retry-After"]) > 5 * 3600 - 60
+    assert (await web.put(binding("1001"), {"number": NUMBER, "now": False}, user)).problem == "outside_hours"
+    assert (await web.put(binding("1001"), {"number": NUMBER, "now": "yes"}, user)).status == 422
+    accepted = await web.put(binding("1001"), {"number": NUMBER, "now": True}, user)
+    assert (accepted.status, accepted.json["attempt"]["state"]) == (202, "queued")
+    assert (await web.ask("DELETE", binding("1001") + "/attempt", user)).status == 204
+    step = (await web.get(binding("1001"), user)).json["next"]
+    assert step["bind"]["allowed"] is True
+    assert (step["revalidate"]["code"], step["revalidate"]["retry_at"]) == ("outside_hours", refused.json["retry_at"])
+    bodies: list[dict[str, Any]] = [{}, {"json": {}}, {"data": b"{}"}, {"json": {"now": False}}]
+    for body in bodies:
+        assert (await web.ask("POST", binding("1001") + "/revalidate", user, **body)).problem == "outside_hours"
+    again = await web.ask("POST", binding("1001") + "/revalidate", user, json={"now": True})
+    assert again.status == 202
+    assert (await web.ask("DELETE", binding("1001") + "/attempt", user)).status == 204
+    await web.house.store.clock.advance((opens - there).total_seconds() + 1, OURS)
+    assert (await web.ask("POST", binding("1001") + "/revalidate", user)).status == 202
+    bad = await web.put("/v1/accounts/default", {"settings": {"call": {"hours": "night"}}}, admin)
+    assert (bad.status, bad.problem, "call.hours" in bad.json["detail"]) == (422, "invalid", True)
 
 
 async def test_exceptions_from_the_policy(web: Web) -> None:

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from binding_ivr.app.demo import toml_text
+from binding_ivr.daytimes import ALWAYS
 from tests.integration.api_service import GENEROUS, ROUTES, SECRET
 
 CASES_PER_CALL = 25
@@ -43,6 +44,7 @@ async def service_process(dsn: str, folder: Path) -> AsyncIterator[tuple[str, Pa
         "agi": {"port": 0},
         "web": {"port": port, "requests_per_second": 100_000},
         "auth": {"jwt_secret": SECRET},
+        "call": {"hours": ALWAYS},
         "limits": {**GENEROUS, "queue_length": 10_000},
         "routes": ROUTES,
     }

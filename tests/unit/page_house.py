@@ -144,14 +144,18 @@ class FakePortal:
         if self.refuse is not None:
             raise self.refuse
 
-    async def bind(self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID) -> None:
-        self._ask("bind", user_id, number, actor.who)
+    async def bind(
+        self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID, *, now: bool = False
+    ) -> None:
+        self._ask("bind", user_id, number, actor.who, *["now"] * now)
 
-    async def revalidate(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> None:
-        self._ask("revalidate", user_id, actor.who)
+    async def revalidate(
+        self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False
+    ) -> None:
+        self._ask("revalidate", user_id, actor.who, *["now"] * now)
 
-    async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID) -> None:
-        self._ask("undo", user_id, actor.who)
+    async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False) -> None:
+        self._ask("undo", user_id, actor.who, *["now"] * now)
 
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
         self._ask("cancel", user_id, actor.who)

@@ -1,6 +1,7 @@
 """The page and the administrator's page as HTML: every state in every language, forms, errors; no network."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -184,6 +185,34 @@ async def test_a_reached_limit_says_when_it_lifts() -> None:
     assert response.status == 429
     assert str(texts("en")("limit.user_hour")) in html
     assert "data-countdown" in html
+
+
+@pytest.mark.parametrize("form", ["bind", "revalidate", "undo"])
+async def test_at_night_the_page_offers_to_call_all_the_same(form: str) -> None:
+    night = Refusal("outside_hours", "x", retry_at=NOW.timestamp() + 3600)
+    response = await ask(FakePortal(view("pending"), refuse=night), f"/{form}", {"number": "202 555 0150"})
+    html = checked(response.text)
+    assert response.status == 409
+    assert str(texts("en")("refusal.outside_hours")) in html
+    assert "data-countdown" in html
+    button = re.search(rf'<form id="{form}-now".*?</form>', html, re.DOTALL)
+    assert button
+    assert f'action="./{form}"' in button[0] or f'action="{form}"' in button[0]
+    assert ('name="number" value="202 555 0150"' in button[0]) == (form == "bind")
+    portal = FakePortal()
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', button[0]))
+    await ask(portal, f"/{form}", fields)
+    assert portal.asked[0][0] == form
+    assert portal.asked[0][-1] == "now"
+
+
+async def test_what_is_known_of_the_hour_is_said_before_the_button_is_pressed() -> None:
+    night = Step(False, "outside_hours", "x", None, NOW.timestamp() + 3600)
+    html = checked((await ask(FakePortal(replace(view("verified"), revalidate=night)), "/")).text)
+    assert 'id="revalidate-now"' in html
+    assert 'id="bind-now"' not in html
+    other = checked((await ask(FakePortal(view("verified")), "/")).text)
+    assert "-now" not in other.replace("number-now", "")
 
 
 async def test_a_call_that_had_gone_is_said_so() -> None:

@@ -137,7 +137,7 @@ document.addEventListener("submit", async (event) => {
   await queue(() => load(form.action, { method: "POST", body }));
   sending.delete(form);
   const field = document.getElementById("number");
-  if (form.id === "bind" && field) {
+  if ((form.id === "bind" || form.id === "bind-now") && field) {
     if (field.ariaInvalid === "true") field.focus();
     else if (field.value === typed) field.value = "";
   }
