@@ -259,6 +259,22 @@ class Notices(Struct, forbid_unknown_fields=True, frozen=True):
     templates: str = ""
 
 
+_PHONE = r"(\{extension\}|\{account\}|[A-Za-z0-9._@:*#+/-])"
+_SENDER = r"(\"?[A-Za-z0-9 ._-]{1,60}\"? ?)?<?sips?:[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.:\[\]-]{1,253}>?"
+
+
+class DeskNotices(Struct, forbid_unknown_fields=True, frozen=True):
+    """[desk_notices]"""
+
+    node: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,60}$")] = ""
+    message: tuple[NoticeName, ...] = ()
+    message_to: Annotated[str, Meta(pattern=rf"^(pjsip|sip):{_PHONE}{{1,100}}$")] = "pjsip:{extension}"
+    message_from: Annotated[str, Meta(pattern=rf"^({_SENDER})?$")] = ""
+    lamp: bool = False
+    lamp_to: Annotated[str, Meta(pattern=rf"^{_PHONE}{{1,100}}$")] = "{extension}"
+    mailbox: Annotated[str, Meta(pattern=rf"^{_PHONE}{{0,100}}$")] = ""
+
+
 class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration; every part is immutable."""
 
@@ -278,6 +294,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     outbox: Outbox = field(default_factory=Outbox)
     mail: Mail = field(default_factory=Mail)
     notices: Notices = field(default_factory=Notices)
+    desk_notices: DeskNotices = field(default_factory=DeskNotices)
     lock: Lock = field(default_factory=Lock)
     retention: Retention = field(default_factory=Retention)
     routes: tuple[Route, ...] = ()
@@ -319,7 +336,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
             return self
 
 
-ACCOUNT_SECTIONS = ("number", "limits", "call", "binding", "notices", "routes")
+ACCOUNT_SECTIONS = ("number", "limits", "call", "binding", "notices", "desk_notices", "routes")
 _SECRETS = {
     ("database", "dsn"),
     ("ari", "password"),

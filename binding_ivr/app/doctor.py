@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from binding_ivr.app import doctor_ami, doctor_ari
+from binding_ivr.app import doctor_ami, doctor_ari, doctor_notices
 from binding_ivr.app.checks import Check, Status, fail, ok, warn
 from binding_ivr.app.service import check_for_service
 from binding_ivr.config import Config
@@ -42,6 +42,7 @@ async def examine(config: Config) -> list[Check]:
             found += await _bounded("ari", lambda: doctor_ari.examine(config))
         migrated = store if store is not None and not any(check.is_bad for check in found if _of_store(check)) else None
         found += await _bounded("ami", lambda: doctor_ami.examine(config, migrated))
+    found += await _bounded("notices", lambda: doctor_notices.examine(config))
     return found
 
 

@@ -26,7 +26,7 @@ MAIL_AT_ONCE = 4
 MARGIN_S = 15.0
 """How much longer a lease is than the tries for which it is taken."""
 _DOWN = (Result.UNAVAILABLE, Result.UNREACHABLE)
-_SKIPPED = Reply(Result.SKIPPED)
+SKIPPED = Reply(Result.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,11 @@ class NoticeChannel:
     lease_s = 0.0
     beside: str | None = None
 
+    @property
+    def ready(self) -> bool:
+        """True while there is a point in trying."""
+        return True
+
     def __init__(self, readers: Readers, metrics: Metrics) -> None:
         """Tell whom *readers* finds."""
         self.receiver = Receiver(self.name, self.events)
@@ -110,7 +115,7 @@ class NoticeChannel:
         try:
             reply = await self._tell(delivery.event)
         except NotFoundError:  # the user is gone, and with them whoever could read it
-            reply = _SKIPPED
+            reply = SKIPPED
         except ConfigError as error:
             reply = Reply(Result.DEFERRED, str(error))
         except BindingError:
@@ -158,13 +163,13 @@ class UserChannel(NoticeChannel):
     async def _tell(self, event: OutEvent) -> Reply:
         kind = kinds.for_user(event.name, event.facts)
         if kind is None:
-            return _SKIPPED
+            return SKIPPED
         user, config = await self._readers.user(event.account, event.user_id), await self._readers.config(event.account)
         wishes = self.wishes(config)
         if kinds.wish(kind) not in wishes:
-            return _SKIPPED
+            return SKIPPED
         if kind is Kind.REPORTED and "suspended" in wishes and await self._readers.is_suspended_for(event):
-            return _SKIPPED
+            return SKIPPED
         return await self.send(Letter(kind, config, user, event, event.event_id, event.created_at))
 
 
@@ -188,7 +193,7 @@ class MailChannel(UserChannel):
     async def send(self, letter: Letter) -> Reply:
         """Send an e-mail, if the user has an address."""
         if not letter.user.email:
-            return _SKIPPED
+            return SKIPPED
         try:
             to = address(letter.user.email)
         except ValueError as error:
@@ -216,14 +221,24 @@ class OperatorMailChannel(NoticeChannel):
     async def _tell(self, event: OutEvent) -> Reply:
         kind = kinds.for_operator(event.name, event.facts)
         if kind is None:
-            return _SKIPPED
+            return SKIPPED
         config = await self._readers.config(event.account)
-        if kinds.wish(kind) not in config.notices.admin_mail or not config.notices.admin:
-            return _SKIPPED
-        to = [address(one) for one in config.notices.admin]
+        if kinds.wish(kind) not in config.notices.admin_mail:
+            return SKIPPED
         about = User(event.account, event.user_id, (), config.notices.language, "")  # who asked may be gone since
-        words = self._readers.words(Letter(kind, config, about, event, event.event_id, event.created_at))
-        return await _mailed(self._client, self._sender, to, words, f"{event.event_id}.operator", event.created_at)
+        return await self.send(Letter(kind, config, about, event, event.event_id, event.created_at))
+
+    async def send(self, letter: Letter) -> Reply:
+        """Send *letter*, which is about its user, to the operator, if an address is set. Raises ConfigError."""
+        admin = letter.config.notices.admin
+        if not admin:
+            return SKIPPED
+        try:
+            to = [address(one) for one in admin]
+        except ValueError as error:
+            return Reply(Result.GONE, f"notices.admin: {error}")
+        words = self._readers.words(letter)
+        return await _mailed(self._client, self._sender, to, words, f"{letter.key}.operator", letter.at)
 
     async def close(self) -> None:
         """End the connection to the mail server."""

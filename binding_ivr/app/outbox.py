@@ -65,6 +65,10 @@ class Channel(Protocol):
         """The name under which deliveries wait, and the events that are wanted."""
 
     @property
+    def ready(self) -> bool:
+        """False while there is no point in trying: what waits stays as it is."""
+
+    @property
     def at_once(self) -> int:
         """Deliveries under way at once on this node."""
 
@@ -171,6 +175,8 @@ class Courier:
     async def _round(self) -> int:
         """Deliver once what is due; while the receiver is down, one message at a time finds out whether it is back."""
         channel = self._channel
+        if not channel.ready:
+            return 0
         most = 1 if self._failures else channel.at_once
         lease_s = max(self._times.lease_s, channel.lease_s)
         claimed = await self._store.claim(self._node, channel.receiver.name, most, lease_s, channel.beside)

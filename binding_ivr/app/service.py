@@ -15,6 +15,7 @@ from binding_ivr.app.lifecycle import Lifecycle
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.mirror import Mirror
 from binding_ivr.app.notices import Readers, mail_channels
+from binding_ivr.app.notices_desk import desk_channels
 from binding_ivr.app.outbox import Outbox
 from binding_ivr.app.retention import Retention
 from binding_ivr.app.signin import StoredDoors, prepare_sign_in
@@ -87,8 +88,8 @@ class Service:
         await house.store.notices.start()
         if ahead_s := (await house.store.clock.read()).ahead_s:
             log.error("clock.ahead", ahead_s=ahead_s, reason="a rehearsal moved the clock of this database")
-        channels = mail_channels(config, Readers(config, house.store), self.metrics)
-        outbox = Outbox(config, house.store.outbox, house.store.notices, metrics=self.metrics, channels=channels)
+        ami = self._ami_client()
+        outbox = self._make_outbox(house, ami)
         self._stack.push_async_callback(outbox.stop)
         await outbox.start()
         lookups = StoreLookups(config, house.store, self.metrics)
@@ -107,8 +108,8 @@ class Service:
         self.ari.on_connect = self.dispatcher.recover
         self._stack.push_async_callback(self.ari.stop)
         await self.ari.start()
-        if config.ami.user:
-            await self._start_mirror(house)
+        if ami is not None:
+            await self._start_mirror(house, ami)
         await self._start_web(house, lookups)
         self._start_jobs(house)
         # Last, so that no call is begun by a service that then cannot start; and the page outlives the last call.
@@ -123,9 +124,24 @@ class Service:
             ari="ok" if self.ari.ready else "not connected",
         )
 
-    async def _start_mirror(self, house: House) -> None:
-        ami_config = self._config.ami
-        ami = AmiClient(host=ami_config.host, port=ami_config.port, user=ami_config.user, secret=ami_config.secret)
+    def _ami_client(self) -> AmiClient | None:
+        ami = self._config.ami
+        return AmiClient(host=ami.host, port=ami.port, user=ami.user, secret=ami.secret) if ami.user else None
+
+    def _make_outbox(self, house: House, ami: AmiClient | None) -> Outbox:
+        config, readers = self._config, Readers(self._config, house.store)
+        at_desks, elsewhere = desk_channels(config, readers, ami, self.metrics)
+        channels = [*mail_channels(config, readers, self.metrics), *at_desks]
+        return Outbox(
+            config,
+            house.store.outbox,
+            house.store.notices,
+            metrics=self.metrics,
+            channels=channels,
+            elsewhere=elsewhere,
+        )
+
+    async def _start_mirror(self, house: House, ami: AmiClient) -> None:
         self.mirror = Mirror(ami, house.store.mirror, house.store.notices, node=self._config.node, metrics=self.metrics)
         self._stack.push_async_callback(ami.stop)
         self._stack.push_async_callback(self.mirror.stop)

@@ -25,6 +25,7 @@ class Poster(Protocol):
 class WebhookChannel:
     """Tells one webhook."""
 
+    ready = True
     at_once = AT_ONCE
     lease_s = 0.0
     beside: str | None = None

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from binding_ivr import __version__
 from binding_ivr.call.prompts import PromptGroup
-from binding_ivr.cli import access, commands, manage, operate, outbox, personal, policy
+from binding_ivr.cli import access, commands, manage, notice, operate, outbox, personal, policy
 
 Run = Callable[[argparse.Namespace], Awaitable[int]]
 
@@ -67,6 +67,9 @@ def _operation(add: _Adder) -> None:
     which.add_argument("id", nargs="?", type=UUID, metavar="ID", help="of outbox list")
     which.add_argument("--all", action="store_true", help="all dead ones")
     out.command("drop", outbox.drop, "give a delivery up for good").add_argument("id", type=UUID, metavar="ID")
+    notices = add.group("notice", "notices to people about their number")
+    tried = notices.command("test", notice.test, "send a test by every channel and say what came of it", account=True)
+    tried.add_argument("user", metavar="USER")
     demo = add.command("demo", operate.demo, "a real call on a real Asterisk proves a number")
     demo.add_argument("--auto", action="store_true", help="end after the call; exit 0 only if the number was proven")
     lab = add.group("lab", "a real Asterisk in a folder, with a scripted phone network")

@@ -19,7 +19,19 @@ from binding_ivr.resources import data_dir
 _OVERLAY = Path(__file__).resolve().parent / "etc"
 _AUDIO = (".ulaw", ".alaw", ".sln", ".sln16", ".wav", ".wav16", ".gsm", ".g722")
 
-_EMPTY = ("acl", "ccss", "cdr", "cel", "features", "pjproject", "queuerules", "stasis", "udptl", "websocket_client")
+_EMPTY = (
+    "acl",
+    "ccss",
+    "cdr",
+    "cel",
+    "features",
+    "pjproject",
+    "pjsip_notify",
+    "queuerules",
+    "stasis",
+    "udptl",
+    "websocket_client",
+)
 """Files that Asterisk complains about when they are missing, unless a sample or an overlay brings one."""
 
 
