@@ -58,6 +58,30 @@ async def test_what_is_no_number_is_not_dialled(lab: Lab, scene: Scene, value: s
         await trust(lab, "1001", CELL)
 
 
+async def test_what_the_lock_does_not_allow_is_not_dialled(lab: Lab, scene: Scene) -> None:
+    """A premium number and one abroad, as a bug somewhere else might put them into AstDB."""
+    for number in ("+19005550150", "+442079460150", "+881612345678"):
+        await trust(lab, "1001", number)
+        try:
+            await scene.received()
+            await refused(scene, "hs_failed")
+        finally:
+            await trust(lab, "1001", CELL)
+        await scene.customer.hangup()
+        await scene.desk.idle()
+
+
+async def test_the_way_out_may_be_the_lock_itself(lab: Lab, take: Take) -> None:
+    async with options(lab, HOTSWITCH_ROUTE="Local/{digits}@binding-ivr-out/n"), scene_of(lab, take) as scene:
+        await scene.received()
+        await scene.to_cell()
+        await scene.cell.press("*77")
+        await scene.moves(scene.cell, scene.desk)
+        await scene.to_cell()
+        await scene.customer.hangup()
+        await scene.cell.idle()
+
+
 @pytest.mark.parametrize("cause", [17, 21, 34])
 async def test_busy_declined_and_congestion(lab: Lab, take: Take, cause: int) -> None:
     async with scene_of(lab, take, cell_answers=False) as scene:
