@@ -1,0 +1,162 @@
+"""Whoever asks for a suppressed number learns nothing that a busy number would not tell."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome, Verdict
+from binding_ivr.ports import Actor
+from binding_ivr.store.database import Database, Transaction
+from tests.integration.api_service import (
+    NUMBER,
+    OTHER_NUMBER,
+    Reply,
+    Web,
+    bearer,
+    binding,
+    config_for,
+    running_web,
+    token,
+)
+
+OURS = Actor("test", "cli")
+LIMITS = {"number_hour": 100, "number_day": 100, "user_hour": 4}
+PROBES = 5
+
+
+@pytest.fixture
+async def web(dsn: str, tmp_path: Path) -> AsyncIterator[Web]:
+    async with running_web(config_for(dsn, tmp_path, limits=LIMITS)) as it:
+        await it.users("1001", "1002")
+        yield it
+
+
+@dataclass
+class Seen:
+    """All that a prober can see of one request, and what it made PostgreSQL do."""
+
+    reply: Reply
+    binding: Any
+    queries: list[str]
+
+
+@pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the queries that run, in order."""
+    names: list[str] = []
+
+    def watched(method: Callable[..., Any]) -> Callable[..., Any]:
+        async def wrapped(self: Any, name: str, *args: Any) -> Any:
+            names.append(name)
+            return await method(self, name, *args)
+
+        return wrapped
+
+    for kind in (Database, Transaction):
+        for method in ("row", "rows", "run"):
+            monkeypatch.setattr(kind, method, watched(getattr(kind, method)))
+    return names
+
+
+async def probe(web: Web, queries: list[str], number: str, **headers: str) -> Seen:
+    user = bearer(token("1002"))
+    queries.clear()
+    reply = await web.put(binding("1002"), {"number": number}, {**user, **headers})
+    # what the service does by itself in the meantime is not what the request does
+    ran = [name for name in queries if name in REQUEST]
+    return Seen(reply, (await web.get(binding("1002"), user)).json, ran)
+
+
+REQUEST = {
+    "lock_accept", "accept_facts", "accept_binding", "add_attempt", "account", "own_numbers_for_check",
+    "user", "binding", "last_attempt_of",
+}  # fmt: skip
+
+
+async def finish(web: Web, attempt: str, outcome: Outcome) -> None:
+    ledger = web.house.store.attempts
+    await ledger.claim("test", 100, 30)
+    await ledger.report(UUID(attempt), AttemptState.ANSWERED, 0)
+    assert await ledger.finish(UUID(attempt), Verdict(outcome, FAULTS[outcome], tries=1))
+
+
+async def kept(web: Web) -> list[tuple[str, int]]:
+    """How many rows there are about the prober."""
+    async with web.house.store.db.link() as link:
+        return [
+            (table, await link.fetchval(f"SELECT count(*) FROM binding_ivr.{table} WHERE user_id = '1002'"))
+            for table in ("audit", "attempts", "outbox", "bindings")
+        ]
+
+
+async def test_suppressed_and_busy_look_the_same(web: Web, queries: list[str]) -> None:
+    busy = await web.put(binding(), {"number": NUMBER}, bearer(token("1001")))
+    assert busy.status == 202
+    await web.house.bindings.suppress(OTHER_NUMBER, OURS)
+    seen = {number: [await probe(web, queries, number) for _ in range(PROBES)] for number in (NUMBER, OTHER_NUMBER)}
+    for one, other in zip(seen[NUMBER], seen[OTHER_NUMBER], strict=True):
+        assert one.reply.problem == "try_later"
+        assert (one.reply.status, one.reply.text) == (other.reply.status, other.reply.text)
+        volatile = {"Date", "X-Request-Id"}
+        assert {k: v for k, v in one.reply.headers.items() if k not in volatile} == {
+            k: v for k, v in other.reply.headers.items() if k not in volatile
+        }
+        assert one.binding == other.binding
+        assert one.queries == other.queries
+        assert "accept_facts" in one.queries
+    assert set(seen[NUMBER][0].reply.json) == {
+        "type",
+        "title",
+        "status",
+        "detail",
+    }  # no limit, no time at which it lifts
+    assert await kept(web) == [("audit", 0), ("attempts", 0), ("outbox", 0), ("bindings", 0)]
+    assert seen[OTHER_NUMBER][-1].binding["next"]["bind"]["allowed"]  # nothing was counted
+
+
+async def test_the_way_of_asking_makes_no_difference(web: Web, queries: list[str]) -> None:
+    """By the same key again, by calling again, and by going back after a change."""
+    user = bearer(token("1002"))
+    for outcome, number in ((Outcome.VERIFIED, NUMBER), (Outcome.BUSY, OTHER_NUMBER)):
+        attempt = (await web.put(binding("1002"), {"number": number}, user)).json["attempt"]["id"]
+        await finish(web, attempt, outcome)
+    answers = {}
+    for state in ("busy", "suppressed"):
+        if state == "suppressed":
+            for number in (NUMBER, OTHER_NUMBER):
+                await web.house.bindings.suppress(number, OURS)
+        else:
+            for name, number in (("1001", NUMBER), ("1003", OTHER_NUMBER)):
+                await web.users(name)
+                assert (await web.put(binding(name), {"number": number}, bearer(token(name)))).status == 202
+        told = []
+        for path in ("/revalidate", "/undo"):
+            told.append(await web.ask("POST", binding("1002") + path, user))
+            told.append(await web.ask("POST", binding("1002") + path, {**user, "Idempotency-Key": state}))
+            told.append(await web.ask("POST", binding("1002") + path, {**user, "Idempotency-Key": state}))
+        answers[state] = [(reply.status, reply.text) for reply in told]
+        answers[state].append((200, str((await web.get(binding("1002"), user)).json["next"])))
+        if state == "busy":
+            for name in ("1001", "1003"):
+                assert (await web.ask("DELETE", binding(name) + "/attempt", bearer(token(name)))).status == 204
+    assert answers["busy"] == answers["suppressed"]
+    assert {status for status, _ in answers["busy"]} == {429, 200}
+
+
+async def test_the_callee_who_pressed_star_is_not_told_of(web: Web, queries: list[str]) -> None:
+    """Another user's report: who comes after sees what a busy line would have told, until an administrator lifts it."""
+    attempt = (await web.put(binding(), {"number": NUMBER}, bearer(token("1001")))).json["attempt"]["id"]
+    in_call = await probe(web, queries, NUMBER)
+    await finish(web, attempt, Outcome.REPORTED)
+    await web.house.store.clock.advance(400 * 86_400, OURS)  # it does not lift by itself
+    after = await probe(web, queries, NUMBER)
+    assert (in_call.reply.text, in_call.queries) == (after.reply.text, after.queries)
+    assert "reported" not in str(after.binding)
+    await web.house.bindings.unsuppress(NUMBER, OURS)
+    assert (await probe(web, queries, NUMBER)).reply.status == 202
