@@ -142,6 +142,7 @@ def _values(folder: Path, run: Path, name: str, engine: Engine, plan: Plan) -> d
         "PBX": plan.pbx,
         "CARRIER": plan.carrier,
         **{f"DESK{index}": plan.desk(index) for index in range(1, 6)},
+        "SIGNER": f"{plan.block}.9",
         "SIP_PORT": str(plan.sip_port),
         "AMI_PORT": str(plan.carrier_ami_port),
         "LAB_SECRET": plan.lab_secret,
