@@ -231,3 +231,21 @@ async def test_two_users_move_their_ends_of_one_call(lab: Lab, take: Take) -> No
     await pair(cell, second)
     assert desk.is_idle()
     assert other.is_idle()
+
+
+async def test_three_calls_move_at_once(lab: Lab, take: Take) -> None:
+    """Each other party gets the cell phone that is meant for it, there and back."""
+    scenes = []
+    for at, extension in enumerate(("1001", "1002", "1003")):
+        cell, customer = lab.number("right", 310 + at), lab.number("right", 320 + at)
+        await trust(lab, extension, cell)
+        scenes.append(Scene(lab, await take(extension), await take(cell), await take(customer)))
+    try:
+        await asyncio.gather(*(scene.received(scene.desk.name) for scene in scenes))
+        await asyncio.gather(*(scene.to_cell() for scene in scenes))
+        await asyncio.gather(*(scene.cell.press("*77") for scene in scenes))
+        await asyncio.gather(*(scene.moves(scene.cell, scene.desk) for scene in scenes))
+    finally:
+        await trust(lab, "1001", CELL)
+    for scene in scenes:
+        print("\n  at once:", *scene.gaps, sep="\n    ", end="")
