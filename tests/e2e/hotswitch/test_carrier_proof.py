@@ -186,3 +186,19 @@ async def test_what_was_verified_of_another_number(lab: Lab, take: Take) -> None
     """The caller's own number passed, but the caller ID that is shown is somebody else's."""
     header = "P-Asserted-Identity: <sip:+13055550153;verstat=TN-Validation-Passed@carrier.example;user=phone>"
     assert await calls_in(lab, take, "verstat", header) == REFUSED
+
+
+@pytest.mark.parametrize("dialled", ["2300%5e1002", "2300)v(HS_OWNER%3dx"])
+async def test_names_that_somebody_dialled(lab: Lab, take: Take, dialled: str) -> None:
+    """The other party is a Local channel whose name has a stranger's signs in it: nobody is dialled for it."""
+    desk, cell = await take("1001"), await take(CELL)
+    async with Caller(lab) as caller:
+        assert await caller.call(dialled, "+13055550153") == 200
+        await desk.answered()
+        channels = await lab.pbx.channels()
+        await desk.press("*77")
+        await lab.keyed("1001", "*77")
+        await until_quiet(lab, but=channels)
+        assert cell.calls == []
+        assert desk.is_up()
+    await desk.idle()
