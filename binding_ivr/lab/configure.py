@@ -37,6 +37,8 @@ _EMPTY = (
 
 DESKS = ("1001", "1002", "1003", "1004")
 """The desk phones that the phone network plays."""
+SOFTPHONE = "1005"
+"""The desk phone that is a program of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,11 @@ class Plan:
     def desk(self, index: int) -> str:
         """The address of the desk phone 1000 + *index*."""
         return f"{self.block}.{2 + index}"
+
+    @property
+    def softphone(self) -> str:
+        """The address of the program behind the softphone's desk."""
+        return f"{self.block}.8"
 
 
 def adapt(sample: str, values: dict[tuple[str, str], str]) -> str:

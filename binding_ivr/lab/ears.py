@@ -5,16 +5,14 @@ It hears only what the phone network sends it, and knows nothing of calls: a lin
 
 import contextlib
 import secrets
-import socket
 import struct
 import threading
 import time
 
 from binding_ivr.lab.hearing import PACKET_MS, RATE_HZ, Hearing, Packet, Span
+from binding_ivr.lab.relay import receive, udp_socket, ulaw_of
 
-_TIMESTAMPS = 35  # SO_TIMESTAMPNS (socket(7)), which the module socket does not name
 _ULAW = 0  # RTP payload type (RFC 3551)
-_HEADER = 12
 _STRAY_S = 1.0
 _LATE_S = 0.035
 
@@ -48,10 +46,7 @@ class Ears:
     """All lines of one lab. The thread lives from `start` to `stop`."""
 
     def __init__(self, address: str = "127.0.0.1") -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._socket.bind((address, 0))
+        self._socket = udp_socket(address)
         self._peer = address
         self._lines: dict[int, Line] = {}
         self._strays: dict[int, list[Packet]] = {}
@@ -114,15 +109,10 @@ class Ears:
                     self._socket.sendto(packet, (self._peer, port))
 
     def _hear(self) -> None:
-        data, ancillary, _, source = self._socket.recvmsg(2048, 64)
-        if len(data) <= _HEADER or data[0] >> 6 != 2 or data[1] & 0x7F != _ULAW:
+        data, source, at = receive(self._socket)
+        if (audio := ulaw_of(data)) is None:
             return
-        at = time.time()
-        for level, kind, value in ancillary:
-            if level == socket.SOL_SOCKET and kind == _TIMESTAMPS:
-                seconds, nanoseconds = struct.unpack("@ll", value[: struct.calcsize("@ll")])
-                at = seconds + nanoseconds / 1e9
-        packet = Packet(at, data[_HEADER + 4 * (data[0] & 0x0F) :])
+        packet = Packet(at, audio)
         with self._lock:
             line = self._lines.get(source[1])
             if line is not None:

@@ -37,11 +37,17 @@ class Engine:
     """PostgreSQL's ODBC driver, for func_odbc; None when the host has none."""
 
 
-def find() -> Engine:
+def find(suite: str = "") -> Engine:
     """Return an Asterisk, installing or making one when there is none. Blocks, the first time for long.
 
+    With a *suite* (`bullseye`: Asterisk 16.28) it is that of this Debian, else the newest that can be had.
     Raises LabError, with what to do, when there is no way.
     """
+    if suite:
+        recipe = next((row for row in (rootfs.ASTERISK, rootfs.OLD_ASTERISK) if row.suite == suite), None)
+        if recipe is None:
+            raise LabError(f"the lab makes no Asterisk of {suite}: choose forky or bullseye")
+        return from_rootfs(rootfs.make(recipe))
     host = _usable_host()
     if host is not None:
         return host
@@ -97,19 +103,11 @@ def _usable_host() -> Engine | None:
 
 def from_rootfs(folder: Path) -> Engine:
     """Return the Asterisk inside the root folder *folder*."""
-    modules = next(iter(sorted((folder / "usr/lib").glob("*/asterisk/modules"))), None)
+    places = ("usr/lib/*/asterisk/modules", "usr/lib/asterisk/modules")
+    modules = next((path for pattern in places for path in sorted(folder.glob(pattern))), None)
     if modules is None:
         raise LabError(f"{folder} holds no Asterisk; remove it, the lab makes it again")
-    libraries = modules.parent.parent
-    loader = next(iter(sorted(libraries.glob("ld-linux*.so.*"))), None)
-    if loader is None:
-        raise LabError(f"{folder} holds no dynamic loader; remove it, the lab makes it again")
-    program = (
-        str(loader),
-        "--library-path",
-        f"{libraries}:{folder / 'usr/lib'}",
-        str(folder / "usr/sbin/asterisk"),
-    )
+    program = rootfs.program(folder, "usr/sbin/asterisk")
     data = folder / "usr/share/asterisk"
     return Engine(
         program=program,

@@ -180,13 +180,14 @@ class Hearing:
         """Return how long neither was heard when tone *after* followed on tone *before*; None when it did not.
 
         Negative: so long were both heard. It is the time from the last packet of the one to the first of
-        the other, the first time after *since* that *after* was heard for 60 ms.
+        the other, the first time that *after* began for at least 60 ms, after *since* and after *before* was heard.
         """
-        begins = next((span.start for span in self.spans(after, since) if span.ms >= 60), None)
-        if begins is None:
-            return None
-        ends = [span.end for span in self.spans(before) if span.start < begins]
-        return (begins - ends[-1]) * 1000 if ends else None
+        befores = self.spans(before)
+        for span in self.spans(after):
+            ends = [other.end for other in befores if other.start < span.start]
+            if span.start >= since and span.ms >= 60 and ends:
+                return (span.start - ends[-1]) * 1000
+        return None
 
     def linear(self) -> bytes:
         """Return everything as 16-bit little-endian samples at 8 kHz, with silence where nothing came."""
@@ -195,7 +196,7 @@ class Hearing:
         first = self.packets[0].at
         samples: list[int] = []
         for packet in self.packets:
-            place = int((packet.at - first) * RATE_HZ)
+            place = round((packet.at - first) * RATE_HZ)
             if place - len(samples) > RATE_HZ * HOLE_MS / 1000:
                 samples += [0] * (place - len(samples))
             samples += decode(packet.audio)

@@ -17,10 +17,12 @@ from binding_ivr.lab import behaviours, engine, net, records, sweep
 from binding_ivr.lab.ami import Ami
 from binding_ivr.lab.configure import DESKS, Plan, write_instance
 from binding_ivr.lab.errors import LabError
+from binding_ivr.lab.handset import PATIENCE_S, Handset
 from binding_ivr.lab.instance import Instance, run_folder
-from binding_ivr.lab.phone import PATIENCE_S, Phone
+from binding_ivr.lab.phone import Phone
 from binding_ivr.lab.phones import Phones
 from binding_ivr.lab.process import identify
+from binding_ivr.lab.softphone import Softphone
 
 AGI_ADDRESS = "127.0.0.1"
 _LOOKUP_TIMEOUT_S = 30.0
@@ -86,6 +88,8 @@ class Lab:
 
         A lab that was only taken up by `attach` goes on.
         """
+        if self._carrier_ami is not None:
+            await self._phones.stop()
         self.disconnect()
         if self._attached:
             return
@@ -218,7 +222,15 @@ class Lab:
         self._network()
         return await self._phones.take(number, _key(number), answers=answers, ring_ms=ring_ms, info=info)
 
-    async def put_away(self, *phones: Phone) -> None:
+    async def softphone(self, *, answers: bool = True, ring_ms: int = 100, info: bool = False) -> Softphone:
+        """Start the desk phone `1005`, which is no Asterisk but baresip; see `lab/softphone.py`.
+
+        When the host has none, a root folder with it is made once. The wishes are those of `phone`.
+        """
+        self._network()
+        return await self._phones.softphone(self.folder, answers=answers, ring_ms=ring_ms, info=info)
+
+    async def put_away(self, *phones: Handset) -> None:
         """Hang up what *phones* have left, and let their numbers do again what their last digits say."""
         await self._phones.put_away(*phones)
 

@@ -56,7 +56,7 @@ def free_block() -> tuple[str, int]:
     for attempt in range(60):
         block = f"127.{_chance.randint(16, 250)}.{_chance.randint(1, 250)}"
         port = SIP_PORT if attempt < 20 else _chance.randint(5070, 9000)
-        if all(is_free(f"{block}.{host}", port, socket.SOCK_DGRAM) for host in range(1, 8)):
+        if all(is_free(f"{block}.{host}", port, socket.SOCK_DGRAM) for host in range(1, 9)):
             return block, port
     raise LabError("no free loopback addresses: the lab needs 127.0.0.0/8 on the interface lo")
 

@@ -1,14 +1,19 @@
 """All phones of a lab that are in a test's hand: their tones, their ears, and who is told of which event."""
 
 import asyncio
+import tempfile
+from pathlib import Path
 
 from binding_ivr.lab import behaviours
 from binding_ivr.lab.ami import Ami
-from binding_ivr.lab.configure import Plan
+from binding_ivr.lab.configure import SOFTPHONE, Plan
 from binding_ivr.lab.ears import Ears
 from binding_ivr.lab.errors import LabError
+from binding_ivr.lab.handset import Handset, until
 from binding_ivr.lab.hearing import TONES_HZ
-from binding_ivr.lab.phone import Phone, until
+from binding_ivr.lab.phone import Phone
+from binding_ivr.lab.relay import Relay
+from binding_ivr.lab.softphone import Softphone
 
 
 class Phones:
@@ -20,6 +25,7 @@ class Phones:
         self._network.on_user_event = self._told
         self._ears: Ears | None = None
         self._phones: dict[str, Phone] = {}
+        self._softphone: Softphone | None = None
         self._keys: dict[str, Ami] = {}
         self._listening: list[Ami] = []
         self._keyed: list[tuple[str, str]] = []
@@ -45,29 +51,73 @@ class Phones:
             # PlayDTMF holds its connection as long as the key is down, so each phone has one of its own.
             self._keys[key] = self._connection(self._plan.carrier, self._plan.carrier_ami_port)
             await self._keys[key].connect()
-        taken = {phone.tone_hz for other, phone in self._phones.items() if other != key}
-        tone_hz = next((hertz for hertz in TONES_HZ if hertz not in taken), 0)
-        if not tone_hz:
-            raise LabError(f"a lab tells {len(TONES_HZ)} phones apart: put one away with `Lab.put_away`")
         phone = Phone(
-            number, tone_hz, info, ears, self._network, self._keys[key], f"{self._plan.pbx}:{self._plan.sip_port}"
+            number,
+            self._tone(key),
+            info,
+            ears,
+            self._network,
+            self._keys[key],
+            f"{self._plan.pbx}:{self._plan.sip_port}",
         )
         self._phones[key] = phone
         await self._network.put(f"ears/{key}", ears.address)
         await self._network.put(f"script/{key}", script.line())
         return phone
 
-    async def put_away(self, *phones: Phone) -> None:
+    async def softphone(self, folder: Path, *, answers: bool, ring_ms: int, info: bool) -> Softphone:
+        """Start the desk phone that is not Asterisk, its files under *folder*; see `Lab.softphone`."""
+        if self._softphone is not None:
+            raise LabError(f"the softphone {SOFTPHONE} is running already: put it away first")
+        plan = self._plan
+        relay = Relay(plan.pbx, plan.desk(int(SOFTPHONE[-1])), plan.softphone, plan.sip_port)
+        self._softphone = phone = Softphone(
+            SOFTPHONE,
+            self._tone(SOFTPHONE),
+            relay,
+            Path(tempfile.mkdtemp(prefix="softphone-", dir=folder)),
+            answers=answers,
+            ring_ms=ring_ms,
+            info=info,
+        )
+        try:
+            await phone.start()
+        except BaseException:
+            await self.put_away(phone)
+            raise
+        return phone
+
+    async def put_away(self, *phones: Handset) -> None:
         """Hang up what *phones* have left and give their numbers back; see `Lab.put_away`."""
         for phone in phones:
-            for call in phone.live:
-                if call.channel:
-                    await phone.hangup(call)
-            await phone.idle()
-            if self._phones.get(phone.key) is phone:
-                del self._phones[phone.key]
-            for what in ("ears", "script"):
-                await self._network.delete(f"{what}/{phone.key}")
+            if isinstance(phone, Softphone):
+                await phone.stop()
+                self._softphone = None if self._softphone is phone else self._softphone
+            elif isinstance(phone, Phone):
+                await self._put_away(phone)
+
+    async def stop(self) -> None:
+        """End the softphone, if one runs."""
+        if self._softphone is not None:
+            await self.put_away(self._softphone)
+
+    async def _put_away(self, phone: Phone) -> None:
+        for call in phone.live:
+            await phone.hangup(call)
+        await phone.idle()
+        if self._phones.get(phone.key) is phone:
+            del self._phones[phone.key]
+        for what in ("ears", "script"):
+            await self._network.delete(f"{what}/{phone.key}")
+
+    def _tone(self, key: str) -> int:
+        taken = {phone.tone_hz for other, phone in self._phones.items() if other != key}
+        if self._softphone is not None and key != SOFTPHONE:
+            taken.add(self._softphone.tone_hz)
+        tone_hz = next((hertz for hertz in TONES_HZ if hertz not in taken), 0)
+        if not tone_hz:
+            raise LabError(f"a lab tells {len(TONES_HZ)} phones apart: put one away with `Lab.put_away`")
+        return tone_hz
 
     async def keyed(self, endpoint: str, digits: str, timeout_s: float) -> None:
         """Wait until the PBX has received *digits* from its *endpoint*; see `Lab.keyed`."""

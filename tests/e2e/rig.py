@@ -1,32 +1,42 @@
 """Phones for a test: taken from the lab, and put away at its end whatever happened."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from binding_ivr.lab import Lab, Phone
+from binding_ivr.lab import Handset, Lab, Phone, Softphone
 
-Take = Callable[..., Awaitable[Phone]]
-"""`await take(number, **wishes)`: like `Lab.phone`."""
+
+class Take:
+    """Takes phones from a lab: `await take("1001", answers=False)`, with the wishes of `Lab.phone`."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.taken: list[Handset] = []
+
+    async def __call__(self, number: str, *, answers: bool = True, ring_ms: int = 100, info: bool = False) -> Phone:
+        phone = await self.lab.phone(number, answers=answers, ring_ms=ring_ms, info=info)
+        self.taken.append(phone)
+        return phone
+
+    async def softphone(self, *, answers: bool = True, ring_ms: int = 100, info: bool = False) -> Softphone:
+        """Take the desk phone that is not Asterisk."""
+        phone = await self.lab.softphone(answers=answers, ring_ms=ring_ms, info=info)
+        self.taken.append(phone)
+        return phone
 
 
 @asynccontextmanager
 async def phones_of(lab: Lab) -> AsyncIterator[Take]:
     """Give phones of *lab*, and put them away at the end."""
-    taken: list[Phone] = []
-
-    async def take(number: str, **wishes: bool | int) -> Phone:
-        phone = await lab.phone(number, **wishes)  # type: ignore[arg-type]
-        taken.append(phone)
-        return phone
-
+    take = Take(lab)
     try:
         yield take
     finally:
-        await lab.put_away(*taken)
+        await lab.put_away(*take.taken)
 
 
-async def pair(one: Phone, other: Phone) -> None:
+async def pair(one: Handset, other: Handset) -> None:
     """Wait until the two hear each other and nobody else."""
     await asyncio.gather(one.hears(other), other.hears(one))
 
