@@ -245,7 +245,7 @@ class Mail(Struct, forbid_unknown_fields=True, frozen=True):
 
 NoticeName = Literal["verified", "replaced", "suspended", "stale", "removed", "reported"]
 _NOTICES: tuple[NoticeName, ...] = get_args(NoticeName)
-OperatorNotice = Literal["reported"]
+OperatorNotice = Literal["reported", "paused"]
 
 
 class Notices(Struct, forbid_unknown_fields=True, frozen=True):

@@ -57,6 +57,13 @@ class Readers:
         """Return the configuration with the account's own settings. Raises BindingError."""
         return self._config.for_account_or_default((await self._store.directory.account(account)).settings)
 
+    async def config_or_ours(self, account: str) -> Config:
+        """Return the configuration like `config`; that of the installation for what is about no account."""
+        try:
+            return await self.config(account)
+        except NotFoundError:
+            return self._config
+
     async def is_suspended_for(self, event: OutEvent) -> bool:
         """Tell whether a report has suspended the user's number: then the notice of the suspension says it all."""
         binding = await self._store.bindings.get(event.account, event.user_id)
@@ -77,6 +84,7 @@ class Readers:
             old=old,
             page=config.web.public_url,
             until=_day(facts.get("suspend_at")),
+            undo=config.binding.undo_h if kinds.can_be_undone(letter.kind, facts) else 0,
         )
         default = config.notices.language or config.prompts.languages[0]
         return texts(config.notices.templates).words(letter.kind, choose(user.language, default), about)
@@ -222,7 +230,7 @@ class OperatorMailChannel(NoticeChannel):
         kind = kinds.for_operator(event.name, event.facts)
         if kind is None:
             return SKIPPED
-        config = await self._readers.config(event.account)
+        config = await self._readers.config_or_ours(event.account)
         if kinds.wish(kind) not in config.notices.admin_mail:
             return SKIPPED
         about = User(event.account, event.user_id, (), config.notices.language, "")  # who asked may be gone since

@@ -21,13 +21,15 @@ class Kind(StrEnum):
     REPORTED = "reported"
     TEST = "test"
     OPERATOR_REPORTED = "operator_reported"
+    OPERATOR_PAUSED = "operator_paused"
+    OPERATOR_SYSTEM_PAUSED = "operator_system_paused"
 
 
-USER_KINDS = frozenset(Kind) - {Kind.OPERATOR_REPORTED}
+USER_KINDS = frozenset(kind for kind in Kind if not kind.startswith("operator_"))
 """The notices that a user reads; the others are for the operator."""
 USER_EVENTS = ("binding.verified", "binding.suspended", "binding.removed", "binding.stale", "attempt.ended")
 """The events of which a notice for the user may follow."""
-OPERATOR_EVENTS = ("attempt.ended",)
+OPERATOR_EVENTS = ("attempt.ended", "account.paused", "system.paused")
 LAMP_EVENTS = ("binding.verified", "binding.suspended", "binding.removed", "binding.stale")
 
 _SUSPENDED = {
@@ -40,6 +42,8 @@ _SUSPENDED = {
 _WISHES = {
     Kind.ENDED: "replaced",
     Kind.OPERATOR_REPORTED: "reported",
+    Kind.OPERATOR_PAUSED: "paused",
+    Kind.OPERATOR_SYSTEM_PAUSED: "paused",
     **dict.fromkeys(_SUSPENDED.values(), "suspended"),
 }
 
@@ -67,6 +71,11 @@ def for_user(name: str, facts: Mapping[str, Any]) -> Kind | None:
     return None
 
 
+def can_be_undone(kind: Kind, facts: Mapping[str, Any]) -> bool:
+    """Tell whether the user may go back to the number that the notice *kind* says ended."""
+    return kind in (Kind.REPLACED, Kind.ENDED, Kind.REMOVED) and facts.get("previous_status") == "verified"
+
+
 def _has_replaced(facts: Mapping[str, Any]) -> bool:
     old = facts.get("previous_number")
     return facts.get("previous_status") == "verified" and old is not None and old != facts.get("number")
@@ -74,7 +83,14 @@ def _has_replaced(facts: Mapping[str, Any]) -> bool:
 
 def for_operator(name: str, facts: Mapping[str, Any]) -> Kind | None:
     """Return what the operator is told of the event *name* with its *facts*."""
-    return Kind.OPERATOR_REPORTED if name == "attempt.ended" and facts.get("outcome") == "reported" else None
+    match name:
+        case "attempt.ended":
+            return Kind.OPERATOR_REPORTED if facts.get("outcome") == "reported" else None
+        case "account.paused":
+            return Kind.OPERATOR_PAUSED
+        case "system.paused":
+            return Kind.OPERATOR_SYSTEM_PAUSED
+    return None
 
 
 def lamp(name: str, facts: Mapping[str, Any]) -> bool | None:

@@ -26,7 +26,7 @@ LONGEST_SUBJECT = 200
 LONGEST_SHORT = 700
 """Octets in UTF-8: with Asterisk's headers it still fits one datagram (RFC 3428, section 8: 1300)."""
 _LAYOUTS = ("mail.txt", "mail.html")
-_COMMON = {"greeting", "page", "alarm", "footer", "operator_footer", "date", "months"}
+_COMMON = {"greeting", "page", "alarm", "way_back", "footer", "operator_footer", "date", "months"}
 _NOTICE = {"subject", "text", "short"}
 
 
@@ -34,7 +34,8 @@ _NOTICE = {"subject", "text", "short"}
 class About:
     """What a notice may name. `number` and `old` are the last two digits of a number, never more of it.
 
-    `page` is the address of the user's page or empty, `until` the day by which something must be done.
+    `page` is the address of the user's page or empty, `until` the day by which something must be done, `undo` for how
+    many hours the user may go back (0: not).
     """
 
     site: str
@@ -46,6 +47,7 @@ class About:
     old: str = ""
     page: str = ""
     until: date | None = None
+    undo: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Texts:
             return clean(self._filled(f"{language}.toml: {where}", template, values))
 
         values["alarm"] = said("common.alarm", common["alarm"])
+        values["way_back"] = said("common.way_back", common["way_back"]) if about.undo else ""
         footer = "footer" if kind in USER_KINDS else "operator_footer"
         link = values["page"] if kind in USER_KINDS else ""
         paragraphs = [said(f"{kind}.text", paragraph) for paragraph in notice["text"]]
@@ -115,7 +118,9 @@ class Texts:
 
     def check(self) -> None:
         """Fill every template once. Raises ConfigError for the first that is at fault."""
-        about = About("Site", "node", "default", "1001", "1001", "01", "02", "https://pbx.example", date(2026, 1, 1))
+        about = About(
+            "Site", "node", "default", "1001", "1001", "01", "02", "https://pbx.example", date(2026, 1, 1), 24
+        )
         for language in LANGUAGES:
             for kind in Kind:
                 self.words(kind, language, about)
@@ -187,7 +192,7 @@ def texts(folder: str) -> Texts:
 
 
 def _values(about: About) -> dict[str, str]:
-    names = ("site", "node", "account", "user", "extension", "number", "old", "page")
+    names = ("site", "node", "account", "user", "extension", "number", "old", "page", "undo")
     return {name: getattr(about, name) for name in names}
 
 

@@ -135,6 +135,10 @@ async def test_the_story_of_a_number(store: Store, world: World, mta: MailServer
     replaced = mta.got[2].part("plain")
     assert "ending in 77" in replaced
     assert "in the place of the number ending in 02" in replaced
+    ended, removed = (one.part("plain") for one in mta.got if str(one.message["Subject"]) in (
+        "Your number ending in 77 is no longer trusted", "Your number ending in 01 was removed"))  # fmt: skip
+    assert "Within 24 h of the change your page offers the way back" in ended
+    assert "Within" not in removed  # it was suspended: there is no trust to go back to
     for one in mta.got:
         assert not re.search(r"5551230|\d{6}", one.part("plain") + one.part("html"))
 
@@ -230,6 +234,22 @@ async def test_a_report_is_told_once_to_the_user_and_to_the_operator(
         "Appel non souhaité signalé (utilisateur ben)",
     ]
     assert "binding-ivr attempts --account default --user anna" in operator[0].part("plain")
+
+
+async def test_pauses_are_told_to_the_operator(store: Store, world: World, mta: MailServer) -> None:
+    await world.sql("ALTER TABLE binding_ivr.outbox DROP CONSTRAINT outbox_name_check")
+    async with telling(store, configured(mta, Notices(admin=("ops@pbx.example",)))):
+        for name, account in (("account.paused", "default"), ("system.paused", "")):
+            await world.sql(
+                "INSERT INTO binding_ivr.outbox (name, account, user_id, payload) VALUES ($1, $2, '', '{}')",
+                name,
+                account,
+            )
+            await settled(world)
+    assert told(mta) == [
+        ("ops", "Validation calls of account default are paused"),
+        ("ops", "All validation calls are paused"),
+    ]
 
 
 async def test_a_stale_proof_is_told_with_its_day(store: Store, world: World, mta: MailServer) -> None:

@@ -20,7 +20,7 @@ from binding_ivr.ports import SuspendReason
 from binding_ivr.web.page_texts import LANGUAGES as PAGE_LANGUAGES
 
 PAGE = "https://pbx.example/binding"
-ABOUT = About("Example", "pbx1", "sales", "user7", "1001", "01", "77", PAGE, date(2027, 3, 5))
+ABOUT = About("Example", "pbx1", "sales", "user7", "1001", "01", "77", PAGE, date(2027, 3, 5), 24)
 NUMBER, OLD = "+15551230001", "+15551230077"
 EVERY = [(kind, language) for kind in Kind for language in LANGUAGES]
 
@@ -43,9 +43,10 @@ def test_every_notice_in_every_language(shipped: Texts, kind: Kind, language: st
         assert "{" not in text.replace("{ mso", "")
         assert "None" not in text
         assert (PAGE in text) is (kind in kinds.USER_KINDS)
-    if kind is Kind.OPERATOR_REPORTED:
-        assert "user7" in words.text
-        assert "sales" in words.text
+    if kind not in kinds.USER_KINDS:
+        assert ("user7" in words.text) is (kind is Kind.OPERATOR_REPORTED)
+        assert ("sales" in words.text) is (kind is not Kind.OPERATOR_SYSTEM_PAUSED)
+        assert "binding-ivr attempts" in words.text
         assert words.short == ""
         return
     assert "1001" in words.text
@@ -101,6 +102,18 @@ def test_the_day_as_people_write_it(shipped: Texts, language: str, told: str) ->
     assert "2027" not in without.text
     assert without.text.count("01") >= 1
     assert "  " not in without.text.replace("-- ", "")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_way_back(shipped: Texts, language: str) -> None:
+    gone = About("Example", "n", "a", "u", "1001", "01", "77")
+    back = About("Example", "n", "a", "u", "1001", "01", "77", undo=36)
+    for kind in (Kind.REPLACED, Kind.ENDED, Kind.REMOVED):
+        assert "36" in shipped.words(kind, language, back).text
+        assert "36" not in shipped.words(kind, language, gone).text
+    verified = {"previous_status": "verified"}
+    assert [kind for kind in Kind if kinds.can_be_undone(kind, verified)] == [Kind.REPLACED, Kind.ENDED, Kind.REMOVED]
+    assert not any(kinds.can_be_undone(kind, {"previous_status": "suspended"}) for kind in Kind)
 
 
 def test_without_a_page_there_is_no_link(shipped: Texts) -> None:
@@ -192,12 +205,23 @@ def test_every_reason_of_a_suspension_has_words() -> None:
     assert kinds.lamp("binding.suspended", {}) is True
 
 
-def test_the_operator_is_told_of_reports_only() -> None:
-    told = kinds.for_operator("attempt.ended", {"outcome": "reported"})
-    assert told is Kind.OPERATOR_REPORTED
-    assert kinds.wish(told) in get_args(OperatorNotice)
-    assert kinds.for_operator("attempt.ended", {"outcome": "busy"}) is None
-    assert kinds.for_operator("binding.suspended", {"reason": "reported"}) is None
+@pytest.mark.parametrize(
+    ("name", "facts", "kind", "word"),
+    [
+        ("attempt.ended", {"outcome": "reported"}, Kind.OPERATOR_REPORTED, "reported"),
+        ("account.paused", {}, Kind.OPERATOR_PAUSED, "paused"),
+        ("system.paused", {}, Kind.OPERATOR_SYSTEM_PAUSED, "paused"),
+        ("attempt.ended", {"outcome": "busy"}, None, ""),
+        ("binding.suspended", {"reason": "reported"}, None, ""),
+    ],
+)
+def test_what_the_operator_is_told(name: str, facts: dict[str, Any], kind: Kind | None, word: str) -> None:
+    assert kinds.for_operator(name, facts) is kind
+    if kind is not None:
+        assert kinds.wish(kind) == word
+        assert word in get_args(OperatorNotice)
+        assert name in kinds.OPERATOR_EVENTS
+        assert kind not in kinds.USER_KINDS
 
 
 def test_only_the_last_two_digits_of_a_number_go_on() -> None:
