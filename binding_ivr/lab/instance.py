@@ -19,6 +19,7 @@ from binding_ivr.lab.process import ProcessId, end, identify
 _BOOT_TIMEOUT_S = 60.0
 _RX_TIMEOUT_S = 20.0
 _SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes
+_COMPLAINT = re.compile(r"\] (?:WARNING|ERROR)\[")
 
 
 def run_folder(folder: Path) -> Path:
@@ -50,6 +51,19 @@ class Instance:
     def log_path(self) -> Path:
         """Where it writes notices, warnings and errors."""
         return self.folder / "log/messages.log"
+
+    def mark(self) -> int:
+        """Return how much it has logged so far, for `complaints`."""
+        return self.log_path.stat().st_size if self.log_path.exists() else 0
+
+    def complaints(self, since: int = 0) -> list[str]:
+        """Return the lines with a warning or an error that it has logged, from a `mark` on."""
+        if not self.log_path.exists():
+            return []
+        with self.log_path.open("rb") as log:
+            log.seek(since)
+            lines = log.read().decode(errors="replace").splitlines()
+        return [line for line in lines if _COMPLAINT.search(line)]
 
     def start(self, leashed: bool) -> None:
         """Start the process; *leashed* means that it dies with this one. Blocks for a moment."""

@@ -34,17 +34,21 @@ class Lab:
 
     Use it as `async with Lab() as lab`. *folder* is made when it is not given, and then removed at the end.
     *agi_port* is where the daemon's FastAGI will listen on 127.0.0.1 (default: a free port). *detached*
-    lets both instances outlive this process; else they die with it, whatever ends it.
+    lets both instances outlive this process; else they die with it, whatever ends it. *suite* is the Debian
+    whose Asterisk the PBX shall be (`bullseye`: 16.28), by default the newest that can be had.
     """
 
     pbx: Instance
     carrier: Instance
     _phones: Phones
 
-    def __init__(self, folder: Path | None = None, agi_port: int | None = None, *, detached: bool = False) -> None:
+    def __init__(
+        self, folder: Path | None = None, agi_port: int | None = None, *, detached: bool = False, suite: str = ""
+    ) -> None:
         self._given_folder = folder
         self._given_agi_port = agi_port
         self._detached = detached
+        self._suite = suite
         self._attached = False
         self._instances: list[Instance] = []
         self._plan: Plan | None = None
@@ -71,8 +75,7 @@ class Lab:
         """
         try:
             await asyncio.to_thread(sweep.sweep)
-            found = await asyncio.to_thread(engine.find)
-            await asyncio.to_thread(self._prepare, found)
+            await asyncio.to_thread(self._prepare)
             # In the loop's own thread: it lives as long as the lab, and the leash is tied to it.
             for instance in self._instances:
                 instance.start(leashed=not self._detached)
@@ -282,7 +285,9 @@ class Lab:
 
         return start
 
-    def _prepare(self, found: engine.Engine) -> None:
+    def _prepare(self) -> None:
+        network = engine.find()
+        engines = {"pbx": engine.find(self._suite) if self._suite else network, "carrier": network}
         if self._given_folder is None:
             self.folder = Path(tempfile.mkdtemp(prefix=sweep.PREFIX))
         self.folder = self.folder.absolute()
@@ -305,7 +310,7 @@ class Lab:
             ami_secret=secrets.token_urlsafe(24),
             lab_secret=secrets.token_urlsafe(24),
         )
-        for name in ("pbx", "carrier"):
+        for name, found in engines.items():
             folder = self.folder / name
             run = run_folder(folder)
             write_instance(folder, run, name, found, self._plan)

@@ -15,6 +15,7 @@ from binding_ivr.lab.command import to_toml
 from binding_ivr.lab.configure import Plan, adapt, fill, write_instance
 from binding_ivr.lab.engine import Engine
 from binding_ivr.lab.errors import LabError
+from binding_ivr.lab.instance import Instance
 from binding_ivr.lab.process import ProcessId, end, identify
 
 DEB822 = """\
@@ -209,6 +210,43 @@ def test_a_failed_build_leaves_nothing_and_says_why(monkeypatch: pytest.MonkeyPa
     with pytest.raises(LabError, match="no such suite"):
         rootfs.make()
     assert [path.name for path in (tmp_path / "cache").iterdir() if not path.name.endswith(".lock")] == []
+
+
+def test_each_root_folder_has_its_recipe(tmp_path: Path) -> None:
+    recipes = (rootfs.ASTERISK, rootfs.OLD_ASTERISK, rootfs.SOFTPHONE)
+    assert len({recipe.name for recipe in recipes}) == len(recipes)
+    words = rootfs.command("mmdebstrap", tmp_path, "http://mirror.example/debian", rootfs.OLD_ASTERISK)
+    assert words[-3:] == ["bullseye", str(tmp_path), "http://mirror.example/debian"]
+    with pytest.raises(LabError, match="choose forky or bullseye"):
+        engine.find("woody")
+
+
+@pytest.mark.parametrize("place", ["usr/lib", "lib"])
+def test_a_root_folders_program_runs_by_its_own_loader(tmp_path: Path, place: str) -> None:
+    loader = tmp_path / place / "x86_64-linux-gnu/ld-linux-x86-64.so.2"
+    program = tmp_path / "usr/bin/baresip"
+    for path in (loader, program):
+        with pytest.raises(LabError, match="is not whole"):
+            rootfs.program(tmp_path, "usr/bin/baresip")
+        path.parent.mkdir(parents=True)
+        path.touch()
+    words = rootfs.program(tmp_path, "usr/bin/baresip")
+    assert (words[0], words[1], words[-1]) == (str(loader), "--library-path", str(program))
+    assert str(tmp_path / place / "x86_64-linux-gnu") in words[2].split(":")
+
+
+def test_complaints_are_counted_from_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    instance = Instance("pbx", tmp_path, tmp_path, fake_engine(tmp_path))
+    assert (instance.mark(), instance.complaints()) == (0, [])
+    old = "[2026-01-01 00:00:00.000] WARNING[1] pbx.c: old\n"
+    instance.log_path.write_text(old)
+    mark = instance.mark()
+    with instance.log_path.open("a") as log:
+        log.write("[2026-01-01 00:00:00.000] NOTICE[1] x.c: ERROR[1] in words\n")
+        log.write("[2026-01-01 00:00:00.000] ERROR[1][C-1] y.c: new\n")
+    assert instance.complaints() == [old.strip(), "[2026-01-01 00:00:00.000] ERROR[1][C-1] y.c: new"]
+    assert [line[-3:] for line in instance.complaints(mark)] == ["new"]
 
 
 def test_settings_become_toml() -> None:
