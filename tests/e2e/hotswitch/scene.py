@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from binding_ivr.lab import Lab, Phone
+from binding_ivr.lab import Handset, Lab, Phone
 from binding_ivr.lab.hearing import RATE_HZ, decode, tones_in
 from tests.e2e.rig import Take, pair
 
@@ -29,7 +29,7 @@ class Scene:
     """Extension 1001 with its cell phone, and a customer."""
 
     lab: Lab
-    desk: Phone
+    desk: Handset
     cell: Phone
     customer: Phone
     gaps: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Scene:
         await self.cell.answered()
         await self.cell.press(key)
 
-    async def moves(self, before: Phone, after: Phone) -> None:
+    async def moves(self, before: Handset, after: Handset) -> None:
         """Wait until the customer talks with *after* alone, and note how long it heard nobody."""
         await pair(after, self.customer)
         await before.idle()
@@ -141,7 +141,7 @@ async def noticed(lab: Lab, prompt: str, before: int) -> None:
     await until(told, f"{prompt} was not said")
 
 
-def other_sounds_ms(phone: Phone, source: Phone, since: float) -> float:
+def other_sounds_ms(phone: Handset, source: Handset, since: float) -> float:
     """How long *phone* heard something besides the tone of *source* since *since* (epoch), in milliseconds."""
 
     def is_other(samples: list[int]) -> bool:

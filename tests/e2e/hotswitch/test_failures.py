@@ -255,8 +255,8 @@ async def test_a_channel_never_stays(lab: Lab, scene: Scene) -> None:
             await scene.cell.hangup()
             await scene.desk.rings()
         for phone in (scene.customer, scene.desk, scene.cell):
-            for call in phone.live:
-                await phone.hangup(call)
+            while phone.live:
+                await phone.hangup()
         await until_quiet(lab)
 
     async def gone() -> bool:
