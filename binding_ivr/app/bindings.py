@@ -230,4 +230,5 @@ async def open_house(config: Config) -> AsyncIterator[House]:
         migrations="check" if config.database.dsn else "apply",
     ) as store:
         codes = Codes(config, keys)
+        await store.suppressions.check_key(codes.key_check())
         yield House(config, store, codes, Bindings(config, store, codes))

@@ -32,6 +32,10 @@ class Codes:
         """Return what stands for a user who was erased."""
         return pseudonym(self._keys.number, account, user_id)
 
+    def key_check(self) -> bytes:
+        """Return what the key of numbers makes of a text that is no number, to know it again."""
+        return number_hash(self._keys.number, "key check")
+
     def of_number(self, e164: str) -> bytes:
         """Return the keyed hash of a number."""
         return number_hash(self._keys.number, e164)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from binding_ivr.errors import NotFoundError
+from binding_ivr.errors import ConfigError, NotFoundError
 from binding_ivr.ports import Actor
 from binding_ivr.store.database import Database
 
@@ -37,6 +37,17 @@ class PgSuppressions:
         async with self._db.transaction(actor) as tx:
             if await tx.row("unsuppress", number_hash) is None:
                 raise NotFoundError("this number is not suppressed")
+
+    async def check_key(self, digest: bytes) -> None:
+        """Raise ConfigError when numbers were hashed with another key than the one that makes *digest* (32 bytes)."""
+        row = await self._db.row("key_check")
+        if row is None or row["digest"] != digest:
+            row = await self._db.row("note_key", digest)
+        if row is None or row["digest"] != digest:
+            raise ConfigError(
+                "code.number_key: not the key with which this database's numbers were hashed, so suppressed ones would "
+                "be called; put the right one back (without number_key: the code key with the lowest id)"
+            )
 
     async def has(self, number_hash: bytes) -> bool:
         """Tell whether the number is suppressed."""

@@ -94,3 +94,14 @@ SELECT EXISTS (SELECT FROM binding_ivr.suppressions WHERE number_hash = $1) AS t
 -- $1 account, $2 user_id, $3 most
 SELECT id, at, account, user_id, action, who, source, address, attempt_id, detail::text AS detail
 FROM binding_ivr.audit WHERE account = $1 AND user_id = $2 ORDER BY id DESC LIMIT $3;
+
+-- name: key_check
+SELECT digest FROM binding_ivr.key_checks WHERE name = 'number';
+
+-- name: note_key
+-- $1 digest. It may still change while nothing was hashed.
+INSERT INTO binding_ivr.key_checks AS k (name, digest) VALUES ('number', $1)
+ON CONFLICT (name) DO UPDATE SET digest = CASE
+  WHEN EXISTS (SELECT FROM binding_ivr.suppressions) OR EXISTS (SELECT FROM binding_ivr.attempts) THEN k.digest
+  ELSE EXCLUDED.digest END
+RETURNING digest;

@@ -1,13 +1,18 @@
-"""Runs `binding-ivr` commands as an operator does, on a database of the tests."""
+"""Runs `binding-ivr` commands on a database of the tests, in this process."""
 
 import asyncio
+import contextlib
+import io
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from binding_ivr.app.demo import toml_text
+from binding_ivr.cli import main
+from binding_ivr.daytimes import ALWAYS
 from tests.integration.api_service import ROUTES
 
 KEY = "a key for tests of 32 characters"
@@ -34,15 +39,21 @@ class Commands:
     path: Path
 
     async def __call__(self, *words: str) -> Done:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "binding_ivr", *words, "--config", str(self.path),
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        async with asyncio.timeout(60):
-            out, err = await process.communicate()
-        assert process.returncode is not None
-        assert b"Traceback" not in err
-        return Done(process.returncode, out.decode(), err.decode())
+        configured = structlog.get_config()
+        with io.StringIO() as out, io.StringIO() as err:
+            try:
+                with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                    status = await asyncio.to_thread(self._run, [*words, "--config", str(self.path)])
+                return Done(status, out.getvalue(), err.getvalue())
+            finally:
+                structlog.configure(**configured)
+
+    @staticmethod
+    def _run(words: list[str]) -> int:
+        try:
+            return main(words)
+        except SystemExit as usage:  # argparse
+            return int(usage.code or 0)
 
     async def done(self, *words: str) -> Done:
         """Run one that must succeed."""
@@ -58,6 +69,7 @@ def commands_on(dsn: str, folder: Path, **sections: dict[str, Any]) -> Commands:
         "service": {"node": "command", "state_dir": str(folder / "state")},
         "database": {"dsn": dsn},
         "code": {"number_key": KEY},
+        "call": {"hours": ALWAYS},
         "routes": ROUTES,
         **sections,
     }

@@ -75,3 +75,20 @@ async def test_suppressions(world: World, dsn: str, tmp_path: Path) -> None:
         ("suppression.removed", "a mistake"),
     ]
     assert {one["hash"] for one in rows} == {row["hash"]}
+
+
+async def test_another_key_for_numbers_is_refused_once_anything_was_hashed(
+    world: World, dsn: str, tmp_path: Path
+) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    run = commands_on(dsn, tmp_path / "one")
+    await run.done("suppress", "list")
+    other = commands_on(dsn, tmp_path / "other", code={"number_key": "another key of 32 characters ..."})
+    await other.done("suppress", "list")  # nothing was hashed yet
+    await other.done("suppress", "add", A)
+    refused = await run("suppress", "check", A)
+    assert refused.status == 1
+    assert refused.err.startswith("binding-ivr: code.number_key: not the key")
+    assert "another key" not in refused.err
+    assert (await other.done("suppress", "check", A)).out == "suppressed\n"
