@@ -2,6 +2,7 @@
 
     binding/ext/<account>/<extension>   ->  +15551230001
     binding/num/<digits>                ->  <account>/<extension>
+    binding/plan/caller                 ->  1/1/011 (see policy.callers)
 
 The dialplan asks with `${DB(binding/ext/default/1001)}`.
 """
@@ -15,7 +16,8 @@ from binding_ivr.store.mirror import Entry
 
 FAMILY = "binding"
 BRANCHES = ("ext", "num")
-"""The only parts of AstDB that the mirror reads, writes or deletes."""
+"""The only parts of AstDB that the mirror reads, writes or deletes, beside PLAN_KEY."""
+PLAN_KEY = "plan/caller"
 
 _EXT = re.compile(r"ext/(?!\.)[A-Za-z0-9._-]{1,64}/(?!\.)[A-Za-z0-9*#._-]{1,32}\Z")
 _NUM = re.compile(r"num/[1-9][0-9]{5,14}\Z")

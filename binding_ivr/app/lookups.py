@@ -9,7 +9,7 @@ import structlog
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError
 from binding_ivr.metrics import Metrics
-from binding_ivr.policy.numbers import parse
+from binding_ivr.policy.callers import caller_plan
 from binding_ivr.policy.routes import dial_string, serving, stored
 from binding_ivr.ports import BindingStatus, LookupAnswer, LookupStatus
 from binding_ivr.store import Store, TrustedRow
@@ -35,6 +35,7 @@ class StoreLookups:
         self._config = config
         self._store = store
         self._metrics = metrics
+        self._plan = caller_plan(config.number.default_region)
 
     async def trusted_number(self, account: str, extension: str) -> LookupAnswer:
         """The trusted number of an extension; SUSPENDED when its binding is suspended."""
@@ -49,26 +50,16 @@ class StoreLookups:
         return self._counted("trusted_number", answer)
 
     async def trusted_caller(self, number: str) -> LookupAnswer:
-        """The extension whose user's trusted number is *number*; with country code, with or without `+`."""
+        """The extension whose user's trusted number is *number*, written as trunks do (see `policy.callers`)."""
         if not _CALLER.match(number):
             return self._counted("trusted_caller", _NONE)
         try:
-            e164 = self._e164(number)
             async with asyncio.timeout(ANSWER_S):
-                row = await self._store.bindings.trusted_caller(e164) if e164 else None
+                row = await self._store.bindings.trusted_caller(number, self._plan)
                 answer = await self._answer(row)
         except (BindingError, TimeoutError) as error:
             answer = self._failed("trusted_caller", error)
         return self._counted("trusted_caller", answer)
-
-    def _e164(self, number: str) -> str | None:
-        """Read a caller ID as trunks send it: E.164 with `+`, without it, or in national writing."""
-        for writing in (number,) if number.startswith("+") else (f"+{number}", number):
-            try:
-                return parse(writing, self._config.number.default_region).e164
-            except BindingError:
-                continue
-        return None
 
     async def _answer(self, row: TrustedRow | None) -> LookupAnswer:
         if row is None:

@@ -29,6 +29,7 @@ from binding_ivr.config import Config
 from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.metrics import Metrics
+from binding_ivr.policy.callers import caller_plan
 from binding_ivr.ports import ClaimedAttempt
 from binding_ivr.web.server import WebServer
 
@@ -93,6 +94,7 @@ class Service:
         self._stack.push_async_callback(outbox.stop)
         await outbox.start()
         lookups = StoreLookups(config, house.store, self.metrics)
+        await house.store.bindings.set_caller_plan(caller_plan(config.number.default_region))
         self.agi = AgiServer(
             lookups,
             bind=config.agi.bind,
@@ -142,7 +144,14 @@ class Service:
         )
 
     async def _start_mirror(self, house: House, ami: AmiClient) -> None:
-        self.mirror = Mirror(ami, house.store.mirror, house.store.notices, node=self._config.node, metrics=self.metrics)
+        self.mirror = Mirror(
+            ami,
+            house.store.mirror,
+            house.store.notices,
+            node=self._config.node,
+            plan=caller_plan(self._config.number.default_region),
+            metrics=self.metrics,
+        )
         self._stack.push_async_callback(ami.stop)
         self._stack.push_async_callback(self.mirror.stop)
         await self.mirror.start()

@@ -8,7 +8,7 @@ from typing import Literal
 
 from binding_ivr.errors import ConfigError
 from binding_ivr.store.attempts import PgAttempts
-from binding_ivr.store.bindings import PgBindings, TrustedRow
+from binding_ivr.store.bindings import PgBindings, SqlDoor, TrustedRow
 from binding_ivr.store.clock import ClockReading, PgClock
 from binding_ivr.store.database import Database, check_dsn
 from binding_ivr.store.directory import PgDirectory
@@ -45,6 +45,7 @@ __all__ = [
     "PgRetention",
     "PgSuppressions",
     "PgWeb",
+    "SqlDoor",
     "Store",
     "Suppression",
     "TrustedRow",

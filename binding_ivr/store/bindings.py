@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.policy.callers import E164_ONLY, CallerPlan
 from binding_ivr.ports import Actor, BindingRow, BindingStatus, SuspendReason
 from binding_ivr.store.attempts import cancel_live
 from binding_ivr.store.database import Database, Row, Transaction
@@ -21,6 +22,17 @@ class TrustedRow:
     status: BindingStatus
     number: str | None = field(repr=False)
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SqlDoor:
+    """How the SQL door stands: its role, whether that has its rights, how many have the role, and the plan in force."""
+
+    role: bool
+    granted: bool
+    members: int
+    plan: CallerPlan
+    answers: bool
 
 
 class PgBindings:
@@ -93,9 +105,24 @@ class PgBindings:
         """Return the verified or suspended binding of an extension's user, None when there is neither."""
         return _trusted(await self._db.row("trusted_number", account, extension))
 
-    async def trusted_caller(self, number: str) -> TrustedRow | None:
-        """Return the user (by the lowest extension) whose verified number is *number* (E.164), None without one."""
-        return _trusted(await self._db.row("trusted_caller", number))
+    async def trusted_caller(self, number: str, plan: CallerPlan = E164_ONLY) -> TrustedRow | None:
+        """Return the user (by the lowest extension) whose verified number a caller ID is, None without exactly one."""
+        return _trusted(await self._db.row("trusted_caller", number, plan.country, plan.national, plan.international))
+
+    async def set_caller_plan(self, plan: CallerPlan) -> None:
+        """Note how the SQL door reads caller IDs."""
+        await self._db.run("set_caller_plan", plan.country, plan.national, plan.international)
+
+    async def sql_door(self) -> SqlDoor:
+        """Return how the SQL door stands, having asked both functions. Raises StatementRefused when they fail."""
+        row = await self._db.row("sql_door")
+        tried = await self._db.row("try_sql_door")
+        assert row is not None
+        assert tried is not None
+        plan = CallerPlan(row["country"], row["national"], row["international"])
+        return SqlDoor(
+            row["role"], row["granted"], row["members"], plan, {tried["number"], tried["caller"]} == {"NONE"}
+        )
 
 
 async def forget(tx: Transaction, account: str, user_id: str) -> bool:

@@ -84,10 +84,25 @@ JOIN binding_ivr.bindings b ON b.account = e.account AND b.user_id = e.user_id
 WHERE e.account = $1 AND e.extension = $2 AND b.status IN ('verified', 'suspended');
 
 -- name: trusted_caller
--- $1 number (E.164)
-SELECT b.account, e.extension, b.user_id, b.status, b.number, b.since
-FROM binding_ivr.bindings b
-JOIN binding_ivr.extensions e ON e.account = b.account AND e.user_id = b.user_id
-WHERE b.number = $1 AND b.status = 'verified'
-ORDER BY length(e.extension), e.extension
-LIMIT 1;
+-- $1 caller ID, $2 country code, $3 national prefix, $4 international prefix
+SELECT account, extension, user_id, status, number, since FROM binding_ivr.find_caller($1, $2, $3, $4);
+
+-- name: set_caller_plan
+-- $1 country code, $2 national prefix, $3 international prefix: how the SQL door reads caller IDs
+UPDATE binding_ivr.caller_plan SET country = $1, national = $2, international = $3
+WHERE (country, national, international) IS DISTINCT FROM ($1, $2, $3);
+
+-- name: sql_door
+-- what `doctor` looks at: the role, its rights, and the plan by which caller IDs are read
+SELECT r.rolname IS NOT NULL AS role,
+       coalesce(has_schema_privilege(r.oid, 'binding_ivr', 'USAGE')
+                AND has_function_privilege(r.oid, 'binding_ivr.trusted_number(text, text)', 'EXECUTE')
+                AND has_function_privilege(r.oid, 'binding_ivr.trusted_caller(text)', 'EXECUTE'), false) AS granted,
+       (SELECT count(*) FROM pg_auth_members m WHERE m.roleid = r.oid) AS members,
+       p.country, p.national, p.international
+FROM binding_ivr.caller_plan p LEFT JOIN pg_roles r ON r.rolname = 'binding_ivr_lookup';
+
+-- name: try_sql_door
+-- both functions, as their owner: a status each
+SELECT (SELECT status FROM binding_ivr.trusted_number('default', '')) AS number,
+       (SELECT status FROM binding_ivr.trusted_caller('')) AS caller;

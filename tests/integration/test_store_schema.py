@@ -184,7 +184,7 @@ HOT = {
     "next_due": (),
     "abandoned_attempts": ("node1",),
     "trusted_number": ("default", "1500"),
-    "trusted_caller": ("+15551001500",),
+    "trusted_caller": ("+15551001500", "1", "1", "011"),
     "accept_facts": ("default", "1500", "+15551001500", b"x" * 32, 86400.0, 10),
     "last_attempt_of": ("default", "1500"),
     "lock_bindings": ("default", "1500", "+15551001501"),
