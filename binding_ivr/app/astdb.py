@@ -3,26 +3,41 @@
     binding/ext/<account>/<extension>   ->  +15551230001
     binding/num/<digits>                ->  <account>/<extension>
     binding/plan/caller                 ->  1/1/011 (see policy.callers)
+    binding/plan/route                  ->  PJSIP/{e164}@trunk, when there is one route for all
 
 The dialplan asks with `${DB(binding/ext/default/1001)}`.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from binding_ivr.asterisk.ami import Write
+from binding_ivr.config import Config
+from binding_ivr.policy.callers import caller_plan
 from binding_ivr.store.mirror import Entry
 
 FAMILY = "binding"
 BRANCHES = ("ext", "num")
-"""The only parts of AstDB that the mirror reads, writes or deletes, beside PLAN_KEY."""
-PLAN_KEY = "plan/caller"
+"""The only parts of AstDB that the mirror reads, writes or deletes, beside the keys of `plan`."""
 
 _EXT = re.compile(r"ext/(?!\.)[A-Za-z0-9._-]{1,64}/(?!\.)[A-Za-z0-9*#._-]{1,32}\Z")
 _NUM = re.compile(r"num/[1-9][0-9]{5,14}\Z")
 _NUMBER = re.compile(r"\+[1-9][0-9]{5,14}\Z")
 _USER = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}/(?!\.)[A-Za-z0-9*#._-]{1,32}\Z")
+
+
+Plan = Mapping[str, str]
+"""Keys of the family that tell the dialplan how to read and how to dial; empty: must not be there."""
+
+
+def plan(config: Config) -> Plan:
+    """Return what the dialplan must know of *config*: with several routes only the operator can choose one."""
+    endpoints = {route.endpoint for route in config.routes}
+    return {
+        "plan/caller": str(caller_plan(config.number.default_region)),
+        "plan/route": endpoints.pop() if len(endpoints) == 1 else "",
+    }
 
 
 def key_of(entry: Entry) -> str:

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from binding_ivr.app import doctor_ami, doctor_ari, doctor_notices
+from binding_ivr.app import doctor_ami, doctor_ari, doctor_doors, doctor_notices
 from binding_ivr.app.checks import Check, Status, fail, ok, warn
 from binding_ivr.app.service import check_for_service
 from binding_ivr.config import Config
@@ -38,9 +38,11 @@ async def examine(config: Config) -> list[Check]:
             found += await _database(config, store)
         except BindingError as error:
             found.append(fail("postgresql", str(error)))
+        migrated = store if store is not None and not any(check.is_bad for check in found if _of_store(check)) else None
+        if migrated is not None:
+            found.append(await doctor_doors.sql_door(config, migrated))
         if config.ari.user:
             found += await _bounded("ari", lambda: doctor_ari.examine(config))
-        migrated = store if store is not None and not any(check.is_bad for check in found if _of_store(check)) else None
         found += await _bounded("ami", lambda: doctor_ami.examine(config, migrated))
     found += await _bounded("notices", lambda: doctor_notices.examine(config))
     return found

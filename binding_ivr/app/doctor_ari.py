@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-from binding_ivr.app import doctor_hotswitch
+from binding_ivr.app import doctor_doors, doctor_hotswitch
 from binding_ivr.app.checks import Check, fail, ok, warn
 from binding_ivr.asterisk.ari_http import RefusedError, UnreachableError
 from binding_ivr.asterisk.ari_probe import AriProbe, Way
@@ -50,6 +50,7 @@ async def examine(config: Config) -> list[Check]:
                 found += await _route(route, probe)
             found += await _prompts(config, probe)
             found += await _way(config, probe)
+            found += await doctor_doors.lookups(config, probe)
             found += await doctor_hotswitch.examine(probe)
         except (RefusedError, UnreachableError) as error:
             found.append(fail("ari", f"Asterisk stopped answering in the middle of the checks: {error}"))

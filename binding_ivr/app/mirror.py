@@ -19,7 +19,6 @@ from binding_ivr.app import astdb
 from binding_ivr.asterisk.ami import UnknownActionError, Write
 from binding_ivr.errors import BindingError, ConfigError, UnavailableError
 from binding_ivr.metrics import Metrics
-from binding_ivr.policy.callers import CallerPlan
 from binding_ivr.ports import Notice, Notices
 from binding_ivr.store import PgMirror
 from binding_ivr.store.faults import StatementRefused
@@ -47,9 +46,6 @@ class AstDb(Protocol):
 
     async def get(self, family: str, key: str) -> str | None:
         """Return a key's value, None when it is not there."""
-
-    async def put(self, family: str, key: str, value: str) -> None:
-        """Set a key."""
 
     async def tree(self, family: str, key: str, sink: Callable[[str, str], None]) -> None:
         """Call *sink* with each key (family included) below `family/key` and its value."""
@@ -95,11 +91,12 @@ async def compare(store: PgMirror, ami: AstDb) -> astdb.Comparison:
     return comparison
 
 
-async def make_equal(store: PgMirror, ami: AstDb, plan: CallerPlan) -> tuple[int, Compared]:
+async def make_equal(store: PgMirror, ami: AstDb, plan: astdb.Plan) -> tuple[int, Compared]:
     """Make AstDB equal to the database and to *plan*; return the position to go on from. Raises BindingError."""
     began = time.monotonic()
-    if await ami.get(astdb.FAMILY, astdb.PLAN_KEY) != str(plan):
-        await ami.put(astdb.FAMILY, astdb.PLAN_KEY, str(plan))
+    for key, value in plan.items():
+        if (await ami.get(astdb.FAMILY, key) or "") != value:
+            await ami.apply([Write(astdb.FAMILY, key, value or None)])
     # The position is read first: whatever changes from here on is looked at again by its mark.
     position, since = await store.position()
     comparison = astdb.Comparison()
@@ -128,13 +125,13 @@ class Mirror:
         notices: Notices,
         *,
         node: str,
-        plan: CallerPlan,
+        plan: astdb.Plan,
         metrics: Metrics,
         times: MirrorTimes | None = None,
     ) -> None:
         """Mirror *store* over *ami*, whose `on_up` it takes; *node* is the name under which it tells how it stands.
 
-        *plan* tells the dialplan how caller IDs are written here.
+        *plan* is what the dialplan must know beside (`astdb.plan`).
         """
         self._plan = plan
         self._ami = ami

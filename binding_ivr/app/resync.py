@@ -4,12 +4,12 @@ import asyncio
 import time
 from datetime import datetime
 
+from binding_ivr.app import astdb
 from binding_ivr.app.bindings import House
 from binding_ivr.app.mirror import ALIVE_S, make_equal
 from binding_ivr.asterisk.ami import AmiClient
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError
-from binding_ivr.policy.callers import caller_plan
 from binding_ivr.store import MirrorState
 
 WAIT_S = 60.0
@@ -55,7 +55,7 @@ async def _own(house: House) -> Row:
     try:
         ami = await connected(house.config)
         try:
-            _, compared = await make_equal(house.store.mirror, ami, caller_plan(house.config.number.default_region))
+            _, compared = await make_equal(house.store.mirror, ami, astdb.plan(house.config))
         finally:
             await ami.stop()
     except BindingError as error:

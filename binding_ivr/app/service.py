@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from binding_ivr import __version__
+from binding_ivr.app import astdb
 from binding_ivr.app.bindings import House, open_house
 from binding_ivr.app.jobs import Jobs
 from binding_ivr.app.lifecycle import Lifecycle
@@ -149,7 +150,7 @@ class Service:
             house.store.mirror,
             house.store.notices,
             node=self._config.node,
-            plan=caller_plan(self._config.number.default_region),
+            plan=astdb.plan(self._config),
             metrics=self.metrics,
         )
         self._stack.push_async_callback(ami.stop)

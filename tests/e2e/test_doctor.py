@@ -74,7 +74,7 @@ async def test_all_is_well_while_it_runs(one: Installation) -> None:
     assert (status, bad(lines)) == (0, []), lines
     assert {line["check"] for line in lines} == {
         "configuration", "host name", "postgresql", "schema", "ari", "asterisk", "ari app", "route lab", "prompts",
-        "lock", "agi", "hot-switch", "ami", "ami permissions", "astdb", "mirror",
+        "lock", "agi", "hot-switch", "ami", "sql door", "look-ups", "ami permissions", "astdb", "mirror",
     }  # fmt: skip
     table = (await one.command("doctor"))[1]
     assert table.splitlines()[0].split() == ["status", "check", "detail"]
@@ -110,6 +110,37 @@ async def test_the_lock(one: Installation, lab: Lab) -> None:
     assert (await told(**environ))[0] == "warn"
     file.write_text(shipped)
     await lab.pbx.rx("dialplan reload")
+
+
+async def test_the_doors_of_the_look_ups(one: Installation, lab: Lab) -> None:
+    async def told(check: str) -> tuple[str, str]:
+        _, lines = await doctor(one)
+        return next((line["status"], line["detail"]) for line in lines if line["check"] == check)
+
+    assert (await told("look-ups")) == ("ok", "the dialplan asks astdb, then agi")
+    assert (await told("sql door"))[0] == "ok"
+    for words, status, detail in (
+        ("agi,astdb", "ok", "asks agi, then astdb"),
+        ("astdb,letters", "fail", "'letters'"),
+        ("sql", "fail", "func_odbc.so"),
+        ("http", "fail", "BINDING_HTTP"),
+    ):
+        await lab.pbx.rx(f"dialplan set global BINDING_LOOKUP {words}")
+        found = await told("look-ups")
+        assert (found[0], detail in found[1]) == (status, True), found
+    await lab.pbx.rx("dialplan set global BINDING_LOOKUP astdb,agi")
+    async with one.house.store.db.link() as link:
+        await link.execute("REVOKE USAGE ON SCHEMA binding_ivr FROM binding_ivr_lookup")
+        assert (await told("sql door"))[1].endswith("SELECT binding_ivr.open_sql_door();")
+        await link.execute("SELECT binding_ivr.open_sql_door()")
+        await link.execute("UPDATE binding_ivr.caller_plan SET country = '49', national = '0', international = '00'")
+        status, detail = await told("sql door")
+        assert (status, detail.split(":")[0]) == (
+            "warn",
+            "reads caller IDs by 49/0/00, [number] default_region says 1/1/011",
+        )
+        await link.execute("UPDATE binding_ivr.caller_plan SET country = '1', national = '1', international = '011'")
+    assert "GRANT binding_ivr_lookup TO" in (await told("sql door"))[1]
 
 
 async def test_a_mirror_that_differs(one: Installation) -> None:

@@ -15,7 +15,6 @@ from binding_ivr.app.mirror import Mirror, MirrorTimes, make_equal
 from binding_ivr.asterisk.ami import AmiClient, AmiTimes
 from binding_ivr.call.outcome import Outcome
 from binding_ivr.metrics import Metrics
-from binding_ivr.policy.callers import CallerPlan
 from binding_ivr.ports import SuspendReason, User
 from binding_ivr.store import Store
 from binding_ivr.store.queries import queries
@@ -24,7 +23,7 @@ from tests.integration.fake_ami import FakeAmi, Fields, until
 if TYPE_CHECKING:
     from tests.integration.conftest import World
 
-PLAN = CallerPlan("1", "1", "011")
+PLAN = {"plan/caller": "1/1/011", "plan/route": "PJSIP/{e164}@trunk"}
 A, B, C = "+12025550101", "+12025550102", "+12025550103"
 PROMPT = AmiTimes(reply_s=1.0, ping_s=0.5, booted_s=0.2, retry_s=(0.01, 0.05))
 NEVER_POLLED = MirrorTimes(poll_s=60.0, retry_s=0.02, tell_s=0.0)
@@ -57,8 +56,8 @@ async def mirroring(
 
 
 def known(fake: FakeAmi) -> dict[str, str]:
-    """Return AstDB without the one key that tells no number."""
-    return {key: value for key, value in fake.astdb.items() if key != "binding/plan/caller"}
+    """Return AstDB without the keys that tell no number."""
+    return {key: value for key, value in fake.astdb.items() if not key.startswith("binding/plan/")}
 
 
 def shown(**pairs: str) -> dict[str, str]:
@@ -77,7 +76,7 @@ async def test_the_life_of_numbers_without_a_single_poll(world: World, fake: Fak
     kept = {"cidname/1": "x", "binding/mine/1": "y"}
     async with mirroring(world, fake) as mirror:
         assert known(fake) == kept | shown(u1=A)
-        assert fake.astdb["binding/plan/caller"] == "1/1/011"
+        assert (fake.astdb["binding/plan/caller"], fake.astdb["binding/plan/route"]) == tuple(PLAN.values())
         assert (mirror.behind, mirror.lag_seconds()) == (0, 0.0)
         await world.prove("2", B)
         await until(lambda: known(fake) == kept | shown(u1=A, u2=B))
