@@ -9,7 +9,7 @@ from phonenumbers import PhoneMetadata
 class CallerPlan:
     """What may stand before a number: digits each, `national` and `international` empty when there is no such prefix.
 
-    The rule itself must run where the questions are asked: `caller_writings` in sql/migrations/0011_lookups.sql and
+    The rule itself must run where the questions are asked: `caller_writings` in sql/migrations/0012_lookups.sql and
     the extension `writing` of dialplan/binding_ivr.conf. A caller ID with `+` is that number. Without it, it may be
     E.164 without the plus, or: behind the international prefix, E.164; behind the national prefix, or without any, a
     national number. If two users could be meant, it is nobody's.
