@@ -12,6 +12,8 @@ import pytest
 
 from binding_ivr.lab import Lab
 from binding_ivr.resources import data_dir
+from tests.e2e.hotswitch.scene import CELL, CUSTOMER, Scene, trust
+from tests.e2e.rig import no_channels, phones_of
 
 SUITES = {"newest": "", "bullseye": "bullseye"}
 NOT_THERE = {"newest": set(), "bullseye": {"STIR_SHAKEN"}}
@@ -102,6 +104,22 @@ async def test_the_samples_boot_and_reload(lab: Lab, version: str) -> None:
     assert await reload(lab) == []
     await shown(lab, contexts([*folder.glob("*.conf"), *(folder / "samples").glob("extensions*.conf")]))
     print(f"\nAsterisk {lab.pbx.version}: samples and {len(list(folder.glob('*.conf')))} dialplan files, no complaint")
+
+
+async def test_a_call_moves_both_ways(lab: Lab) -> None:
+    await trust(lab, "1001", CELL)
+    mark = lab.pbx.mark()
+    async with phones_of(lab) as take:
+        scene = Scene(lab, await take("1001"), await take(CELL), await take(CUSTOMER))
+        await scene.received()
+        await scene.to_cell()
+        await scene.cell.press("*77")
+        await scene.moves(scene.cell, scene.desk)
+        await scene.customer.hangup()
+        await scene.desk.idle()
+    await no_channels(lab)
+    assert lab.pbx.complaints(mark) == []
+    print(f"\nAsterisk {lab.pbx.version}: {'; '.join(scene.gaps)}")
 
 
 async def test_what_operators_of_freepbx_include(lab: Lab) -> None:
