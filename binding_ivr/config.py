@@ -158,9 +158,30 @@ class Number(Struct, forbid_unknown_fields=True, frozen=True):
 class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     """[limits]"""
 
+    number_wait_s: Annotated[tuple[Annotated[float, Meta(ge=0, le=86_400)], ...], Meta(max_length=10)] = (
+        60.0,
+        120.0,
+        300.0,
+        900.0,
+    )
     number_hour: Count = 3
     number_day: Count = 5
+    number_unproven: Count = 3
+    number_unproven_days: Annotated[int, Meta(ge=1, le=365)] = 30
+    prefix_hour: Count = 5
     user_hour: Count = 5
+    user_day: Count = 10
+    user_new_numbers_day: Count = 3
+    user_failed_tries: Count = 10
+    user_lock_s: Annotated[float, Meta(ge=1, le=31_536_000)] = 3600.0
+    user_lock_again_s: Annotated[float, Meta(ge=1, le=31_536_000)] = 86_400.0
+    address_hour: Count = 10
+    account_hour: Count = 20
+    account_day: Count = 100
+    system_hour: Count = 30
+    system_day: Count = 200
+    system_prefix_hour: Count = 5
+    system_minutes_day: Count = 120
     concurrent_node: Annotated[int, Meta(ge=1, le=1000)] = 2
     starts_per_second: Annotated[float, Meta(ge=0.1, le=1000)] = 10.0
     queue_length: Count = 20

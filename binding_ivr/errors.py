@@ -21,12 +21,22 @@ class Refusal(BindingError):
     """The request was understood and is refused.
 
     `code` is a stable word for programs (`own_number`, `call_in_progress`, …), `limit` the name of the limit that
-    was reached and `retry_at` the POSIX time in seconds at which it lifts, where they apply.
+    was reached and `retry_at` the POSIX time in seconds at which it lifts, where they apply; `retry_in` is that in
+    seconds from now (a rehearsal's clock is not everybody's).
     """
 
-    def __init__(self, code: str, message: str, *, limit: str | None = None, retry_at: float | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        limit: str | None = None,
+        retry_at: float | None = None,
+        retry_in: float | None = None,
+    ) -> None:
         """Make a refusal with the stable word *code* and the plain sentence *message*."""
         super().__init__(message)
         self.code = code
         self.limit = limit
         self.retry_at = retry_at
+        self.retry_in = retry_in

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from binding_ivr.call.events import Event
 from binding_ivr.call.outcome import AttemptState, Fault, Outcome, Verdict
+from binding_ivr.policy.limits import Limits
 
 EventSink = Callable[[Event], None]
 """Takes one event of a call without waiting; the receiver only enqueues."""
@@ -287,6 +288,7 @@ class NewAttempt:
 
     `replace` is the rule R3 in force (`at_once` or `when_verified`), `delay_s` seconds until the call may leave,
     `shown_s` until the code is no longer shown for an unanswered call, `attempt_s` the whole life of the attempt.
+    `client` is what `address_hour` counts by, None when that limit is not for this asker.
     """
 
     attempt_id: UUID
@@ -299,8 +301,9 @@ class NewAttempt:
     shown_s: float
     attempt_s: float
     queue_length: int
-    limits: Mapping[str, int]
+    limits: Limits
     actor: Actor
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +318,8 @@ class ClaimedAttempt:
     key_id: str
     expires_at: datetime
     settings: Mapping[str, Any]
+    failed_tries: int = 0
+    """Consecutive failed tries of the user before this call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +366,9 @@ class AttemptLedger(Protocol):
 
     async def finish(self, attempt_id: UUID, verdict: Verdict) -> bool:
         """Write the verdict and all that follows from it in one transaction; False when it was ended before."""
+
+    async def bill(self, seconds: Mapping[UUID, int]) -> None:
+        """Write how long answered calls stood, in whole seconds; the minute budget is counted by it."""
 
     async def abandoned(self, node: str) -> list[UUID]:
         """Attempts that *node* once claimed and that have no verdict yet, plus those whose lease ran out anywhere."""

@@ -9,17 +9,17 @@ from datetime import datetime
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+from binding_ivr.app.allowances import allowed, client, limits_of
 from binding_ivr.app.codes import Codes
 from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config, load_keys
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.policy.hours import CallingHours, calling_hours
 from binding_ivr.policy.lifecycle import Life, life_of
-from binding_ivr.policy.limits import WINDOWS
 from binding_ivr.policy.numbers import NumberRules, PhoneNumber, accept, parse, typed_digits
 from binding_ivr.policy.own import OwnNumbers, own_numbers
 from binding_ivr.policy.ranges import Excepted
-from binding_ivr.policy.routes import serving
+from binding_ivr.policy.routes import serving, stored
 from binding_ivr.policy.zones import zones_of
 from binding_ivr.ports import Actor, AttemptRow, BindingRow, BindingStatus, NewAttempt, SuspendReason
 from binding_ivr.regions import expand
@@ -62,7 +62,7 @@ class Bindings:
         binding = await self._store.bindings.get(account, user_id)
         number = binding.pending_number or binding.number
         if number is None:
-            raise Refusal("no_number", "there is no number to call; enter one first")
+            raise _no_number()
         wanted = await self._acceptable(account, number, config, now=now)
         return await self._attempt(config, account, user_id, wanted, actor)
 
@@ -164,22 +164,46 @@ class Bindings:
         return own_numbers([(number.kind, number.value) for number in own] + callers)
 
     async def _attempt(self, config: Config, account: str, user_id: str, number: PhoneNumber, actor: Actor) -> Shown:
-        limits = {name: getattr(config.limits, name) for name in WINDOWS}
-        new = NewAttempt(
+        new = self._new(config, account, user_id, number.e164, actor)
+        return self.shown(await self._store.attempts.accept(new, self._codes.of_number(number.e164)))
+
+    async def next_steps(
+        self, binding: BindingRow, config: Config, actor: Actor
+    ) -> tuple[Refusal | None, Refusal | None]:
+        """Return what stands now against a call to a new number, and to the present one: the very rules of `accept`.
+
+        *config* is the account's. None: nothing does. It foretells; what decides is the request.
+        """
+        number = binding.pending_number or binding.number
+        new = self._new(config, binding.account, binding.user_id, number or "", actor)
+        bind, again = await self._store.attempts.foresee(new, self._codes.of_number(number) if number else None)
+        if again is None:
+            again = _no_number() if number is None else self._hours_now(binding, number, config)
+        return bind, again
+
+    def _hours_now(self, binding: BindingRow, number: str, config: Config) -> Refusal | None:
+        if binding.read_at is None:
+            return None
+        with contextlib.suppress(Refusal):  # a number that no plan holds any more is told when it is called
+            return outside_hours(config, stored(number), binding.read_at)
+        return None
+
+    def _new(self, config: Config, account: str, user_id: str, number: str, actor: Actor) -> NewAttempt:
+        return NewAttempt(
             attempt_id=self._new_id(),
             account=account,
             user_id=user_id,
-            number=number.e164,
+            number=number,
             key_id=self._codes.active_key,
             replace=config.binding.replace,
             delay_s=config.call.delay_s,
             shown_s=config.code.shown_s,
             attempt_s=config.code.attempt_s,
             queue_length=config.limits.queue_length,
-            limits=limits,
+            limits=allowed(config, self._config),
             actor=actor,
+            client=client(actor),
         )
-        return self.shown(await self._store.attempts.accept(new, self._codes.of_number(number.e164)))
 
 
 def hours_of(config: Config) -> CallingHours:
@@ -208,6 +232,10 @@ def number_rules(config: Config, exceptions: Collection[Excepted] = ()) -> Numbe
     return NumberRules(number.default_region, allowed, number.types, number.deny, number.allow, exceptions)
 
 
+def _no_number() -> Refusal:
+    return Refusal("no_number", "there is no number to call; enter one first")
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """An open installation as the commands use it."""
@@ -227,6 +255,7 @@ async def open_house(config: Config) -> AsyncIterator[House]:
         config.state_dir,
         config.database.pool_max,
         queue_s=config.limits.queue_s,
+        limits_of=limits_of(config),
         migrations="check" if config.database.dsn else "apply",
     ) as store:
         codes = Codes(config, keys)

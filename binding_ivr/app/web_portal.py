@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from binding_ivr.app.bindings import Bindings, House, Shown, outside_hours
+from binding_ivr.app.allowances import in_force
+from binding_ivr.app.bindings import Bindings, House, Shown
 from binding_ivr.app.exceptions import add_exception, remove_exception
 from binding_ivr.app.personal import erase
 from binding_ivr.config import Config
@@ -29,7 +30,6 @@ from binding_ivr.ports import (
     Lookups,
     NoticeHandler,
     NumberException,
-    SuspendReason,
     User,
 )
 from binding_ivr.store.faults import StatementRefused
@@ -38,6 +38,7 @@ from binding_ivr.web.portal import Erasure, Step, SuppressedNumber, UserRow, Vie
 P = ParamSpec("P")
 T = TypeVar("T")
 _MAY = Step(True)
+NOBODY = Actor("", "web")
 
 
 def told(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -68,12 +69,11 @@ class HousePortal:
     # --- one user's binding
 
     @told
-    async def view(self, account: str, user_id: str) -> View:
+    async def view(self, account: str, user_id: str, actor: Actor | None = None) -> View:
         """See Portal."""
         binding = await self._house.bindings.status(account, user_id)
         config = await self._config_of(account)
-        number = binding.pending_number or binding.number
-        bind, again = await self._next(config, binding, number)
+        bind, again = await self._next(config, binding, actor or NOBODY)
         return View(
             binding=binding,
             last=self._house.bindings.shown(binding.last_attempt) if binding.last_attempt else None,
@@ -81,32 +81,18 @@ class HousePortal:
             pending_written=_written(binding.pending_number),
             bind=bind,
             revalidate=again,
-            caller_ids=_caller_ids(config, number),
+            caller_ids=_caller_ids(config, binding.pending_number or binding.number),
             life=(life := life_of(binding, config.binding)),
             undo_written=_written(life.undo.number) if life.undo else None,
         )
 
-    async def _next(self, config: Config, binding: BindingRow, number: str | None) -> tuple[Step, Step]:
-        """What stands against a call to any number, and to the present one. It foretells, `accept` decides."""
-        last = binding.last_attempt
-        if last is not None and last.outcome is None:
-            busy = Step(False, "call_in_progress", "a call is in progress; wait for its end or cancel it")
+    async def _next(self, config: Config, binding: BindingRow, actor: Actor) -> tuple[Step, Step]:
+        """What stands against a call to a new number, and to the present one."""
+        if binding.last_attempt is not None and binding.last_attempt.outcome is None:
+            busy = _step(limits.call_in_progress())  # as the rules say, without asking again while a call runs
             return busy, busy
-        if binding.status is BindingStatus.SUSPENDED and binding.reason is SuspendReason.ADMIN:
-            held = Step(False, "suspended", "the administrator suspended this binding; ask for it to be resumed")
-            return held, held
-        most = {name: int(getattr(config.limits, name)) for name in limits.WINDOWS}
-        horizon = max(window.seconds for window in limits.WINDOWS.values())
-        recent = await self._store.web.recent_calls(
-            binding.account, binding.user_id, number, horizon, max([1, *most.values()])
-        )
-        now = recent.now.timestamp()
-        bind = _step(most, {"user": recent.of_user}, now, ("user",))
-        if number is None:
-            return bind, Step(False, "no_number", "there is no number to call; enter one first")
-        both = {"user": recent.of_user, "number": recent.of_number}
-        again = _step(most, both, now, ("user", "number"))
-        return bind, again if not again.allowed else _hours_step(config, number, recent.now)
+        bind, again = await self._house.bindings.next_steps(binding, config, actor)
+        return _step(bind), _step(again)
 
     @told
     async def bind(
@@ -276,10 +262,10 @@ class HousePortal:
     # --- settings, look-ups, health
 
     @told
-    async def limits(self, account: str) -> Mapping[str, float]:
+    async def limits(self, account: str) -> Mapping[str, float | Sequence[float]]:
         """See Portal."""
-        values = msgspec.to_builtins((await self._config_of(account)).limits)
-        return {name: value for name, value in values.items() if isinstance(value, int | float)}
+        values = msgspec.to_builtins(in_force(await self._config_of(account), self._house.config))
+        return dict(values)
 
     @told
     async def settings(self, account: str) -> Mapping[str, Any]:
@@ -316,21 +302,10 @@ class HousePortal:
         return self._house.config.for_account_or_default(settings)
 
 
-def _step(most: Mapping[str, int], recent: Mapping[str, Sequence[float]], now: float, scopes: Sequence[str]) -> Step:
-    counted = {name: count for name, count in most.items() if limits.WINDOWS[name].scope in scopes}
-    try:
-        limits.check(counted, recent, now)
-    except Refusal as refusal:
-        return Step(False, refusal.code, str(refusal), refusal.limit, refusal.retry_at)
-    return _MAY
-
-
-def _hours_step(config: Config, number: str, now: datetime) -> Step:
-    with contextlib.suppress(Refusal):  # a number that no plan holds any more is told when it is called
-        refusal = outside_hours(config, stored(number), now)
-        if refusal is not None:
-            return Step(False, refusal.code, str(refusal), None, refusal.retry_at)
-    return _MAY
+def _step(refusal: Refusal | None) -> Step:
+    if refusal is None:
+        return _MAY
+    return Step(False, refusal.code, str(refusal), refusal.limit, refusal.retry_at)
 
 
 def _written(e164: str | None) -> str | None:

@@ -87,6 +87,8 @@ class CallMachine:
         self._hangup_noticed = False
         self._talk_is_lost = False
         self._lost_detail = ""
+        self._rang = False
+        self._was_answered = False
         self._verdict: Verdict | None = None
         self._phase_until: float | None = None
         self._call_until: float | None = None
@@ -174,6 +176,7 @@ class CallMachine:
         if self._phase is not Phase.DIALING:
             return []
         self._phase = Phase.RINGING  # the ring deadline goes on
+        self._rang = True
         return [Report(AttemptState.RINGING)]
 
     def _answered(self, now: float) -> list[Command]:
@@ -183,6 +186,7 @@ class CallMachine:
             return []
         self._enter(Phase.HANDOFF, now + HANDOFF_S)
         self._call_until = now + self._rules.max_s
+        self._was_answered = True
         return [Handoff(), Report(AttemptState.ANSWERED)]
 
     def _place_failed(self, detail: str, network: bool, now: float) -> list[Command]:
@@ -352,7 +356,16 @@ class CallMachine:
     ) -> list[Command]:
         """Give the verdict, once. With *hangup* the channel ends at once, else after the closing prompt."""
         assert self._verdict is None
-        self._verdict = Verdict(outcome, fault or FAULTS[outcome], self._tries, cause, tech_cause, detail)
+        self._verdict = Verdict(
+            outcome,
+            fault or FAULTS[outcome],
+            self._tries,
+            cause,
+            tech_cause,
+            detail,
+            rang=self._rang,
+            answered=self._was_answered,
+        )
         self._call_until = None
         finish: list[Command] = [Finish(self._verdict)]
         if hangup:

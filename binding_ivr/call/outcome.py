@@ -1,6 +1,6 @@
 """One verdict per call: outcome and fault, and the one table from hangup cause and SIP cause to them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -88,6 +88,7 @@ class Verdict:
     `tries` counts the entries that were compared or given up as incomplete, 0 to the configured number.
     `cause` is the ITU-T Q.850 hangup cause, `tech_cause` the SIP status, None when there was none.
     `detail` is a short English sentence for the operator; never a number, never a digit of the code.
+    `rang` and `answered`: how far the call came.
     """
 
     outcome: Outcome
@@ -96,6 +97,8 @@ class Verdict:
     cause: int | None = None
     tech_cause: int | None = None
     detail: str = ""
+    rang: bool = field(default=False, compare=False)
+    answered: bool = field(default=False, compare=False)
 
 
 def of_unanswered(cause: int | None, tech_cause: int | None) -> tuple[Outcome, Fault]:

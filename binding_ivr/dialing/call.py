@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import assert_never
@@ -57,6 +58,7 @@ class CallShell:
         self._channel: str | None = None
         self._release: Callable[[], None] | None = None
         self._conversation: Conversation | None = None
+        self._answered_at: float | None = None
         self._report: Report | None = None
         self._reported = asyncio.Event()
         self._log = log.bind(attempt=str(attempt.attempt_id), account=attempt.account, user=attempt.user_id)
@@ -65,6 +67,13 @@ class CallShell:
     def channel(self) -> str | None:
         """The id of the channel that this call has now, if it has one."""
         return self._channel
+
+    @property
+    def stood_s(self) -> int | None:
+        """How long the call has stood since it was answered, in whole seconds, rounded up; None when it was not."""
+        if self._answered_at is None:
+            return None
+        return math.ceil(asyncio.get_running_loop().time() - self._answered_at)
 
     def post(self, event: ev.Event) -> None:
         """Tell the call something. Never blocks; may be called at any time, also after the end."""
@@ -109,6 +118,7 @@ class CallShell:
             case Originate(route):
                 await self._originate(route)
             case Handoff():
+                self._answered_at = asyncio.get_running_loop().time()
                 await self._hand_off()
             case Say(prompts, escape):
                 if self._conversation:

@@ -32,6 +32,8 @@ SWEEP_EVERY = 6
 POLL_S = 5.0
 """Claiming goes on without any wake-up at this pace, so that a lost notice costs seconds, not calls."""
 MOST_ROUTES = 10
+STOP_BILL_S = 2.0
+"""What cannot be billed within it is billed later in full, by any node."""
 
 CodeOf = Callable[[ClaimedAttempt], str]
 
@@ -65,6 +67,7 @@ class Dispatcher:
         self._budget = ChannelBudget()
         self._pacer = Pacer(config.limits.starts_per_second, time.monotonic())
         self._calls: dict[UUID, CallShell] = {}
+        self._unbilled: dict[UUID, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
@@ -109,6 +112,10 @@ class Dispatcher:
             for task in late:
                 task.cancel()
         await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
+        if self._unbilled:
+            with contextlib.suppress(BindingError, TimeoutError):
+                async with asyncio.timeout(STOP_BILL_S):
+                    await self._bill()
 
     async def recover(self) -> None:
         """After Asterisk came back: hang up the channels of ours that have no call."""
@@ -188,7 +195,7 @@ class Dispatcher:
             problem = str(error)
         rules = Rules(
             length=config.code.length,
-            tries=config.code.tries,
+            tries=_tries(config, attempt.failed_tries),
             ring_s=config.call.ring_s,
             first_digit_s=config.call.first_digit_s,
             loops=config.call.loops,
@@ -215,6 +222,8 @@ class Dispatcher:
         except Exception:
             log.exception("call.failed", attempt=str(attempt_id))  # the lease runs out and the upkeep ends it
         finally:
+            if (stood_s := call.stood_s) is not None:
+                self._unbilled[attempt_id] = stood_s
             self._calls.pop(attempt_id, None)
             self._wake.set()
 
@@ -234,9 +243,19 @@ class Dispatcher:
             for attempt_id in await self._ledger.cancel_requests(self._config.node):
                 self._cancel(attempt_id)
         await self._end_abandoned()
+        await self._bill()
         self._rounds += 1
         if self._rounds % SWEEP_EVERY == 0:
             await self._sweep()
+
+    async def _bill(self) -> None:
+        """Write how long the calls stood that have ended; until then the longest that they could is held for them."""
+        unbilled, self._unbilled = self._unbilled, {}
+        try:
+            await self._ledger.bill(unbilled)
+        except BaseException:
+            self._unbilled = {**unbilled, **self._unbilled}
+            raise
 
     def _drop(self, lost: Iterable[UUID]) -> None:
         """An attempt that is not ours any more was ended in PostgreSQL; its call must end too."""
@@ -265,3 +284,9 @@ class Dispatcher:
             log.warning("dialing.stray_ended", attempt=str(attempt_id))
             self._metrics.strays.inc()
             await self._telephony.hangup(stray)
+
+
+def _tries(config: Config, failed: int) -> int:
+    """Entries that a call may take: no more than lock the user out."""
+    most = config.limits.user_failed_tries
+    return min(config.code.tries, max(1, most - failed)) if most else config.code.tries

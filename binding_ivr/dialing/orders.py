@@ -47,6 +47,11 @@ def spoken(wanted: str, installed: Sequence[str]) -> str:
     return installed[0]
 
 
+def longest_s(config: Config) -> int:
+    """Return the absolute limit of a channel in seconds, ringing included: no call can stand longer."""
+    return math.ceil(config.call.ring_s) + math.ceil(config.call.max_s) + TAIL_S
+
+
 def orders(attempt: ClaimedAttempt, config: Config, agi_address: str) -> list[RoutedOrder]:
     """Return the orders in the routes' sequence; empty when no route serves the number's region.
 
@@ -63,7 +68,7 @@ def orders(attempt: ClaimedAttempt, config: Config, agi_address: str) -> list[Ro
                 endpoint=dial_string(route.endpoint, number),
                 caller_id=route.caller_id,
                 ring_s=ring_s,
-                max_s=ring_s + math.ceil(config.call.max_s) + TAIL_S,
+                max_s=longest_s(config),
                 language=spoken(attempt.language, config.prompts.languages),
                 variables={"BINDING_AGI": agi_address, "BINDING_ATTEMPT": str(attempt.attempt_id)},
             ),

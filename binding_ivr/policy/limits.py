@@ -1,55 +1,259 @@
-"""Pure counting rules: may one more call leave, and if not, when. It counts nothing itself."""
+"""Pure counting rules: may one more call leave; if not, by which limit, and when that lifts. It counts nothing itself.
+
+What must not tell a user about the calls of others (limits of a number) is told by name only when the user's own
+calls reach the limit; else it looks like a suppressed number: `try_later`, without a name and a time.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import IPv6Network, ip_address
+from typing import NoReturn
 
 from binding_ivr.errors import Refusal
 
+MINUTE = 60.0
 HOUR = 3600.0
 DAY = 24 * HOUR
+BUCKET_S = 600.0
+"""The grain of the minute budget: seconds are added up by the ten minutes in which a call ended."""
+NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most N calls of one *scope* (`number` or `user`) in *seconds*; *whose* completes the refusal's sentence."""
+    """At most N calls of one *scope* in *seconds*; *sentence* says that it is reached.
+
+    Scopes: `number`, `prefix` (numbers that differ in the last four digits only, in the account) and `system_prefix`
+    (on the whole system) are the callee's; `user` and `address` the asker's; `account` and `system` the line's.
+    """
 
     scope: str
     seconds: float
-    whose: str
+    sentence: str
 
 
 WINDOWS: Mapping[str, Window] = {
     "number_hour": Window("number", HOUR, "this number was called as often as allowed in an hour"),
     "number_day": Window("number", DAY, "this number was called as often as allowed in a day"),
+    "prefix_hour": Window("prefix", HOUR, "numbers like this one were called as often as allowed in an hour"),
+    "system_prefix_hour": Window("system_prefix", HOUR, "numbers like it were called as often as allowed in an hour"),
     "user_hour": Window("user", HOUR, "you asked for as many calls as allowed in an hour"),
+    "user_day": Window("user", DAY, "you asked for as many calls as allowed in a day"),
+    "address_hour": Window("address", HOUR, "from your network address came as many requests as allowed in an hour"),
+    "account_hour": Window("account", HOUR, "for your organisation there were as many calls as allowed in an hour"),
+    "account_day": Window("account", DAY, "for your organisation there were as many calls as allowed in a day"),
+    "system_hour": Window("system", HOUR, "this phone system made as many calls as allowed in an hour"),
+    "system_day": Window("system", DAY, "this phone system made as many calls as allowed in a day"),
+}  # fmt: skip
+"""Every limit on calls in a time by its configuration key."""
+
+SENTENCES: Mapping[str, str] = {
+    **{name: window.sentence for name, window in WINDOWS.items()},
+    "number_wait_s": "this number was called only just now",
+    "user_new_numbers_day": "you entered as many different numbers as allowed in a day",
+    "user_failed_tries": "the access code was entered wrong too often in a row",
+    "system_minutes_day": "this phone system used up the call minutes of a day",
 }
-"""Every counted limit by its configuration key."""
+"""Every limit by which a call is refused, and the sentence that says so."""
+
+SYSTEM_WIDE = frozenset({"system_hour", "system_day", "system_prefix_hour", "system_minutes_day"})
+"""Limits that an account's own settings cannot change: they protect what all accounts share."""
+
+ALERTS = frozenset({"prefix_hour", "system_prefix_hour", "system_minutes_day"})
+"""Limits whose reaching an administrator should hear of: nobody reaches them by accident."""
+
+_CALLEES = frozenset({"number", "prefix", "system_prefix"})
 
 
-def check(limits: Mapping[str, int], recent: Mapping[str, Sequence[float]], now: float) -> None:
-    """Raise Refusal (code `limit_reached`) when one more call would go above a limit; the latest to lift is named.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is allowed. A name that is not in `most` is not limited; 0 allows nothing.
 
-    *limits* maps names of WINDOWS to the most calls allowed (0 or more), *recent* maps each scope to the POSIX times
-    of its counted calls, newest first, at least as many as the largest limit of that scope; *now* is POSIX time.
+    `most` holds counts by names of WINDOWS, and `user_new_numbers_day` and `system_minutes_day`. `wait_s` are the
+    seconds between the end of a call to a number and the next one: after the first call, the second, and so on; the
+    last one stays. `reserve_s` is the longest that the call asked for can stand.
     """
-    worst: tuple[float, str] | None = None
-    for name, window in WINDOWS.items():
-        if name not in limits:
+
+    most: Mapping[str, int] = field(default_factory=dict)
+    wait_s: Sequence[float] = ()
+    reserve_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Ended calls to one number in the last day since its last proof: how many, and when the last ended (POSIX)."""
+
+    calls: int = 0
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was counted at `now`. All times are POSIX seconds.
+
+    `reached` maps names of WINDOWS to the time of the N-th newest counted call when that lies inside the window, N
+    being the most allowed; `own` the same over the user's own calls alone, for the callee's scopes. `chain` and
+    `own_chain` are of the number. `other_numbers` are the last calls to each other number that the user entered in the
+    last day, newest first; `is_new` is false for a number among the user's calls of that day and for the trusted one.
+    `spent` are (begin of a bucket, seconds), oldest first; `reserved` the seconds held by calls that are not billed.
+    `hidden` is true when the number is suppressed, locked, or in another user's call.
+    """
+
+    now: float
+    reached: Mapping[str, float] = field(default_factory=dict)
+    own: Mapping[str, float] = field(default_factory=dict)
+    chain: Chain = Chain()
+    own_chain: Chain = Chain()
+    other_numbers: Sequence[float] = ()
+    is_new: bool = True
+    locked_until: float | None = None
+    spent: Sequence[tuple[float, float]] = ()
+    reserved: float = 0.0
+    hidden: bool = False
+
+
+def check(limits: Limits, facts: Facts, *, of_number: bool = True) -> None:
+    """Raise Refusal when one more call would go above a limit: of those that may be told, the latest to lift.
+
+    Code `limit_reached` with the limit's name and the time at which it lifts (none when only an administrator can lift
+    it), or `try_later`. Without *of_number* what concerns a certain number is left out.
+    """
+    told = _of_user(limits, facts) + _of_line(limits, facts)
+    hidden = False
+    if of_number:
+        told += _new_numbers(limits, facts)
+        of_this = _of_number(limits, facts)
+        told += [(lifts, name) for name, lifts, is_own in of_this if is_own]
+        hidden = facts.hidden or any(not is_own for _, _, is_own in of_this)
+    if told:
+        _refuse(*max(told), now=facts.now)
+    if hidden:
+        raise try_later()
+
+
+def try_later() -> Refusal:
+    """The one refusal for all that a user must not learn about a number."""
+    return Refusal("try_later", "this number cannot be called now; try again later or use another number")
+
+
+def call_in_progress() -> Refusal:
+    """The user has a call."""
+    return Refusal("call_in_progress", "a call is in progress; wait for its end or cancel it")
+
+
+def suspended() -> Refusal:
+    """The administrator took the trust away."""
+    return Refusal("suspended", "the administrator suspended this binding; ask for it to be resumed")
+
+
+def client_of(address: str) -> str | None:
+    """Return what `address_hour` counts by: the address, of IPv6 its /64 (one customer); None for no address."""
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    if ip.version == 4:
+        return str(ip)
+    return str(ip.ipv4_mapped or IPv6Network((int(ip) >> 64 << 64, 64)))
+
+
+def _of_user(limits: Limits, facts: Facts) -> list[tuple[float, str]]:
+    found = []
+    if facts.locked_until is not None and facts.locked_until > facts.now:
+        found.append((facts.locked_until, "user_failed_tries"))
+    return found + _windows(limits, facts, "user", "address")
+
+
+def _new_numbers(limits: Limits, facts: Facts) -> list[tuple[float, str]]:
+    most = limits.most.get("user_new_numbers_day")
+    if most is None or not facts.is_new or len(facts.other_numbers) < most:
+        return []
+    return [(facts.other_numbers[most - 1] + DAY if most else NEVER, "user_new_numbers_day")]
+
+
+def _of_line(limits: Limits, facts: Facts) -> list[tuple[float, str]]:
+    found = _windows(limits, facts, "account", "system")
+    minutes = limits.most.get("system_minutes_day")
+    if minutes is not None and (lifts := _minutes_lift(minutes * MINUTE, limits.reserve_s, facts)) is not None:
+        found.append((lifts, "system_minutes_day"))
+    return found
+
+
+def _windows(limits: Limits, facts: Facts, *scopes: str) -> list[tuple[float, str]]:
+    found = []
+    for name, most in limits.most.items():
+        window = WINDOWS.get(name)
+        if window is None or window.scope not in scopes:
             continue
-        inside = [at for at in recent.get(window.scope, ()) if at > now - window.seconds]
-        most = limits[name]
-        if len(inside) < most:
+        if most == 0:
+            found.append((NEVER, name))
+        elif name in facts.reached:
+            found.append((facts.reached[name] + window.seconds, name))
+    return found
+
+
+def _of_number(limits: Limits, facts: Facts) -> list[tuple[str, float, bool]]:
+    """What is reached of the callee's limits: name, when it lifts, and whether the user's own calls reach it."""
+    found: list[tuple[str, float, bool]] = []
+    for name, most in limits.most.items():
+        window = WINDOWS.get(name)
+        if window is None or window.scope not in _CALLEES:
             continue
-        # The limit lifts when so many calls have left the window that fewer than `most` are inside.
-        lifts = (inside[most - 1] if most else now) + window.seconds
-        if worst is None or lifts > worst[0]:
-            worst = (lifts, name)
-    if worst is not None:
-        lifts, name = worst
-        minutes = max(1, round((lifts - now + 59) // 60))
-        raise Refusal(
-            "limit_reached",
-            f"{WINDOWS[name].whose} (limit {name} = {limits[name]}); try again in {minutes} min",
-            limit=name,
-            retry_at=lifts,
-        )
+        if most == 0:
+            found.append((name, NEVER, True))
+        elif name in facts.own:
+            found.append((name, facts.own[name] + window.seconds, True))
+        elif name in facts.reached:
+            found.append((name, facts.reached[name] + window.seconds, False))
+    own = _wait_ends(limits.wait_s, facts.own_chain)
+    if own > facts.now:
+        found.append(("number_wait_s", own, True))
+    elif (every := _wait_ends(limits.wait_s, facts.chain)) > facts.now:
+        found.append(("number_wait_s", every, False))
+    return found
+
+
+def _wait_ends(wait_s: Sequence[float], chain: Chain) -> float:
+    if not wait_s or not chain.calls or chain.ended_at is None:
+        return 0.0
+    return chain.ended_at + wait_s[min(chain.calls, len(wait_s)) - 1]
+
+
+def _minutes_lift(budget_s: float, reserve_s: float, facts: Facts) -> float | None:
+    """When the call asked for fits into the budget of a day; None when it does now.
+
+    While calls in flight alone hold it back, that is when they must have ended; they mostly end much sooner.
+    """
+    spent = sum(seconds for _, seconds in facts.spent)
+    if spent + facts.reserved + reserve_s <= budget_s:
+        return None
+    if reserve_s > budget_s:
+        return NEVER
+    if spent + reserve_s <= budget_s:
+        return facts.now + max(reserve_s, MINUTE)
+    for begin, seconds in facts.spent:
+        spent -= seconds
+        if spent + reserve_s <= budget_s:
+            return begin + BUCKET_S + DAY
+    return NEVER
+
+
+def _refuse(lifts: float, name: str, *, now: float) -> NoReturn:
+    if lifts == NEVER:
+        raise Refusal("limit_reached", f"{SENTENCES[name]} (limit {name}); ask your administrator", limit=name)
+    raise Refusal(
+        "limit_reached",
+        f"{SENTENCES[name]} (limit {name}); try again in {in_words(lifts - now)}",
+        limit=name,
+        retry_at=lifts,
+        retry_in=lifts - now,
+    )
+
+
+def in_words(seconds: float) -> str:
+    """Write a duration for people, rounded up: `45 s`, `5 min`, `3 h`, `2 days`."""
+    for size, unit, most in ((1.0, "s", 90), (MINUTE, "min", 90), (HOUR, "h", 48)):
+        count = max(1, -int(-seconds // size))
+        if count <= most:
+            return f"{count} {unit}"
+    return f"{-int(-seconds // DAY)} days"

@@ -16,6 +16,7 @@ from binding_ivr.store.embedded import EmbeddedPostgres, open_embedded
 from binding_ivr.store.exceptions import PgExceptions
 from binding_ivr.store.jobs import JobRow, PgJobs
 from binding_ivr.store.lifecycle import PgLifecycle
+from binding_ivr.store.limits import LimitsOf
 from binding_ivr.store.migrate import migrate, pending
 from binding_ivr.store.mirror import MirrorState, PgMirror
 from binding_ivr.store.notices import PgNotices
@@ -30,6 +31,7 @@ __all__ = [
     "Database",
     "EmbeddedPostgres",
     "JobRow",
+    "LimitsOf",
     "MirrorState",
     "PgAttempts",
     "PgBindings",
@@ -85,6 +87,7 @@ async def open_store(
     pool_max: int = 10,
     *,
     queue_s: float = 60.0,
+    limits_of: LimitsOf | None = None,
     migrations: Literal["apply", "check", "skip"] = "apply",
     connect_timeout: float = 5.0,
     command_timeout: float = 10.0,
@@ -92,7 +95,8 @@ async def open_store(
     """Open the store at *dsn*, or an embedded PostgreSQL under *state_dir* when it is empty; close all at the end.
 
     *migrations*: `apply` what is missing, only `check` (ConfigError when something is), or `skip` (for the commands
-    that migrate or diagnose). Times are in seconds. Raises ConfigError or UnavailableError.
+    that migrate or diagnose). *limits_of* as PgAttempts has it. Times are in seconds. Raises ConfigError or
+    UnavailableError.
     """
     async with AsyncExitStack() as stack:
         embedded = None
@@ -111,7 +115,7 @@ async def open_store(
         stack.push_async_callback(notices.stop)
         yield Store(
             db=db,
-            attempts=PgAttempts(db, queue_s=queue_s),
+            attempts=PgAttempts(db, queue_s=queue_s, limits_of=limits_of),
             bindings=PgBindings(db),
             directory=PgDirectory(db),
             suppressions=PgSuppressions(db),

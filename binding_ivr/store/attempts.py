@@ -10,6 +10,7 @@ from binding_ivr.policy import limits
 from binding_ivr.ports import Actor, AttemptRow, ClaimedAttempt, NewAttempt
 from binding_ivr.store.database import Database, Row, Transaction
 from binding_ivr.store.endings import end_call, own_among, write_verdict
+from binding_ivr.store.limits import LimitsOf, follow_up, foresee, refuse
 from binding_ivr.store.rows import attempt_row, claimed_attempt
 
 OF_THE_CALL = Actor("system", "call")
@@ -19,26 +20,29 @@ OF_THE_QUEUE = Actor("system", "system")
 class PgAttempts:
     """Implements `AttemptLedger`. Every method raises what `Database` raises."""
 
-    def __init__(self, db: Database, *, queue_s: float = 60.0) -> None:
-        """Keep attempts in *db*; one may wait *queue_s* seconds for a free line after its time has come."""
+    def __init__(self, db: Database, *, queue_s: float = 60.0, limits_of: LimitsOf | None = None) -> None:
+        """Keep attempts in *db*; one may wait *queue_s* seconds for a free line after its time has come.
+
+        *limits_of* tells the limits that follow from an account's settings; without it no verdict locks anybody.
+        """
         self._db = db
         self._queue_s = queue_s
+        self._limits_of = limits_of
 
     async def accept(self, new: NewAttempt, number_hash: bytes) -> AttemptRow:
         """Write an attempt and what it does to the binding in one transaction, if rules and limits allow it.
 
         *number_hash* is the keyed hash of the number, 16 to 64 bytes, as used for suppressions.
         Raises NotFoundError for an unknown user and Refusal with code `call_in_progress`, `suspended`, `try_later`
-        (the number is suppressed or in another user's call: the two look alike), `limit_reached` or `queue_full`.
+        (all that must not be told about a number), `limit_reached` or `queue_full`.
         """
         async with self._db.transaction(new.actor, new.attempt_id) as tx:
             await tx.run("lock_accept")
             await tx.run("expire_queued", self._queue_s)
-            facts = await self._facts(tx, new, number_hash)
-            _refuse(new, facts)
-            binding = await tx.row("accept_binding", new.account, new.user_id, new.number, new.replace, facts["now"])
+            now = await refuse(tx, new, number_hash)
+            binding = await tx.row("accept_binding", new.account, new.user_id, new.number, new.replace, now)
             if binding is None:
-                raise _suspended()
+                raise limits.suspended()
             row = await tx.row(
                 "add_attempt",
                 new.attempt_id,
@@ -47,23 +51,30 @@ class PgAttempts:
                 new.number,
                 number_hash,
                 new.key_id,
-                facts["now"],
+                now,
                 new.delay_s,
                 new.shown_s,
                 new.attempt_s,
                 new.actor.who,
                 new.actor.source,
                 new.actor.address,
+                new.client,
+                new.limits.reserve_s,
             )
             assert row is not None
             return attempt_row(row)
 
-    async def _facts(self, tx: Transaction, new: NewAttempt, number_hash: bytes) -> Row:
-        horizon = max((window.seconds for window in limits.WINDOWS.values()), default=limits.DAY)
-        most = max((count for name, count in new.limits.items() if name in limits.WINDOWS), default=0)
-        facts = await tx.row("accept_facts", new.account, new.user_id, new.number, number_hash, horizon, max(most, 1))
-        assert facts is not None
-        return facts
+    async def foresee(self, new: NewAttempt, number_hash: bytes | None) -> tuple[Refusal | None, Refusal | None]:
+        """Return what `accept` would say now to a call to any number, and to this one (None: it would pass).
+
+        Without *number_hash* there is no certain number. Nothing is written, and the next request may change it.
+        Raises NotFoundError for an unknown user.
+        """
+        return await foresee(self._db, new, number_hash)
+
+    async def bill(self, seconds: Mapping[UUID, int]) -> None:
+        """Write how long answered calls stood, in whole seconds; what a dead node left behind is billed in full."""
+        await self._db.run("bill_calls", list(seconds), list(seconds.values()))
 
     async def claim(self, node: str, most: int, lease_s: float) -> list[ClaimedAttempt]:
         """Take up to *most* queued attempts whose time has come, for *lease_s* seconds; end those that waited too long.
@@ -106,12 +117,16 @@ class PgAttempts:
                 raise NotFoundError("there is no such attempt")
             if attempt["state"] == AttemptState.ENDED:
                 return False
+            if (verdict.rang and not attempt["ringing_at"]) or (verdict.answered and not attempt["answered_at"]):
+                await tx.run("note_progress", attempt_id, verdict.rang, verdict.answered)
             await write_verdict(tx, attempt_id, verdict)
             if verdict.outcome is Outcome.VERIFIED:
                 await _prove(tx, attempt)
             elif verdict.outcome is Outcome.REPORTED:
                 await tx.run("suppress", attempt["number_hash"], "reported", "callee")
                 await tx.run("report_binding", attempt["account"], attempt["user_id"], attempt["number"])
+            if self._limits_of is not None:
+                await follow_up(tx, attempt, verdict, self._limits_of)
             return True
 
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
@@ -149,29 +164,6 @@ class PgAttempts:
     ) -> list[AttemptRow]:
         """Return up to *limit* attempts, newest first, optionally of one account or user or since a time."""
         return [attempt_row(row) for row in await self._db.rows("recent_attempts", account, user_id, since, limit)]
-
-
-def _refuse(new: NewAttempt, facts: Row) -> None:
-    """Raise what stands against one more call of this user to this number; order matters to what it tells."""
-    if not facts["known"]:
-        raise NotFoundError(
-            f"there is no user {new.user_id} in account {new.account}; add it with: "
-            f"binding-ivr user add {new.user_id} --account {new.account}"
-        )
-    if facts["user_busy"]:
-        raise Refusal("call_in_progress", "a call is in progress; wait for its end or cancel it")
-    if facts["suspended"]:
-        raise _suspended()
-    if facts["suppressed"] or facts["number_busy"]:
-        raise Refusal("try_later", "this number cannot be called now; try again later or use another number")
-    recent: Mapping[str, Sequence[float]] = {"number": facts["of_number"], "user": facts["of_user"]}
-    limits.check(new.limits, recent, facts["now"].timestamp())
-    if facts["live"] >= facts["capacity"] + new.queue_length:
-        raise Refusal("queue_full", "too many calls are waiting; try again in a few minutes")
-
-
-def _suspended() -> Refusal:
-    return Refusal("suspended", "the administrator suspended this binding; ask for it to be resumed")
 
 
 async def _prove(tx: Transaction, attempt: Row) -> None:

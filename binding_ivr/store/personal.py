@@ -19,6 +19,7 @@ EXPORTS: Mapping[str, str] = {
     "user": "export_user",
     "binding": "export_binding",
     "attempts": "export_attempts",
+    "lockout": "export_lockout",
     "audit": "export_audit",
     "events": "export_events",
     "sessions": "export_sessions",
@@ -69,6 +70,7 @@ class PgPersonal:
                 raise Refusal("call_in_progress", "a call is in progress; wait for its end or cancel it")
             await tx.run("remove_user", account, user_id)
             await tx.run("erase_binding", account, user_id)
+            await tx.run("forgive_failed_tries", account, user_id)
             attempts: list[UUID] = [
                 row["attempt_id"] for row in await tx.rows("erase_attempts", account, user_id, pseudonym)
             ]

@@ -47,6 +47,7 @@ def claimed_attempt(row: Row) -> ClaimedAttempt:
         key_id=row["key_id"],
         expires_at=row["expires_at"],
         settings=settings(row["settings"]),
+        failed_tries=row["failed_tries"],
     )
 
 

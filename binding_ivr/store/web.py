@@ -31,15 +31,6 @@ class FoundUser:
     since: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class RecentCalls:
-    """POSIX times of counted calls, newest first, of a number and of a user; `now` is PostgreSQL's time."""
-
-    now: datetime
-    of_number: tuple[float, ...]
-    of_user: tuple[float, ...]
-
-
 class PgWeb:
     """The web's own tables. Every method raises what `Database` raises."""
 
@@ -152,14 +143,6 @@ class PgWeb:
         await self._db.run("purge_web")
 
     # --- views
-
-    async def recent_calls(
-        self, account: str, user_id: str, number: str | None, horizon_s: float, most: int
-    ) -> RecentCalls:
-        """Return the times of up to *most* counted calls each of the last *horizon_s* seconds."""
-        row = await self._db.row("web_next_facts", account, user_id, number, horizon_s, most)
-        assert row is not None
-        return RecentCalls(row["now"], tuple(row["of_number"]), tuple(row["of_user"]))
 
     async def search_users(self, account: str | None, text: str, after: str, limit: int) -> list[FoundUser]:
         """Return up to *limit* users whose id, extension or e-mail holds *text*, by id after *after*."""

@@ -1,5 +1,7 @@
 """The API's calls for administrators and portals: accounts, users, attempts, suppressed numbers."""
 
+from collections.abc import Sequence
+
 from binding_ivr.ports import User
 from binding_ivr.web import render, schema
 from binding_ivr.web.access import accounts_of, not_here
@@ -47,7 +49,9 @@ async def put_account(call: Call) -> Answer:
 
 async def limits(call: Call) -> Answer:
     """GET …/limits"""
-    return Answer(200, schema.Limits(dict(await call.portal.limits(call.account))))
+    values = await call.portal.limits(call.account)
+    told = {name: list(value) if isinstance(value, Sequence) else value for name, value in values.items()}
+    return Answer(200, schema.Limits(told))
 
 
 async def users(call: Call) -> Answer:

@@ -13,7 +13,7 @@ from binding_ivr.web.settings import CONFIG
 
 async def get(call: Call) -> Answer:
     """GET …/binding"""
-    view = await call.portal.view(*call.user)
+    view = await call.portal.view(*call.user, call.actor)
     body = render.binding(view, with_code=render.sees_code(call.identity))
     tag = render.etag(body)
     headers = {"ETag": f'"{tag}"'}
@@ -56,7 +56,7 @@ async def remove(call: Call) -> Answer:
 
 async def last_attempt(call: Call) -> Answer:
     """GET …/binding/attempt"""
-    view = await call.portal.view(*call.user)
+    view = await call.portal.view(*call.user, call.actor)
     return Answer(200, render.attempt(found(view.last), with_code=render.sees_code(call.identity)))
 
 
@@ -79,7 +79,7 @@ async def resume(call: Call) -> Answer:
 
 async def _accepted(call: Call, shown: Shown) -> Answer:
     """Whoever asked for a call sees its code: it is the answer to this very request."""
-    view = await call.portal.view(*call.user)
+    view = await call.portal.view(*call.user, call.actor)
     body = schema.Accepted(
         binding=render.binding(view, with_code=render.sees_code(call.identity)),
         attempt=render.attempt(shown, with_code=True),
@@ -92,7 +92,7 @@ async def _check(call: Call) -> None:
     minutes = call.request.app[CONFIG].auth.step_up_minutes
     if not minutes and "If-Match" not in call.request.headers:
         return
-    view = await call.portal.view(*call.user)
+    view = await call.portal.view(*call.user, call.actor)
     if "If-Match" in call.request.headers:
         check_match(call, view)
     check_step_up(call, view, minutes)

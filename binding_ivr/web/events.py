@@ -147,7 +147,7 @@ def add_hub(app: web.Application) -> None:
 async def stream(call: Call) -> web.StreamResponse:
     """GET …/binding/events"""
     hub = call.request.app[HUB]
-    view = await call.portal.view(*call.user)  # an unknown user is told before the stream begins
+    view = await call.portal.view(*call.user, call.actor)  # an unknown user is told before the stream begins
     entry = hub.enter(call.user, call.request)
     streams = call.request.app[METRICS].streams
     streams.inc()
@@ -229,7 +229,7 @@ class _Teller:
         """Read again; while PostgreSQL is away what was known stays, and the next notice or keepalive looks again."""
         try:
             async with self._hub.reading:
-                return await self._portal.view(*self._call.user)
+                return await self._portal.view(*self._call.user, self._call.actor)
         except NotFoundError:
             raise
         except BindingError:

@@ -81,7 +81,7 @@ async def caller_code(request: web.Request) -> web.Response:
 async def _card(request: web.Request) -> str:
     identity = identity_of(request)
     portal = request.app[PORTAL]
-    view = await portal.view(identity.account, identity.user_id)
+    view = await portal.view(identity.account, identity.user_id, _actor(request))
     user = await portal.user(identity.account, identity.user_id)
     if not view.caller_ids:
         raise web.HTTPNotFound
@@ -145,7 +145,7 @@ async def _check_fresh(request: web.Request, identity: Identity) -> None:
     minutes = request.app[CONFIG].auth.step_up_minutes
     if is_fresh(identity, minutes):
         return
-    view = await request.app[PORTAL].view(identity.account, identity.user_id)
+    view = await request.app[PORTAL].view(identity.account, identity.user_id, _actor(request))
     if view.binding.status is BindingStatus.VERIFIED:
         raise Refusal("step_up_required", f"sign in again: that needs a sign-in younger than {minutes} minutes")
 
@@ -164,7 +164,7 @@ async def _page(
     user = await _user(request, account, user_id)
     if user is None:
         return note(request, "unknown", "dash", status=404)
-    view = await portal.view(account, user_id)
+    view = await portal.view(account, user_id, _actor(request))
     own = config.for_account_or_default((await portal.account(account)).settings)
     t = texts(language_of(request, user.language))
     shown = shows(view, config.code.length, config.code.reveal, datetime.now(UTC))

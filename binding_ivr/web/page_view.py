@@ -241,6 +241,11 @@ def example(region: str) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
-def rules(limits: Mapping[str, float], known: Mapping[str, str]) -> list[tuple[str, int]]:
-    """Return the counted limits that the page has a sentence for, with their numbers; 0 forbids and is not told."""
-    return [(name, int(count)) for name, count in limits.items() if f"rule.{name}" in known and count >= 1]
+def rules(limits: Mapping[str, float | Sequence[float]], known: Mapping[str, str]) -> list[tuple[str, int]]:
+    """Return the limits that the page has a sentence for, with their numbers; 0 forbids and is not told.
+
+    Of several numbers (the waits) it is the first.
+    """
+    first = {name: value[0] if isinstance(value, Sequence) and value else value for name, value in limits.items()}
+    counts = {name: value for name, value in first.items() if not isinstance(value, Sequence)}
+    return [(name, int(count)) for name, count in counts.items() if f"rule.{name}" in known and count >= 1]

@@ -114,8 +114,8 @@ class Portal(Protocol):
     `attempt_id` is chosen by the caller, so that a request that is sent again finds what the first one began.
     """
 
-    async def view(self, account: str, user_id: str) -> View:
-        """Everything about the user's binding now. Raises NotFoundError."""
+    async def view(self, account: str, user_id: str, actor: Actor | None = None) -> View:
+        """Everything about the user's binding now; what may be done next is for *actor*. Raises NotFoundError."""
 
     async def bind(
         self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID, *, now: bool = False
@@ -205,7 +205,7 @@ class Portal(Protocol):
     async def remove_exception(self, account: str, number: str, actor: Actor, *, prefix: bool) -> None:
         """End an exception. Raises NotFoundError, Refusal."""
 
-    async def limits(self, account: str) -> Mapping[str, float]:
+    async def limits(self, account: str) -> Mapping[str, float | Sequence[float]]:
         """The limits in force for an account, by configuration key. Raises NotFoundError."""
 
     async def settings(self, account: str) -> Mapping[str, Any]:

@@ -300,7 +300,7 @@ class Users(Struct):
 class Limits(Struct):
     """The limits in force, by their configuration keys."""
 
-    limits: dict[str, float]
+    limits: dict[str, float | list[float]]
 
 
 class Suppression(Struct):

@@ -1,28 +1,6 @@
 -- name: lock_accept
 SELECT pg_advisory_xact_lock(7201, 1);
 
--- name: accept_facts
--- $1 account, $2 user_id, $3 number, $4 number_hash, $5 horizon in seconds, $6 most rows per scope
-SELECT
-  binding_ivr.clock() AS now,
-  EXISTS (SELECT FROM binding_ivr.users u WHERE u.account = $1 AND u.user_id = $2) AS known,
-  EXISTS (SELECT FROM binding_ivr.bindings b WHERE b.account = $1 AND b.user_id = $2
-            AND b.status = 'suspended' AND b.reason = 'admin') AS suspended,
-  EXISTS (SELECT FROM binding_ivr.attempts a WHERE a.account = $1 AND a.user_id = $2
-            AND a.state <> 'ended') AS user_busy,
-  EXISTS (SELECT FROM binding_ivr.attempts a WHERE a.number = $3 AND a.state <> 'ended') AS number_busy,
-  EXISTS (SELECT FROM binding_ivr.suppressions s WHERE s.number_hash = $4) AS suppressed,
-  ARRAY(SELECT extract(epoch FROM a.created_at)::float8 FROM binding_ivr.attempts a
-        WHERE a.number = $3 AND a.created_at > binding_ivr.clock() - make_interval(secs => $5) AND a.counted
-        ORDER BY a.created_at DESC LIMIT $6) AS of_number,
-  ARRAY(SELECT extract(epoch FROM a.created_at)::float8 FROM binding_ivr.attempts a
-        WHERE a.account = $1 AND a.user_id = $2 AND a.created_at > binding_ivr.clock() - make_interval(secs => $5)
-          AND a.counted
-        ORDER BY a.created_at DESC LIMIT $6) AS of_user,
-  (SELECT count(*) FROM binding_ivr.attempts a WHERE a.state <> 'ended') AS live,
-  (SELECT coalesce(sum(n.capacity), 0) FROM binding_ivr.nodes n
-    WHERE n.seen_at > clock_timestamp() - interval '30 seconds') AS capacity;
-
 -- name: accept_binding
 -- $1 account, $2 user_id, $3 number, $4 replace, $5 now. No row: suspended by the administrator meanwhile.
 -- A verified binding stays as it is when its own number is validated again, or when the new one must be proven first.
@@ -43,11 +21,13 @@ RETURNING b.status;
 
 -- name: add_attempt
 -- $1 id, $2 account, $3 user_id, $4 number, $5 number_hash, $6 key_id, $7 now, $8 delay_s, $9 shown_s, $10 attempt_s,
--- $11 who, $12 source, $13 address
+-- $11 who, $12 source, $13 address, $14 client, $15 seconds to hold of the minute budget
 INSERT INTO binding_ivr.attempts (attempt_id, account, user_id, number, number_hash, key_id, created_at, not_before,
-                                  shown_until, expires_at, actor_who, actor_source, actor_address)
+                                  shown_until, expires_at, actor_who, actor_source, actor_address, client,
+                                  reserved_s)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $7::timestamptz + make_interval(secs => $8),
-        $7::timestamptz + make_interval(secs => $9), $7::timestamptz + make_interval(secs => $10), $11, $12, $13)
+        $7::timestamptz + make_interval(secs => $9), $7::timestamptz + make_interval(secs => $10), $11, $12, $13, $14,
+        $15)
 RETURNING attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
           key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at;
 
@@ -62,7 +42,7 @@ WITH old AS MATERIALIZED (
   FOR UPDATE SKIP LOCKED
 )
 UPDATE binding_ivr.attempts a
-SET state = 'ended', outcome = 'expired', fault = 'policy', counted = false, ended_at = binding_ivr.clock(),
+SET state = 'ended', outcome = 'expired', fault = 'policy', ended_at = binding_ivr.clock(),
     detail = 'no line was free in time'
 FROM old WHERE a.attempt_id = old.attempt_id
 RETURNING a.attempt_id;
@@ -83,10 +63,11 @@ WITH due AS MATERIALIZED (
   RETURNING a.attempt_id, a.account, a.user_id, a.number, a.key_id, a.expires_at, a.not_before
 )
 SELECT m.attempt_id, m.account, m.user_id, m.number, coalesce(u.language, '') AS language, m.key_id, m.expires_at,
-       coalesce(c.settings, '{}')::text AS settings
+       coalesce(c.settings, '{}')::text AS settings, coalesce(l.failed, 0) AS failed_tries
 FROM mine m
 LEFT JOIN binding_ivr.users u ON u.account = m.account AND u.user_id = m.user_id
 LEFT JOIN binding_ivr.accounts c ON c.account = m.account
+LEFT JOIN binding_ivr.lockouts l ON l.account = m.account AND l.user_id = m.user_id
 ORDER BY m.not_before;
 
 -- name: next_due
@@ -112,15 +93,17 @@ WHERE attempt_id = $1 AND state IN ('dialing', 'ringing', 'answered')
       <= array_position(ARRAY['dialing', 'ringing', 'answered'], $2);
 
 -- name: lock_attempt
-SELECT attempt_id, account, user_id, number, number_hash, state
-FROM binding_ivr.attempts WHERE attempt_id = $1 FOR UPDATE;
+SELECT a.attempt_id, a.account, a.user_id, a.number, a.number_hash, a.state, a.ringing_at, a.answered_at,
+       (SELECT c.settings::text FROM binding_ivr.accounts c WHERE c.account = a.account) AS settings,
+       EXISTS (SELECT FROM binding_ivr.lockouts l WHERE l.account = a.account AND l.user_id = a.user_id) AS has_failed
+FROM binding_ivr.attempts a WHERE a.attempt_id = $1 FOR UPDATE;
 
 -- name: end_attempt
 -- $1 attempt_id, $2 outcome, $3 fault, $4 tries, $5 cause, $6 tech_cause, $7 detail
--- A call that never left, or that failed by our fault, does not burn the caller's limits.
+-- What it gives back of the limits follows in the trigger give_back.
 UPDATE binding_ivr.attempts
 SET state = 'ended', outcome = $2, fault = $3, tries = $4, cause = $5, tech_cause = $6, detail = $7,
-    ended_at = binding_ivr.clock(), lease_until = NULL, counted = counted AND $3 <> 'us' AND state <> 'queued'
+    ended_at = binding_ivr.clock(), lease_until = NULL
 WHERE attempt_id = $1 AND state <> 'ended'
 RETURNING attempt_id;
 

@@ -14,6 +14,9 @@ SELECT (to_jsonb(b) - 'change_seq')::text AS item FROM binding_ivr.bindings b WH
 SELECT (to_jsonb(a) - ARRAY['number_hash', 'key_id', 'lease_until'])::text AS item FROM binding_ivr.attempts a
 WHERE a.account = $1 AND a.user_id = $2 ORDER BY a.created_at;
 
+-- name: export_lockout
+SELECT to_jsonb(l)::text AS item FROM binding_ivr.lockouts l WHERE l.account = $1 AND l.user_id = $2;
+
 -- name: export_audit
 SELECT to_jsonb(a)::text AS item FROM binding_ivr.audit a WHERE a.account = $1 AND a.user_id = $2 ORDER BY a.id;
 
@@ -49,7 +52,7 @@ SET user_id = $3,
     number = CASE WHEN created_at < binding_ivr.clock() - interval '1 hour' THEN binding_ivr.short_number(number)
                   ELSE number END,
     actor_who = CASE WHEN actor_who = 'user:' || $2 THEN 'user:' || $3 ELSE actor_who END,
-    actor_address = ''
+    actor_address = '', client = NULL
 WHERE account = $1 AND user_id = $2
 RETURNING attempt_id;
 

@@ -9,7 +9,7 @@ WITH due AS MATERIALIZED (
   FOR UPDATE SKIP LOCKED
 )
 UPDATE binding_ivr.attempts a
-SET number = binding_ivr.short_number(a.number), actor_address = ''
+SET number = binding_ivr.short_number(a.number), actor_address = '', client = NULL
 FROM due WHERE a.attempt_id = due.attempt_id
 RETURNING a.attempt_id;
 

@@ -91,18 +91,6 @@ WITH sessions AS (DELETE FROM binding_ivr.web_sessions WHERE expires_at < clock_
      tokens AS (DELETE FROM binding_ivr.spent_tokens WHERE expires_at < clock_timestamp())
 DELETE FROM binding_ivr.web_replies WHERE created_at < clock_timestamp() - interval '24 hours';
 
--- name: web_next_facts
--- $1 account, $2 user_id, $3 number or null, $4 horizon in seconds, $5 most rows per scope
-SELECT
-  binding_ivr.clock() AS now,
-  ARRAY(SELECT extract(epoch FROM a.created_at)::float8 FROM binding_ivr.attempts a
-        WHERE a.number = $3 AND a.created_at > binding_ivr.clock() - make_interval(secs => $4) AND a.counted
-        ORDER BY a.created_at DESC LIMIT $5) AS of_number,
-  ARRAY(SELECT extract(epoch FROM a.created_at)::float8 FROM binding_ivr.attempts a
-        WHERE a.account = $1 AND a.user_id = $2 AND a.created_at > binding_ivr.clock() - make_interval(secs => $4)
-          AND a.counted
-        ORDER BY a.created_at DESC LIMIT $5) AS of_user;
-
 -- name: search_users
 -- $1 account or null, $2 what to look for (empty: all), $3 user id after which to go on, $4 most
 SELECT u.account, u.user_id, u.language, u.email,

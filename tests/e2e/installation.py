@@ -19,17 +19,11 @@ from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config
 from binding_ivr.lab import Lab
 from binding_ivr.ports import Actor, AttemptRow, User
+from tests import generous
 
 TESTER = Actor("test", "cli")
 QUICK_CALL = {"delay_s": 0, "first_digit_s": 2, "loops": 2, "next_digit_s": 2, "ring_s": 4, "max_s": 60}
-GENEROUS = {
-    "number_hour": 1000,
-    "number_day": 1000,
-    "user_hour": 1000,
-    "concurrent_node": 300,
-    "starts_per_second": 25,
-    "queue_length": 1000,
-}
+GENEROUS = {**generous.GENEROUS, "concurrent_node": 300, "starts_per_second": 25}
 
 
 @dataclass

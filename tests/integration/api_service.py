@@ -19,12 +19,12 @@ from binding_ivr.app.signin import add_key, make_link
 from binding_ivr.config import Config
 from binding_ivr.daytimes import ALWAYS
 from binding_ivr.ports import User
+from tests.generous import GENEROUS
 
 SECRET = "a secret for tests that is long enough"
 NUMBER = "+12025550123"
 OTHER_NUMBER = "+12025550188"
 ROUTES = [{"name": "main", "endpoint": "PJSIP/{e164}@trunk", "caller_id": "+12025550100"}]
-GENEROUS = {"number_hour": 1000, "number_day": 1000, "user_hour": 1000, "queue_length": 1000}
 
 
 def config_for(dsn: str, folder: Path, **sections: Mapping[str, Any]) -> Config:

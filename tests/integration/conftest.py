@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
+from binding_ivr.policy.limits import Limits
 from binding_ivr.ports import Actor, AttemptRow, NewAttempt, User
 from binding_ivr.store import Database, Store, migrate, open_embedded, open_store
 
@@ -130,9 +131,11 @@ class World:
             "shown_s": 300.0,
             "attempt_s": 600.0,
             "queue_length": 1000,
-            "limits": {},
+            "limits": Limits(),
             "actor": self.actor,
         }
+        if isinstance(changes.get("limits"), dict):
+            changes["limits"] = Limits(changes["limits"])
         return NewAttempt(**{**values, **changes})
 
     async def accept(self, user: str, number: str, **changes: Any) -> AttemptRow:

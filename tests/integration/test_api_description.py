@@ -15,7 +15,8 @@ import pytest
 
 from binding_ivr.app.demo import toml_text
 from binding_ivr.daytimes import ALWAYS
-from tests.integration.api_service import GENEROUS, ROUTES, SECRET
+from tests.generous import GENEROUS
+from tests.integration.api_service import ROUTES, SECRET
 
 CASES_PER_CALL = 25
 SETTINGS = """

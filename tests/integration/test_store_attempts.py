@@ -411,30 +411,6 @@ async def test_fifty_requests_of_one_user_make_one_call(store: Store, world: Wor
     assert len(await store.attempts.attempts(limit=100)) == 1
 
 
-async def test_a_hundred_requests_pass_a_limit_exactly(store: Store, world: World) -> None:
-    names = [str(1000 + n) for n in range(100)]
-    await world.users(*names)
-
-    async def ask(user: str) -> str:
-        try:
-            row = await world.accept(user, A, limits={"number_hour": 7})
-        except Refusal as refusal:
-            return refusal.code
-        await world.sql(
-            "UPDATE binding_ivr.attempts SET state = 'ended', outcome = 'busy', fault = 'callee', ended_at = now()"
-            " WHERE attempt_id = $1",
-            row.attempt_id,
-        )
-        return "accepted"
-
-    while True:
-        answers = await asyncio.gather(*(ask(user) for user in names))
-        if "accepted" not in answers:
-            break
-    assert set(answers) == {"limit_reached"}
-    assert len(await store.attempts.attempts(limit=100)) == 7
-
-
 async def test_four_workers_claim_each_attempt_once(store: Store, world: World) -> None:
     names = [str(1000 + n) for n in range(60)]
     await world.users(*names)

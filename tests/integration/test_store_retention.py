@@ -297,7 +297,7 @@ async def test_every_table_about_users_is_exported_and_erased(store: Store, worl
     )
     known = {
         "users", "extensions", "bindings", "attempts", "audit", "outbox", "deliveries", "web_sessions", "signin_links",
-        "web_replies",
+        "web_replies", "lockouts",
     }  # fmt: skip
     assert {table["name"] for table in tables} == known
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from binding_ivr.errors import ConfigError
+from binding_ivr.policy.limits import WINDOWS
 from binding_ivr.resources import data_dir
 from binding_ivr.store import Database, Store, migrate, open_store, pending
 from binding_ivr.store.faults import StatementRefused
@@ -179,13 +180,25 @@ async def test_two_verified_bindings_of_one_number_cannot_be(world: World) -> No
     assert "5551230001" not in str(caught.value)
 
 
-HOT = {
+HOT: dict[str, tuple[Any, ...]] = {
     "claim_attempts": ("node1", 2, 30.0),
     "next_due": (),
     "abandoned_attempts": ("node1",),
     "trusted_number": ("default", "1500"),
     "trusted_caller": ("+15551001500", "1", "1", "011"),
-    "accept_facts": ("default", "1500", "+15551001500", b"x" * 32, 86400.0, 10),
+    "accept_facts": (
+        "default",
+        "1500",
+        "+15551001500",
+        b"x" * 32,
+        "192.0.2.1",
+        [window.scope for window in WINDOWS.values()],
+        [window.seconds for window in WINDOWS.values()],
+        [5] * len(WINDOWS),
+        3,
+    ),
+    "lock_unproven_number": (b"x" * 32, 30, 3),
+    "bill_calls": ([], []),
     "last_attempt_of": ("default", "1500"),
     "lock_bindings": ("default", "1500", "+15551001501"),
 }
@@ -201,9 +214,9 @@ async def fill(world: World) -> None:
         "INSERT INTO binding_ivr.bindings (account, user_id, status, number, since)"
         " SELECT 'default', n::text, 'verified', '+1555100' || n, now() FROM generate_series(1000, 5999) n",
         "INSERT INTO binding_ivr.attempts (attempt_id, account, user_id, number, number_hash, key_id, created_at,"
-        " not_before, shown_until, expires_at, actor_who, actor_source, state, outcome, fault, ended_at)"
+        " not_before, shown_until, expires_at, actor_who, actor_source, state, outcome, fault, ended_at, billed_s)"
         " SELECT gen_random_uuid(), 'default', (1000 + n % 5000)::text, '+1555100' || (1000 + n % 5000), 'x', '1', t,"
-        " t, t, t, 'x', 'x', 'ended', 'busy', 'callee', t"
+        " t, t, t, 'x', 'x', 'ended', 'busy', 'callee', t, 0"
         " FROM generate_series(1, 20000) n, LATERAL (SELECT now() - n * interval '1 minute' AS t) at",
         "INSERT INTO binding_ivr.suppressions SELECT ('+' || n)::bytea || repeat('x', 30)::bytea, 'x', 'x'"
         " FROM generate_series(1, 5000) n",

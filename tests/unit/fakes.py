@@ -1,7 +1,7 @@
 """Hand-written stand-ins for the ports, for tests of the dialing side without Asterisk and PostgreSQL."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -105,6 +105,7 @@ class FakeLedger:
         self.queued: list[ClaimedAttempt] = []
         self.reports: list[tuple[AttemptState, int]] = []
         self.finished: dict[UUID, Verdict] = {}
+        self.billed: dict[UUID, int] = {}
         self.left_behind: list[UUID] = []
         self.lost: set[UUID] = set()
         self.canceled: set[UUID] = set()
@@ -136,6 +137,9 @@ class FakeLedger:
         self.finished.setdefault(attempt_id, verdict)
         self.changed.set()
         return first
+
+    async def bill(self, seconds: Mapping[UUID, int]) -> None:
+        self.billed |= seconds
 
     async def abandoned(self, node: str) -> list[UUID]:
         return [a for a in self.left_behind if a not in self.finished]

@@ -108,7 +108,7 @@ class FakePortal:
     refuse: Exception | None = None
     rows: Sequence[AttemptRow] = ()
 
-    async def view(self, account: str, user_id: str) -> View:
+    async def view(self, account: str, user_id: str, actor: object = None) -> View:
         await self.user(account, user_id)
         return self.now
 

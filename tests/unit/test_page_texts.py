@@ -9,7 +9,7 @@ import pytest
 
 import binding_ivr
 from binding_ivr.call.outcome import AttemptState, Outcome
-from binding_ivr.policy.limits import WINDOWS
+from binding_ivr.policy.limits import SENTENCES
 from binding_ivr.ports import BindingStatus, SuspendReason
 from binding_ivr.web.page_texts import FOLDER, LANGUAGES, choose, texts
 
@@ -32,7 +32,7 @@ def refusals() -> set[str]:
 
 def limits() -> set[str]:
     """The names of all limits by which a call can be refused: the counted ones, and those that the code names."""
-    found = set(WINDOWS)
+    found = set(SENTENCES)
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Refusal":

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from binding_ivr.errors import Refusal
-from binding_ivr.policy import limits
 from binding_ivr.policy.code import access_code, is_code
 from binding_ivr.policy.numbers import NumberRules, accept, as_people_write_it
 from binding_ivr.policy.own import OwnNumbers, check_pattern, matches
@@ -120,27 +119,3 @@ def test_codes_are_uniform() -> None:
             counts[int(digit)] += 1
     # 30,000 digits, 3,000 expected of each, standard deviation 52: six of them
     assert all(abs(count - 3000) < 312 for count in counts)
-
-
-def test_limits_name_the_one_that_lifts_last() -> None:
-    now = 1_000_000.0
-    allowed = {"number_hour": 3, "number_day": 5, "user_hour": 5}
-    calls = [now - 60, now - 600, now - 1200]
-    limits.check(allowed, {"number": calls[:2]}, now)
-    with pytest.raises(Refusal) as refused:
-        limits.check(allowed, {"number": calls}, now)
-    assert (refused.value.code, refused.value.limit, refused.value.retry_at) == (
-        "limit_reached",
-        "number_hour",
-        now - 1200 + 3600,
-    )
-    limits.check(allowed, {"number": calls}, now - 1200 + 3600)
-    day = [*calls, now - 7200, now - 8000]
-    with pytest.raises(Refusal) as refused:
-        limits.check(allowed, {"number": day}, now)
-    assert (refused.value.limit, refused.value.retry_at) == ("number_day", now - 8000 + 86400)
-
-
-def test_a_limit_of_zero_never_passes() -> None:
-    with pytest.raises(Refusal):
-        limits.check({"user_hour": 0}, {}, 5.0)

@@ -1,0 +1,140 @@
+"""Counts for the limits, and writes what follows from a verdict. What the counts mean is in policy/limits.py."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from binding_ivr import config
+from binding_ivr.call.outcome import Outcome, Verdict
+from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.policy import limits
+from binding_ivr.policy.limits import WINDOWS, Chain, Facts
+from binding_ivr.ports import NewAttempt
+from binding_ivr.store.database import Database, Row, Transaction
+from binding_ivr.store.rows import settings
+
+LimitsOf = Callable[[Mapping[str, Any]], config.Limits]
+"""Tells an account's limits from its stored settings."""
+
+
+async def refuse(tx: Transaction, new: NewAttempt, number_hash: bytes) -> datetime:
+    """Raise what stands against one more call of this user to this number, else return the time that was counted at.
+
+    Raises NotFoundError and Refusal. The order matters to what it tells: first what concerns the asker alone.
+    """
+    row = await _count(tx, new, number_hash)
+    _begin(new, row)
+    limits.check(new.limits, _facts(new, row))
+    _queue(new, row)
+    now: datetime = row["now"]
+    return now
+
+
+async def foresee(db: Database, new: NewAttempt, number_hash: bytes | None) -> tuple[Refusal | None, Refusal | None]:
+    """Return what `refuse` would raise for a call to any number, and to this one."""
+    row = await _count(db, new, number_hash)
+    try:
+        _begin(new, row)
+    except Refusal as refusal:
+        return refusal, refusal
+    facts = _facts(new, row)
+    found: list[Refusal | None] = []
+    for of_number in (False, number_hash is not None):
+        try:
+            limits.check(new.limits, facts, of_number=of_number)
+            _queue(new, row)
+        except Refusal as refusal:
+            found.append(refusal)
+        else:
+            found.append(None)
+    return found[0], found[1]
+
+
+async def _count(db: Database | Transaction, new: NewAttempt, number_hash: bytes | None) -> Row:
+    counted = [name for name, most in new.limits.most.items() if name in WINDOWS and most > 0]
+    row = await db.row(
+        "accept_facts",
+        new.account,
+        new.user_id,
+        new.number if number_hash is not None else None,
+        number_hash,
+        new.client,
+        [WINDOWS[name].scope for name in counted],
+        [WINDOWS[name].seconds for name in counted],
+        [new.limits.most[name] for name in counted],
+        max(1, new.limits.most.get("user_new_numbers_day", 1)),
+    )
+    assert row is not None
+    return row
+
+
+def _facts(new: NewAttempt, row: Row) -> Facts:
+    counted = [name for name, most in new.limits.most.items() if name in WINDOWS and most > 0]
+    return Facts(
+        now=row["now"].timestamp(),
+        reached={name: at for name, at in zip(counted, row["reached"], strict=True) if at is not None},
+        own={name: at for name, at in zip(counted, row["own"], strict=True) if at is not None},
+        chain=Chain(row["calls"], row["ended_at"]),
+        own_chain=Chain(row["own_calls"], row["own_ended_at"]),
+        other_numbers=row["other_numbers"],
+        is_new=row["is_new"],
+        locked_until=row["locked_until"],
+        spent=list(zip(row["buckets"], row["seconds"], strict=True)),
+        reserved=row["reserved"],
+        hidden=row["hidden"],
+    )
+
+
+def _begin(new: NewAttempt, row: Row) -> None:
+    if not row["known"]:
+        raise NotFoundError(
+            f"there is no user {new.user_id} in account {new.account}; add it with: "
+            f"binding-ivr user add {new.user_id} --account {new.account}"
+        )
+    if row["user_busy"]:
+        raise limits.call_in_progress()
+    if row["suspended"]:
+        raise limits.suspended()
+
+
+def _queue(new: NewAttempt, row: Row) -> None:
+    if row["live"] >= row["capacity"] + new.queue_length:
+        raise Refusal("queue_full", "too many calls are waiting; try again in a few minutes")
+
+
+async def follow_up(tx: Transaction, attempt: Row, verdict: Verdict, limits_of: LimitsOf) -> None:
+    """Count failed tries and unproven calls after the verdict was written, and lock whom they lock."""
+    if verdict.outcome is Outcome.VERIFIED:
+        if attempt["has_failed"]:
+            await tx.run("forgive_failed_tries", attempt["account"], attempt["user_id"])
+        return
+    rules = limits_of(settings(attempt["settings"] or "{}"))
+    if verdict.tries and rules.user_failed_tries:
+        await _count_failed(tx, attempt, verdict.tries, rules)
+    if rules.number_unproven:
+        locked = await tx.row(
+            "lock_unproven_number", attempt["number_hash"], rules.number_unproven_days, rules.number_unproven
+        )
+        if locked is not None:
+            await _audit(tx, attempt, "number.locked", {"unproven": rules.number_unproven})
+
+
+async def _count_failed(tx: Transaction, attempt: Row, tries: int, rules: config.Limits) -> None:
+    row = await tx.row(
+        "count_failed_tries",
+        attempt["account"],
+        attempt["user_id"],
+        tries,
+        rules.user_failed_tries,
+        rules.user_lock_s,
+        rules.user_lock_again_s,
+    )
+    if row is not None and row["locked"]:
+        await _audit(tx, attempt, "user.locked", {"until": row["locked_until"]})
+
+
+async def _audit(tx: Transaction, attempt: Row, action: str, detail: Mapping[str, Any]) -> None:
+    text = msgspec.json.encode(detail).decode()
+    await tx.run("audit_limit", attempt["account"], attempt["user_id"], action, attempt["attempt_id"], text)

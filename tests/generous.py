@@ -1,0 +1,23 @@
+"""Limits that tests of other things never reach: they call few numbers again and again, and fail on purpose."""
+
+from typing import Any
+
+GENEROUS: dict[str, Any] = {
+    "number_wait_s": [],
+    "number_hour": 100_000,
+    "number_day": 100_000,
+    "number_unproven": 0,
+    "prefix_hour": 100_000,
+    "user_hour": 100_000,
+    "user_day": 100_000,
+    "user_new_numbers_day": 100_000,
+    "user_failed_tries": 0,
+    "address_hour": 100_000,
+    "account_hour": 100_000,
+    "account_day": 100_000,
+    "system_hour": 100_000,
+    "system_day": 100_000,
+    "system_prefix_hour": 100_000,
+    "system_minutes_day": 1_000_000,
+    "queue_length": 1000,
+}
