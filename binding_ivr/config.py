@@ -70,6 +70,7 @@ class Agi(Struct, forbid_unknown_fields=True, frozen=True):
     port: Port = 4573
     advertise: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]+:[0-9]{1,5})?$")] = ""
     allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    desks: Annotated[int, Meta(ge=0, le=1000)] = 20
 
 
 class Web(Struct, forbid_unknown_fields=True, frozen=True):

@@ -36,6 +36,12 @@ class Metrics:
             ["question", "status"],
             registry=self.registry,
         )
+        self.desk_dialogues = Counter(
+            "binding_ivr_desk_dialogues",
+            "Enrolments at a desk phone that ended, by result.",
+            ["result"],
+            registry=self.registry,
+        )
         self.strays = Counter(
             "binding_ivr_stray_channels",
             "Channels of ours that had no call and were hung up.",

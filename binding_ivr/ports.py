@@ -94,6 +94,58 @@ class Conversations(Protocol):
         """Announce the one session that *channel_id* may open for *attempt_id*."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeskCaller:
+    """The desk phone at which a dialogue begins, as the dialplan names it.
+
+    `channel` is Asterisk's name of its channel, `language` the channel's; `account` and `extension` are not checked.
+    """
+
+    channel: str
+    account: str
+    extension: str
+    language: str
+
+
+class DeskConversation(Protocol):
+    """The FastAGI session of a desk phone. Results arrive as events at `DeskDialogue.post`."""
+
+    def speak(self, language: str) -> None:
+        """Play what follows in *language*. No event follows."""
+
+    def say(self, prompts: Sequence[str], escape: str) -> None:
+        """Play prompts one after another: Digit, SayDone or TalkLost follows."""
+
+    def ask(self, prompts: Sequence[str], most: int, first_s: float, next_s: float) -> None:
+        """Play prompts and collect up to *most* digits: Digits, then perhaps Silence, or TalkLost (see call.Ask)."""
+
+    def leave(self, variable: str, value: str) -> None:
+        """When all that was asked for is done, set a channel variable and end the session. No event follows."""
+
+    async def ended(self) -> None:
+        """Wait for the end of the session."""
+
+    def close(self) -> None:
+        """End the session at once. No event follows. May be called twice."""
+
+
+class DeskDialogue(Protocol):
+    """One dialogue at a desk phone."""
+
+    def post(self, event: Event) -> None:
+        """Tell it what happened at the phone. Never blocks."""
+
+    async def run(self, conversation: DeskConversation) -> None:
+        """Run it to its end over *conversation*, which it ends."""
+
+
+class Desk(Protocol):
+    """Has something to say to users at their desk phones."""
+
+    def dialogue(self, caller: DeskCaller) -> DeskDialogue:
+        """Return a new dialogue; it begins when it is run and Talking was posted."""
+
+
 class LookupStatus(StrEnum):
     """The answer's kind at every door of the look-up."""
 
@@ -320,6 +372,7 @@ class ClaimedAttempt:
     settings: Mapping[str, Any]
     failed_tries: int = 0
     """Consecutive failed tries of the user before this call."""
+    source: str = ""  # of the Actor who asked for it: at the desk phone there is no screen
 
 
 @dataclass(frozen=True, slots=True)

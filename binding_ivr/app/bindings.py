@@ -16,7 +16,7 @@ from binding_ivr.config import Config, load_keys
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.policy.hours import CallingHours, calling_hours
 from binding_ivr.policy.lifecycle import Life, life_of
-from binding_ivr.policy.numbers import NumberRules, PhoneNumber, accept, parse, typed_digits
+from binding_ivr.policy.numbers import NumberRules, PhoneNumber, accept, keyed, parse, typed_digits
 from binding_ivr.policy.own import OwnNumbers, own_numbers
 from binding_ivr.policy.ranges import Excepted
 from binding_ivr.policy.routes import serving, stored
@@ -54,6 +54,12 @@ class Bindings:
         """
         config = await self._account_config(account)
         wanted = await self._acceptable(account, number, config, now=now)
+        return await self._attempt(config, account, user_id, wanted, actor)
+
+    async def bind_keyed(self, account: str, user_id: str, digits: str, actor: Actor, *, now: bool = False) -> Shown:
+        """Like `bind`, for *digits* that were keyed in at a phone, as one would dial them there."""
+        config = await self._account_config(account)
+        wanted = await self._acceptable(account, keyed(digits, config.number.default_region), config, now=now)
         return await self._attempt(config, account, user_id, wanted, actor)
 
     async def revalidate(self, account: str, user_id: str, actor: Actor, *, now: bool = False) -> Shown:

@@ -3,7 +3,7 @@
 import re
 from secrets import token_hex
 
-from binding_ivr.app import astdb, doctor_lock, doctor_notices
+from binding_ivr.app import astdb, doctor_enrol, doctor_lock, doctor_notices
 from binding_ivr.app.checks import Check, fail, ok, warn
 from binding_ivr.app.mirror import ALIVE_S, compare
 from binding_ivr.app.resync import connected
@@ -47,7 +47,8 @@ async def _examine(config: Config, ami: AmiClient, store: Store | None) -> list[
         found += doctor_notices.of_ami(config, frozenset(allowed.fields))
         found.append(await _astdb(ami))
         found.append(await _mirror(config, ami, store))
-    return found + await _local_routes(config, ami) + await doctor_lock.examine(config, store, ami)
+    found += await _local_routes(config, ami)
+    return found + await doctor_lock.examine(config, store, ami) + await doctor_enrol.examine(config, ami)
 
 
 def _rights(config: Config, allowed: object) -> list[Check]:

@@ -11,6 +11,7 @@ import structlog
 from binding_ivr import __version__
 from binding_ivr.app import astdb
 from binding_ivr.app.bindings import House, open_house
+from binding_ivr.app.enrolment import Enrolment
 from binding_ivr.app.jobs import Jobs
 from binding_ivr.app.lifecycle import Lifecycle
 from binding_ivr.app.lookups import StoreLookups
@@ -58,6 +59,7 @@ class Service:
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
         self.house: House | None = None
+        self.enrolment: Enrolment | None = None
         self.agi: AgiServer | None = None
         self.ari: AriDriver | None = None
         self.mirror: Mirror | None = None
@@ -78,6 +80,8 @@ class Service:
             await self.start()
             await first.wait()
             log.info("service.stopping", calls=self._dispatcher.active)
+            if self.enrolment is not None:
+                self.enrolment.drain()
             await _either(self._dispatcher.drain(), second.wait())
         finally:
             await self.stop()
@@ -96,8 +100,11 @@ class Service:
         await outbox.start()
         lookups = StoreLookups(config, house.store, self.metrics)
         await house.store.bindings.set_caller_plan(caller_plan(config.number.default_region))
+        self.enrolment = Enrolment(config, house, self.metrics)
         self.agi = AgiServer(
             lookups,
+            self.enrolment,
+            desks=config.agi.desks,
             bind=config.agi.bind,
             port=config.agi.port,
             allow=config.agi.allow,
@@ -105,6 +112,7 @@ class Service:
         )
         await self.agi.start()
         self._stack.push_async_callback(self.agi.stop)
+        self._stack.push_async_callback(self.enrolment.stop)  # when the calls they tell of have ended
         self.ari = AriDriver(url=config.ari.url, user=config.ari.user, password=config.ari.password, app=config.ari.app)
         self.metrics.ari_ready.set_function(lambda: float(self.ari is not None and self.ari.ready))
         self.dispatcher = self._make_dispatcher(house, self.agi, self.ari)

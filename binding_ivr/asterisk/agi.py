@@ -8,12 +8,13 @@ from uuid import UUID
 
 import structlog
 
+from binding_ivr.asterisk.agi_desk import DeskRoute
 from binding_ivr.asterisk.agi_edge import AgiEdge, AgiRequest
 from binding_ivr.asterisk.agi_lookups import LookupRoutes
 from binding_ivr.asterisk.agi_talk import Talk, TalkTimes
 from binding_ivr.asterisk.lag import LoopLag
 from binding_ivr.errors import ConfigError
-from binding_ivr.ports import Conversation, EventSink, Lookups
+from binding_ivr.ports import Conversation, Desk, EventSink, Lookups
 
 log = structlog.get_logger()
 
@@ -21,17 +22,19 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 class AgiServer:
-    """Implements `ports.Conversations` and serves `/attempt/<uuid>`, `/trusted-number` and `/trusted-caller`."""
+    """Implements `ports.Conversations` and serves `/attempt/<uuid>`, `/trusted-number`, `/trusted-caller`, `/enrol`."""
 
     def __init__(
         self,
         lookups: Lookups | None,
+        desk: Desk | None = None,
         *,
         bind: str = "127.0.0.1",
         port: int = 4573,
         allow: Sequence[str] = LOOPBACK,
         prefix: str = "binding_ivr",
         max_sessions: int = 1000,
+        desks: int = 20,
         header_s: float = 5.0,
         header_limit: int = 16384,
         lookup_s: float = 1.8,
@@ -43,8 +46,10 @@ class AgiServer:
 
         *prefix* is the prompts' folder below Asterisk's sounds folder, port 0 takes a free one. When the event loop
         was late by *late_s* seconds or more, or more than *crowd* calls are under way (so that it may become late),
-        entries are collected by Asterisk in one go (see agi_talk).
+        entries are collected by Asterisk in one go (see agi_talk). At most *desks* desk phones are served at once.
         """
+        self._desk = desk
+        self._desks = desks
         self._crowd = crowd
         self._late_s = late_s
         self._lag = LoopLag()
@@ -75,6 +80,16 @@ class AgiServer:
             lookups = LookupRoutes(self._lookups, limit_s=self._lookup_s, reply_s=self._times.reply_s)
             edge.add_route("/trusted-number", lookups.trusted_number)
             edge.add_route("/trusted-caller", lookups.trusted_caller)
+        if self._desk is not None and self._desks > 0:
+            route = DeskRoute(
+                self._desk,
+                prefix=self._prefix,
+                times=self._times,
+                is_late=self._is_late,
+                most=self._desks,
+                refuse=edge.refuse,
+            )
+            edge.add_route("/enrol", route.enrol)
         try:
             self._server = await asyncio.start_server(
                 edge.handler, self._bind, self._wanted_port, limit=self._header_limit, backlog=512

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from binding_ivr.asterisk.agi_edge import AgiRequest, PeerGoneError
-from binding_ivr.asterisk.agi_protocol import DIGITS, AgiProtocolError, Answer
+from binding_ivr.asterisk.agi_protocol import DIGITS, AgiProtocolError, Answer, quoted
 from binding_ivr.call.events import Digit, Event, HangupNoticed, SayDone, Silence, Talking, TalkLost
 from binding_ivr.ports import EventSink
 
@@ -17,6 +17,8 @@ log = structlog.get_logger()
 
 _KEYS = "BINDING_KEYS"
 _KEYS_THAT_STOP = "0123456789*"  # not `#`: it ends an entry, and there is none yet
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}([_-][A-Za-z0-9]{1,8})*\Z")
+_SPOKEN_DIGIT = re.compile(r"digit_[0-9]")
 _PROMPT = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z")
 
 
@@ -43,8 +45,22 @@ class _Ask:
     next_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Speak:
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Leave:
+    variable: str
+    value: str
+
+
+_Job = _Say | _Ask | _Speak | _Leave
+
+
 class Talk:
-    """Implements `ports.Conversation`. Its session's connection lends its task to `run`."""
+    """Implements `ports.Conversation` and `DeskConversation`. Its session's connection lends its task to `run`."""
 
     def __init__(
         self,
@@ -68,10 +84,11 @@ class Talk:
         self._times = times
         self._forget = forget
         self._admitted = asyncio.Event()
-        self._jobs: deque[_Say | _Ask] = deque()
+        self._jobs: deque[_Job] = deque()
         self._job_came: asyncio.Future[None] | None = None
         self._task: asyncio.Task[object] | None = None
         self._closed = False
+        self._over = asyncio.Event()
 
     # --- ports.Conversation ----------------------------------------------------------------------------------
 
@@ -88,6 +105,20 @@ class Talk:
     def ask(self, prompts: Sequence[str], most: int, first_s: float, next_s: float) -> None:
         """Play prompts and collect up to *most* digits: Digits, then perhaps Silence, or TalkLost (see call.Ask)."""
         self._push(_Ask(_names(prompts), most, first_s, next_s))
+
+    def speak(self, language: str) -> None:
+        """Play what follows in *language* (an Asterisk language code). No event follows."""
+        if not _LANGUAGE.match(language):
+            raise ValueError("a language is a code such as en or pt_BR")
+        self._push(_Speak(language))
+
+    def leave(self, variable: str, value: str) -> None:
+        """When all that was asked for is done, set a channel variable and end the session. No event follows."""
+        self._push(_Leave(variable, value))
+
+    async def ended(self) -> None:
+        """Wait for the end of the session."""
+        await self._over.wait()
 
     def close(self) -> None:
         """End the session, if it began, and forget it. No event follows. May be called twice."""
@@ -126,6 +157,7 @@ class Talk:
                 raise
         finally:
             self._task = None
+            self._over.set()
 
     async def _converse(self, request: AgiRequest) -> None:
         while True:
@@ -134,8 +166,16 @@ class Talk:
                     self._tell(await self._say(request, prompts, escape))
                 case _Ask() as job:
                     await self._ask(request, job)
+                case _Speak(language):
+                    await self._set(request, "CHANNEL(language)", language)
+                case _Leave(variable, value):
+                    await self._set(request, variable, value)
+                    return
 
-    async def _next_job(self, request: AgiRequest) -> _Say | _Ask:
+    async def _set(self, request: AgiRequest, variable: str, value: str) -> None:
+        await self._command(request, f"SET VARIABLE {variable} {quoted(value)}", self._times.reply_s)
+
+    async def _next_job(self, request: AgiRequest) -> _Job:
         """Wait for something to do, and notice meanwhile when the session ends."""
         if request.hung_up:
             raise PeerGoneError(True)
@@ -252,11 +292,12 @@ class Talk:
         if request.hung_up or status.result == -1:
             return PeerGoneError(True)
         language = request.hello.language or "?"
+        file = _SPOKEN_DIGIT.sub("digit_N", file)  # it may be one of an access code
         detail = f"prompt {file} ({language}) is missing in Asterisk's sounds folder"
         log.error("agi.prompt_missing", detail=detail + "; run binding-ivr prompts build --output <that folder>")
         return AgiProtocolError(detail)
 
-    def _push(self, job: _Say | _Ask) -> None:
+    def _push(self, job: _Job) -> None:
         self._jobs.append(job)
         if self._job_came is not None and not self._job_came.done():
             self._job_came.set_result(None)

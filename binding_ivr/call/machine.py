@@ -50,6 +50,7 @@ class Rules:
     next_digit_s: float = 5.0
     max_s: float = 120.0
     routes: int = 1
+    at_desk: bool = False  # the desk phone tells the code, not a screen
 
 
 class Phase(Enum):
@@ -216,7 +217,11 @@ class CallMachine:
         if self._phase is not Phase.HANDOFF:
             return [Hangup()] if self._verdict is not None else []
         self._enter(Phase.TALKING, None)
-        return [self._ask(Prompt.GREETING, Prompt.REASON, Prompt.ASK_CODE)]
+        return [self._ask(Prompt.GREETING, Prompt.REASON, self._ask_code)]
+
+    @property
+    def _ask_code(self) -> Prompt:
+        return Prompt.ASK_CODE_DESK if self._rules.at_desk else Prompt.ASK_CODE
 
     def _ask(self, *prompts: Prompt) -> Ask:
         """Ask for one whole entry; it begins empty."""
@@ -266,7 +271,7 @@ class CallMachine:
     def _said(self, now: float) -> list[Command]:
         if self._phase is Phase.TALKING and self._ask_after:
             self._ask_after = False
-            return [self._ask(Prompt.ASK_CODE)]
+            return [self._ask(self._ask_code)]
         if self._phase is Phase.CLOSING:
             return self._hang_up(now)
         return []
@@ -279,7 +284,7 @@ class CallMachine:
         self._loops += 1
         if self._loops >= self._rules.loops:
             return self._finish(self._outcome_of_silence(), now)
-        return [self._ask(Prompt.GREETING, Prompt.ASK_CODE)]
+        return [self._ask(Prompt.GREETING, self._ask_code)]
 
     def _outcome_of_silence(self) -> Outcome:
         return Outcome.WRONG_CODE if self._tries else Outcome.NO_INPUT

@@ -202,6 +202,7 @@ class Dispatcher:
             next_digit_s=config.call.next_digit_s,
             max_s=config.call.max_s,
             routes=max(1, len(routed)),
+            at_desk=attempt.source == "desk",
         )
         return CallShell(
             attempt,

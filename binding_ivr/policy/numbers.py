@@ -99,6 +99,21 @@ def parse(text: str, region: str) -> PhoneNumber:
     return _valid(_read(text, region))
 
 
+def keyed(digits: str, region: str) -> str:
+    """Return *digits*, keyed in at a phone in *region*, as `parse` reads them.
+
+    A phone has no `+`. Beside the international prefix of *region*, 00 stands for it, if the digits mean nothing
+    there: it is what people dial in most countries.
+    """
+    if not digits.startswith("00"):
+        return digits
+    try:
+        parse(digits, region)
+    except Refusal:
+        return f"+{digits[2:]}"
+    return digits
+
+
 def _written(text: str) -> str:
     """Return *text* in plain characters. Raises Refusal for signs that no phone number has."""
     written = plain(text)

@@ -48,6 +48,7 @@ def claimed_attempt(row: Row) -> ClaimedAttempt:
         expires_at=row["expires_at"],
         settings=settings(row["settings"]),
         failed_tries=row["failed_tries"],
+        source=row["actor_source"],
     )
 
 

@@ -60,10 +60,10 @@ WITH due AS MATERIALIZED (
   SET state = 'dialing', node = $1, dialing_at = binding_ivr.clock(),
       lease_until = clock_timestamp() + make_interval(secs => $3)
   FROM due WHERE a.attempt_id = due.attempt_id
-  RETURNING a.attempt_id, a.account, a.user_id, a.number, a.key_id, a.expires_at, a.not_before
+  RETURNING a.attempt_id, a.account, a.user_id, a.number, a.key_id, a.expires_at, a.not_before, a.actor_source
 )
 SELECT m.attempt_id, m.account, m.user_id, m.number, coalesce(u.language, '') AS language, m.key_id, m.expires_at,
-       coalesce(c.settings, '{}')::text AS settings, coalesce(l.failed, 0) AS failed_tries
+       coalesce(c.settings, '{}')::text AS settings, coalesce(l.failed, 0) AS failed_tries, m.actor_source
 FROM mine m
 LEFT JOIN binding_ivr.users u ON u.account = m.account AND u.user_id = m.user_id
 LEFT JOIN binding_ivr.accounts c ON c.account = m.account

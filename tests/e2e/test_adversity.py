@@ -1,9 +1,10 @@
 """PostgreSQL is cut or stalls in the middle of a call: no proof is lost, none is invented, no channel is left."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
@@ -17,7 +18,9 @@ from tests.e2e.proxy import Proxy
 
 
 @asynccontextmanager
-async def behind_a_proxy(lab: Lab, folder: Path, node: str) -> AsyncIterator[tuple[Installation, Proxy]]:
+async def behind_a_proxy(
+    lab: Lab, folder: Path, node: str, sections: Mapping[str, Mapping[str, Any]] | None = None
+) -> AsyncIterator[tuple[Installation, Proxy]]:
     """An installation whose service reaches PostgreSQL through a proxy; the test's own house does so directly."""
     embedded = await open_embedded(folder / "state")
     socket_folder = parse_qs(urlsplit(embedded.dsn).query)["host"][0]
@@ -29,7 +32,7 @@ async def behind_a_proxy(lab: Lab, folder: Path, node: str) -> AsyncIterator[tup
     async with open_store(embedded.dsn, folder, migrations="skip") as store:
         await migrate(store.db)
     try:
-        async with installed(lab, folder, node=node, app=node) as one:
+        async with installed(lab, folder, node=node, app=node, sections=sections) as one:
             dsn = embedded.dsn.replace(quote(socket_folder, safe=""), quote(str(folder), safe="")).replace(
                 socket_folder, str(folder)
             )

@@ -75,6 +75,7 @@ async def test_all_is_well_while_it_runs(one: Installation) -> None:
     assert {line["check"] for line in lines} == {
         "configuration", "host name", "postgresql", "schema", "ari", "asterisk", "ari app", "route lab", "prompts",
         "lock", "agi", "hot-switch", "ami", "sql door", "look-ups", "ami permissions", "astdb", "mirror",
+        "enrolment",
     }  # fmt: skip
     table = (await one.command("doctor"))[1]
     assert table.splitlines()[0].split() == ["status", "check", "detail"]
@@ -171,6 +172,7 @@ def free_port() -> int:
         ("postgresql", ("does not answer", "[database] dsn"), {"DATABASE__DSN": "postgresql://x@127.0.0.1:{free}/x"}),
         ("route lab", ("no endpoint PJSIP/nowhere",), {"ROUTES": '[{"name":"lab","endpoint":"PJSIP/{e164}@nowhere"}]'}),
         ("route lab", ("no context nowhere",), {"ROUTES": '[{"name":"lab","endpoint":"Local/{digits}@nowhere/n"}]'}),
+        ("enrolment", ("[agi] desks is 0",), {"AGI__DESKS": "0"}),
         ("configuration", ("routes",), {"ROUTES": "[]"}),
     ],
 )  # fmt: skip

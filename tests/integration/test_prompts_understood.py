@@ -20,7 +20,7 @@ WORDS = {
     Prompt.ASK_CODE: {"access", "code", "shown", "screen"},
     Prompt.WRONG_CODE: {"not", "correct", "try", "again"},
     Prompt.VERIFIED: {"you", "phone", "number", "verified", "goodbye"},
-    Prompt.NO_MORE_TRIES: {"call", "new", "screen", "goodbye"},
+    Prompt.NO_MORE_TRIES: {"last", "call", "new", "goodbye"},
     Prompt.REPORTED: {"telling", "more", "calls", "goodbye"},
     Prompt.HS_NO_NUMBER: {"you", "have", "phone", "number"},
     Prompt.HS_SUSPENDED: {"cell", "phone", "number", "must", "verified", "again"},
@@ -31,6 +31,13 @@ WORDS = {
     Prompt.HS_PIN_LOCKED: {"too", "many", "wrong", "later"},
     Prompt.HS_UNKNOWN_PARTY: {"unknown", "number"},
     Prompt.HS_PIN_MISMATCH: {"entries", "not", "same"},
+    Prompt.ASK_CODE_DESK: {"access", "code", "desk", "phone"},
+    Prompt.ENROL_CODE: {"your", "access", "code", "is"},
+    Prompt.ENROL_ANSWER_FIRST: {"calling", "please", "answer", "hear", "code", "phone"},
+    Prompt.ENROL_NOT_REACHED: {"phone", "not", "reached", "check", "number", "later"},
+    Prompt.ENROL_NOT_A_NUMBER: {"not", "valid", "telephone", "number"},
+    Prompt.ENROL_LIMIT: {"too", "many", "calls", "later"},
+    Prompt.ENROL_PROBLEM: {"sorry", "technical", "problem"},
 }
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

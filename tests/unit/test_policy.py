@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from binding_ivr.errors import Refusal
 from binding_ivr.policy.code import access_code, is_code
-from binding_ivr.policy.numbers import NumberRules, accept, as_people_write_it
+from binding_ivr.policy.numbers import NumberRules, accept, as_people_write_it, keyed, parse
 from binding_ivr.policy.own import OwnNumbers, check_pattern, matches
 from binding_ivr.policy.routes import dial_string, stored
 
@@ -119,3 +119,31 @@ def test_codes_are_uniform() -> None:
             counts[int(digit)] += 1
     # 30,000 digits, 3,000 expected of each, standard deviation 52: six of them
     assert all(abs(count - 3000) < 312 for count in counts)
+
+
+@pytest.mark.parametrize(
+    ("digits", "region", "e164"),
+    [
+        ("2025550150", "US", "+12025550150"),
+        ("12025550150", "US", "+12025550150"),
+        ("011442079460123", "US", "+442079460123"),
+        ("00442079460123", "US", "+442079460123"),  # not the US way, but meant so
+        ("0012025550150", "US", "+12025550150"),
+        ("0012025550150", "DE", "+12025550150"),
+        ("015112345678", "DE", "+4915112345678"),
+        ("0049015112345678", "US", "+4915112345678"),
+    ],
+)
+def test_what_is_keyed_in_is_read_as_it_is_dialled(digits: str, region: str, e164: str) -> None:
+    assert parse(keyed(digits, region), region).e164 == e164
+
+
+@given(st.text("0123456789", max_size=24), st.sampled_from(["US", "DE", "JP", "SG", "RU"]))
+def test_any_keys_are_a_number_or_a_refusal(digits: str, region: str) -> None:
+    try:
+        number = parse(keyed(digits, region), region)
+    except Refusal as refusal:
+        code = refusal.code
+    else:
+        code = number.e164[0]
+    assert code in ("+", "not_a_number", "not_valid")

@@ -39,6 +39,14 @@ def test_star_is_named_where_the_code_is_asked() -> None:
         assert word in texts.text(language, Prompt.ASK_CODE)
 
 
+def test_the_desk_phones_code_is_not_looked_for_on_a_screen() -> None:
+    texts = catalogue.load()
+    words = {"en": "screen", "es": "pantalla", "fr": "écran", "de": "Bildschirm", "zh": "屏幕"}
+    for language, word in words.items():
+        on_screen = {prompt for prompt in Prompt if word in texts.text(language, prompt)}
+        assert on_screen == {Prompt.ASK_CODE}, language
+
+
 def test_the_named_greeting_names_the_site() -> None:
     texts = catalogue.load()
     for language in LANGUAGES:

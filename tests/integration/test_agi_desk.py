@@ -1,0 +1,198 @@
+"""Desk phones over a real FastAGI socket: who may begin a dialogue, how many, and how it ends for Asterisk."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import structlog
+
+from binding_ivr.asterisk import agi_desk
+from binding_ivr.asterisk.agi import AgiServer
+from binding_ivr.asterisk.agi_talk import TalkTimes
+from binding_ivr.call.events import Digit, Event, HangupNoticed, SayDone, Talking, TalkLost
+from binding_ivr.ports import DeskCaller, DeskConversation
+from tests.integration.fake_agi import Peer, hang_up, refusal
+from tests.integration.fake_ari import until
+
+TARGET = "enrol?account=acme&extension=1001"
+
+
+class FakeDialogue:
+    """Hears what happens, and does what the test says with the conversation."""
+
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+        self.conversation: DeskConversation | None = None
+        self.end = asyncio.Event()
+        self.fault: Exception | None = None
+        self.cancelled = False
+
+    def post(self, event: Event) -> None:
+        self.heard.append(event)
+
+    async def run(self, conversation: DeskConversation) -> None:
+        self.conversation = conversation
+        try:
+            await self.end.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        if self.fault is not None:
+            raise self.fault
+
+    @property
+    def talk(self) -> DeskConversation:
+        assert self.conversation is not None
+        return self.conversation
+
+
+class FakeDesk:
+    def __init__(self) -> None:
+        self.callers: list[DeskCaller] = []
+        self.dialogues: list[FakeDialogue] = []
+
+    def dialogue(self, caller: DeskCaller) -> FakeDialogue:
+        self.callers.append(caller)
+        self.dialogues.append(FakeDialogue())
+        return self.dialogues[-1]
+
+
+@pytest.fixture
+def desk() -> FakeDesk:
+    return FakeDesk()
+
+
+@pytest.fixture
+async def agi(desk: FakeDesk) -> AsyncIterator[AgiServer]:
+    times = TalkTimes(admission_s=0.3, prompt_s=1.0, reply_s=1.0)
+    made = AgiServer(None, desk, port=0, header_s=1.0, times=times, desks=2)
+    await made.start()
+    yield made
+    for dialogue in desk.dialogues:
+        dialogue.end.set()
+    await made.stop()
+    assert made.sessions == 0
+
+
+async def begun(agi: AgiServer, desk: FakeDesk, target: str = TARGET) -> tuple[FakeDialogue, Peer]:
+    """A dialogue that has begun, and Asterisk's side of it."""
+    count = len(desk.dialogues)
+    peer = await Peer.dial(agi, target, "1700000000.1")
+    await until(lambda: len(desk.dialogues) > count and desk.dialogues[-1].heard == [Talking()])
+    return desk.dialogues[-1], peer
+
+
+async def test_a_dialogue_speaks_asks_and_leaves_a_result(agi: AgiServer, desk: FakeDesk) -> None:
+    dialogue, peer = await begun(agi, desk)
+    assert desk.callers == [DeskCaller(channel="", account="acme", extension="1001", language="es")]
+    talk = dialogue.talk
+    talk.speak("fr")
+    talk.say(["enrol_code", "digit_8"], "")
+    talk.ask(["enrol_confirm"], 1, 10, 5)
+    talk.leave("BINDING_ENROL", "verified")
+    await peer.expect('SET VARIABLE CHANNEL(language) "fr"', "200 result=1")
+    await peer.expect('STREAM FILE binding_ivr/enrol_code ""', "200 result=0 endpos=1")
+    await peer.expect('STREAM FILE binding_ivr/digit_8 ""', "200 result=0 endpos=1")
+    await peer.expect('STREAM FILE binding_ivr/enrol_confirm "0123456789*"', "200 result=49 endpos=1")
+    await peer.expect('SET VARIABLE BINDING_ENROL "verified"', "200 result=1")
+    async with asyncio.timeout(5):
+        await talk.ended()
+    dialogue.end.set()
+    assert await peer.ended()
+    assert dialogue.heard == [Talking(), SayDone(), Digit("1")]
+    with pytest.raises(ValueError, match="a language is a code"):
+        talk.speak("en\nEXEC System rm")
+
+
+async def test_the_account_is_default_and_values_are_decoded(agi: AgiServer, desk: FakeDesk) -> None:
+    dialogue, peer = await begun(agi, desk, "enrol?account=&extension=10%2A%231")
+    assert desk.callers == [DeskCaller(channel="", account="default", extension="10*#1", language="es")]
+    dialogue.end.set()
+    dialogue.talk.close()
+    assert await peer.ended()
+
+
+@pytest.mark.parametrize("target", ["enrol", "enrol?account=default", "enrol?extension=1&extension=2", "enrol?x"])
+async def test_a_line_without_an_extension_is_named(agi: AgiServer, desk: FakeDesk, target: str) -> None:
+    assert "must give extension= once" in await refusal(agi, target)
+    assert desk.dialogues == []
+
+
+async def test_only_so_many_at_once(agi: AgiServer, desk: FakeDesk) -> None:
+    (one, peer), (two, other) = await begun(agi, desk), await begun(agi, desk)
+    assert "more than 2 desk phones at once" in await refusal(agi, TARGET)
+    one.end.set()
+    one.talk.close()
+    assert await peer.ended()
+    three, third = await begun(agi, desk)
+    for dialogue, last in ((two, other), (three, third)):
+        dialogue.end.set()
+        dialogue.talk.close()
+        assert await last.ended()
+
+
+async def test_no_desk_no_dialogue() -> None:
+    for agi in (AgiServer(None, port=0), AgiServer(None, FakeDesk(), port=0, desks=0)):
+        await agi.start()
+        assert "no such AGI path" in await refusal(agi, TARGET)
+        await agi.stop()
+
+
+@pytest.mark.parametrize(
+    ("goes", "last"),
+    [(hang_up, HangupNoticed()), (Peer.leave, TalkLost("Asterisk closed the FastAGI session"))],
+)
+async def test_a_phone_that_goes_is_noticed(
+    agi: AgiServer, desk: FakeDesk, goes: Callable[[Peer], asyncio.Future[None]], last: Event
+) -> None:
+    dialogue, peer = await begun(agi, desk)
+    dialogue.talk.ask([], 1, 10, 5)
+    assert await peer.command() == "WAIT FOR DIGIT 10000"
+    await goes(peer)
+    await until(lambda: dialogue.heard[1:] == [last])
+    assert agi.sessions == 1  # the dialogue may still have something to do
+    dialogue.end.set()
+    await until(lambda: agi.sessions == 0)
+
+
+async def test_a_dialogue_that_does_not_end_is_ended(
+    agi: AgiServer, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agi_desk, "END_S", 0.05)
+    dialogue, peer = await begun(agi, desk)
+    await hang_up(peer)
+    await until(lambda: dialogue.cancelled and agi.sessions == 0)
+
+
+async def test_a_dialogue_that_fails_hangs_nobody(agi: AgiServer, desk: FakeDesk) -> None:
+    with structlog.testing.capture_logs() as logs:
+        dialogue, peer = await begun(agi, desk)
+        dialogue.fault = RuntimeError("of the test")
+        dialogue.end.set()
+        assert await peer.ended()  # without a result: the dialplan says that there is a problem
+    assert [line["event"] for line in logs] == ["desk.fault"]
+
+
+async def test_a_missing_digit_is_not_named_in_the_log(agi: AgiServer, desk: FakeDesk) -> None:
+    with structlog.testing.capture_logs() as logs:
+        dialogue, peer = await begun(agi, desk)
+        dialogue.talk.say(["digit_8"], "")
+        await peer.expect('STREAM FILE binding_ivr/digit_8 ""', "200 result=-1 endpos=0")
+        await peer.expect("CHANNEL STATUS", "200 result=6")
+        await until(lambda: len(dialogue.heard) == 2)
+        dialogue.end.set()
+        assert await peer.ended()
+    assert [line["event"] for line in logs] == ["agi.prompt_missing"]
+    assert "digit_N" in logs[0]["detail"]
+    assert "digit_8" not in str(logs) + repr(dialogue.heard)
+
+
+async def test_the_service_stops_in_the_middle(agi: AgiServer, desk: FakeDesk) -> None:
+    dialogue, peer = await begun(agi, desk)
+    dialogue.talk.ask([], 1, 10, 5)
+    assert await peer.command() == "WAIT FOR DIGIT 10000"
+    stopping = asyncio.create_task(agi.stop(patience_s=2.0))
+    await until(lambda: dialogue.heard[1:] == [TalkLost("the FastAGI server was stopped")])
+    dialogue.end.set()
+    await stopping
+    assert await peer.ended()

@@ -1,0 +1,349 @@
+"""The dialogue at the desk phone: every way through it, and that it ends exactly once in any order of events."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from binding_ivr.call import desk
+from binding_ivr.call import events as ev
+from binding_ivr.call.commands import Ask, Say
+from binding_ivr.call.desk import DeskCommand, DeskEvent
+from binding_ivr.call.desk_words import REFUSED, RESULT_PROMPT, WRONG_NUMBER, spoken
+from binding_ivr.call.enrol import ANY_KEY, CLOSING_S, DeskRules, EnrolMachine
+from binding_ivr.call.outcome import AttemptState, Outcome
+from binding_ivr.call.prompts import Prompt
+from binding_ivr.policy import numbers
+
+RULES = DeskRules(loops=3, entries=3)
+CODE = "862494"
+SAY_CODE = (Prompt.ENROL_CODE, *spoken(CODE))
+ENTER = Ask((Prompt.ENROL_ENTER,), 20, 10.0, 5.0)
+LISTEN = Ask((), 1, 1.0, 1.0)
+
+
+class Desk:
+    """A machine and its clock; `do` sends one event after another and returns what the last one led to."""
+
+    def __init__(self, *events: DeskEvent) -> None:
+        self.machine = EnrolMachine(RULES)
+        self.now = 100.0
+        self.do(ev.Talking(), *events)
+
+    def do(self, *events: DeskEvent) -> list[DeskCommand]:
+        commands: list[DeskCommand] = []
+        for event in events:
+            commands = self.machine.handle(event, self.now)
+        return commands
+
+    def keys(self, keys: str) -> list[DeskCommand]:
+        return self.do(*(ev.Digit(key) for key in keys))
+
+    def wait(self) -> list[DeskCommand]:
+        assert self.machine.deadline is not None
+        self.now = self.machine.deadline
+        return self.machine.tick(self.now)
+
+    def says(self, prompt: Prompt, result: str, commands: list[DeskCommand]) -> None:
+        """Expect the last words *prompt* and goodbye, and then the end with *result*."""
+        assert commands == [Say((prompt, Prompt.ENROL_GOODBYE), "")]
+        assert self.machine.deadline is not None
+        assert self.do(ev.SayDone()) == [desk.Leave(result)]
+        assert self.machine.done
+        assert self.machine.deadline is None
+
+
+def entered(number: str = "2025550150") -> Desk:
+    """A desk that has keyed *number* in and heard it."""
+    phone = Desk(desk.Known())
+    read_out = phone.keys(number + "#")
+    assert read_out == [Ask((Prompt.ENROL_ENTERED, *spoken(number), Prompt.ENROL_CONFIRM), 1, 10.0, 5.0)]
+    return phone
+
+
+def following(code: str | None = CODE) -> Desk:
+    """A desk whose attempt was accepted, before anything was said of it."""
+    phone = entered()
+    phone.keys("1")
+    phone.do(desk.Accepted(code))
+    return phone
+
+
+def test_a_user_without_a_number_from_entry_to_verified() -> None:
+    phone = Desk()
+    assert phone.machine.deadline == 100.0 + RULES.answer_s
+    assert phone.do(desk.Known()) == [ENTER]
+    assert phone.keys("2025550150") == []
+    assert phone.keys("#") == [Ask((Prompt.ENROL_ENTERED, *spoken("2025550150"), Prompt.ENROL_CONFIRM), 1, 10.0, 5.0)]
+    assert phone.keys("1") == [desk.Bind("2025550150")]
+    assert phone.do(desk.Accepted(CODE)) == [Say(SAY_CODE, "")]
+    assert phone.do(desk.Progress(AttemptState.QUEUED, CODE), ev.SayDone()) == [Say((Prompt.ENROL_THEN,), ANY_KEY)]
+    assert phone.do(desk.Progress(AttemptState.DIALING, CODE), ev.SayDone()) == [Say(SAY_CODE, ANY_KEY)]
+    assert phone.do(ev.SayDone()) == [Say((Prompt.ENROL_REPEAT,), ANY_KEY)]
+    assert phone.do(ev.SayDone()) == [Say((Prompt.ENROL_CALLING,), ANY_KEY)]
+    assert phone.do(ev.SayDone()) == [LISTEN]
+    assert phone.do(ev.Silence()) == [LISTEN]
+    assert phone.do(desk.Progress(AttemptState.RINGING, CODE)) == []
+    assert phone.do(ev.Silence()) == [Say((Prompt.ENROL_RINGING,), ANY_KEY)]
+    assert phone.do(ev.SayDone(), desk.Progress(AttemptState.ANSWERED, CODE)) == []
+    assert phone.do(ev.Silence()) == [Say((Prompt.ENROL_ANSWERED,), ANY_KEY)]
+    assert phone.do(ev.SayDone()) == [Say(SAY_CODE, ANY_KEY)]
+    assert phone.do(desk.Over(Outcome.VERIFIED)) == []
+    phone.says(Prompt.ENROL_VERIFIED, "verified", phone.do(ev.SayDone()))
+
+
+def test_a_verified_number_is_offered_by_its_last_digits() -> None:
+    phone = Desk()
+    menu = Ask((Prompt.ENROL_CURRENT, Prompt.DIGIT_5, Prompt.DIGIT_0, Prompt.ENROL_MENU), 1, 10.0, 5.0)
+    assert phone.do(desk.Known("50", verified=True)) == [menu]
+    assert phone.keys("7") == [menu]
+    assert phone.keys("1") == [desk.Revalidate()]
+    assert phone.do(desk.Refused("limit_reached")) == [Say((Prompt.ENROL_LIMIT, Prompt.ENROL_GOODBYE), "")]
+
+
+def test_a_number_that_is_not_verified_is_offered_and_another_may_be_entered() -> None:
+    phone = Desk()
+    (menu,) = phone.do(desk.Known("07"))
+    assert isinstance(menu, Ask)
+    assert menu.prompts[0] is Prompt.ENROL_UNVERIFIED
+    assert phone.keys("2") == [ENTER]
+
+
+@pytest.mark.parametrize(
+    ("event", "prompt", "result"),
+    [
+        (desk.Unknown(), Prompt.ENROL_NO_USER, "no_user"),
+        (desk.Known("50", held=True), Prompt.ENROL_SUSPENDED, "suspended"),
+        (desk.Known("50", verified=True, busy=True), Prompt.ENROL_IN_PROGRESS, "call_in_progress"),
+        (desk.Trouble(), Prompt.ENROL_PROBLEM, "problem"),
+        (desk.Stopping(), Prompt.ENROL_PROBLEM, "problem"),
+    ],
+)
+def test_who_cannot_enrol_is_told_why(event: DeskEvent, prompt: Prompt, result: str) -> None:
+    phone = Desk()
+    phone.says(prompt, result, phone.do(event))
+
+
+def test_an_entry_ends_by_pound_by_a_pause_or_when_it_is_too_long() -> None:
+    for end in ([*map(ev.Digit, "12#")], [*map(ev.Digit, "12"), ev.Silence()], [*map(ev.Digit, "1" * 20)]):
+        phone = Desk(desk.Known())
+        (confirm,) = phone.do(*end)
+        assert isinstance(confirm, Ask)
+        assert confirm.prompts[0] is Prompt.ENROL_ENTERED
+        assert confirm.prompts[-1] is Prompt.ENROL_CONFIRM
+
+
+def test_star_begins_the_entry_again_and_letters_are_nothing() -> None:
+    phone = Desk(desk.Known())
+    assert phone.keys("12A3D*") == [ENTER]
+    assert phone.keys("4A5") == []
+    assert phone.keys("#") == [Ask((Prompt.ENROL_ENTERED, *spoken("45"), Prompt.ENROL_CONFIRM), 1, 10.0, 5.0)]
+
+
+def test_questions_are_asked_three_times() -> None:
+    phone = Desk(desk.Known())
+    again = [Ask((Prompt.ENROL_NO_ENTRY, Prompt.ENROL_ENTER), 20, 10.0, 5.0)]
+    assert phone.do(ev.Silence()) == again
+    assert phone.keys("#") == [ENTER]  # nothing was entered
+    phone.says(Prompt.ENROL_NO_ENTRY, "no_entry", phone.do(ev.Silence()))
+
+
+def test_numbers_may_be_entered_three_times() -> None:
+    phone = entered()
+    assert phone.keys("2") == [ENTER]
+    assert phone.keys("5#")
+    assert phone.keys("2") == [ENTER]
+    assert phone.keys("6#")
+    phone.says(Prompt.ENROL_NO_ENTRY, "no_entry", phone.keys("2"))
+
+
+@pytest.mark.parametrize(("code", "prompt"), WRONG_NUMBER.items())
+def test_after_a_wrong_number_another_may_be_entered(code: str, prompt: Prompt) -> None:
+    phone = entered()
+    assert phone.keys("1")
+    assert phone.do(desk.Refused(code)) == [Ask((prompt, Prompt.ENROL_ENTER), 20, 10.0, 5.0)]
+    assert phone.keys("911#1") == [desk.Bind("911")]
+    assert phone.do(desk.Refused(code))
+    assert phone.keys("912#1") == [desk.Bind("912")]
+    phone.says(prompt, "no_entry", phone.do(desk.Refused(code)))
+
+
+@pytest.mark.parametrize(
+    ("code", "prompt"),
+    [*REFUSED.items(), ("try_later", Prompt.ENROL_TRY_LATER), ("of_tomorrow", Prompt.ENROL_TRY_LATER)],
+)
+def test_other_refusals_end_the_dialogue(code: str, prompt: Prompt) -> None:
+    phone = entered()
+    assert phone.keys("1")
+    phone.says(prompt, code, phone.do(desk.Refused(code)))
+
+
+def test_every_refusal_of_the_policy_has_its_words() -> None:
+    """Each code that policy/numbers.py can refuse a number with is named, or may not tell more than to try later."""
+    codes = set(re.findall(r'Refusal\(\s*"(\w+)"', Path(inspect.getfile(numbers)).read_text()))
+    assert {"not_a_number", "own_number", "premium_number"} <= codes
+    assert codes - set(WRONG_NUMBER) == {"try_later", "invalid"}  # the last is of exceptions, which desks do not make
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_is_told(outcome: Outcome) -> None:
+    phone = following()
+    assert phone.do(desk.Over(outcome)) == []
+    phone.says(RESULT_PROMPT[outcome], outcome.value, phone.do(ev.SayDone()))
+
+
+def test_the_code_is_told_when_the_cell_phone_was_answered() -> None:
+    phone = entered()
+    phone.keys("1")
+    assert phone.do(desk.Accepted(None)) == [Say((Prompt.ENROL_ANSWER_FIRST,), ANY_KEY)]
+    assert phone.do(desk.Progress(AttemptState.RINGING, None), ev.SayDone()) == [Say((Prompt.ENROL_REPEAT,), ANY_KEY)]
+    assert phone.do(ev.SayDone()) == [Say((Prompt.ENROL_RINGING,), ANY_KEY)]
+    assert phone.keys("5") == [LISTEN]  # there is no code to repeat yet
+    assert phone.do(desk.Progress(AttemptState.ANSWERED, CODE)) == []
+    assert phone.do(ev.Silence()) == [Say((Prompt.ENROL_ANSWERED,), ANY_KEY)]
+    assert phone.do(ev.SayDone()) == [Say(SAY_CODE, "")]
+
+
+def test_any_key_repeats_the_code() -> None:
+    phone = following()
+    assert phone.do(ev.SayDone()) == [Say((Prompt.ENROL_THEN,), ANY_KEY)]
+    assert phone.keys("#") == [Say(SAY_CODE, ANY_KEY)]
+    assert phone.do(ev.SayDone()) == [LISTEN]
+    assert phone.keys("A") == []  # does not end an Ask
+    assert phone.keys("*") == [Say(SAY_CODE, ANY_KEY)]
+
+
+@pytest.mark.parametrize("gone", [ev.HangupNoticed(), ev.TalkLost("the prompt is missing")])
+def test_who_hangs_up_before_the_code_was_told_cancels_the_call(gone: DeskEvent) -> None:
+    assert following().do(gone) == [desk.Cancel(), desk.Leave("hung_up")]
+    assert following(None).do(ev.SayDone(), gone) == [desk.Cancel(), desk.Leave("hung_up")]
+
+
+def test_who_has_heard_the_code_may_hang_up() -> None:
+    assert following().do(ev.SayDone(), ev.HangupNoticed()) == [desk.Leave("hung_up")]
+    phone = following()
+    phone.do(desk.Over(Outcome.BUSY))
+    assert phone.do(ev.HangupNoticed()) == [desk.Leave("busy")]
+
+
+def test_a_code_that_was_cut_off_was_not_told() -> None:
+    phone = following(None)
+    phone.do(ev.SayDone(), desk.Progress(AttemptState.ANSWERED, CODE), ev.SayDone(), ev.SayDone())
+    assert phone.do(ev.HangupNoticed()) == [desk.Cancel(), desk.Leave("hung_up")]
+
+
+@pytest.mark.parametrize(
+    ("events", "end"),
+    [
+        ([desk.Accepted(CODE)], [desk.Cancel(), desk.Leave("hung_up")]),
+        ([desk.Refused("own_number")], [desk.Leave("hung_up")]),
+        ([desk.Trouble()], [desk.Leave("hung_up")]),
+    ],
+)
+def test_who_hangs_up_while_the_service_decides(events: list[DeskEvent], end: list[DeskCommand]) -> None:
+    phone = entered()
+    phone.keys("1")
+    assert phone.do(ev.HangupNoticed(), ev.TalkLost("twice")) == []
+    assert phone.do(*events) == end
+    assert phone.machine.done
+
+
+def test_nobody_waits_for_a_service_that_does_not_answer() -> None:
+    phone = Desk()
+    assert phone.wait() == [Say((Prompt.ENROL_PROBLEM, Prompt.ENROL_GOODBYE), "")]
+    phone = entered()
+    phone.keys("1")
+    assert phone.wait() == [Say((Prompt.ENROL_PROBLEM, Prompt.ENROL_GOODBYE), "")]
+    assert phone.do(desk.Accepted(CODE)) == [desk.Cancel()]  # the user was told that it failed
+    assert phone.now + CLOSING_S == phone.machine.deadline
+    assert phone.wait() == [desk.Leave("problem")]
+    phone = entered()
+    phone.keys("1")
+    phone.do(ev.HangupNoticed())
+    assert phone.wait() == [desk.Leave("hung_up")]
+
+
+def test_the_whole_dialogue_has_an_end() -> None:
+    phone = following()
+    assert phone.machine.deadline == 100.0 + RULES.max_s
+    assert phone.wait() == [desk.Leave("problem", at_once=True)]
+
+
+@pytest.mark.parametrize(
+    ("phone", "at_once", "commands"),
+    [
+        (Desk(desk.Known()), False, [desk.Leave("problem", at_once=True)]),
+        (Desk(desk.Known("50")), False, [desk.Leave("problem", at_once=True)]),
+        (entered(), False, [desk.Leave("problem", at_once=True)]),
+        (following(), False, []),
+        (following(), True, [desk.Leave("problem", at_once=True)]),
+    ],
+)
+def test_a_service_that_stops(phone: Desk, at_once: bool, commands: list[DeskCommand]) -> None:
+    assert phone.do(desk.Stopping(at_once)) == commands
+
+
+def test_a_service_that_stops_while_it_decides() -> None:
+    phone = entered()
+    phone.keys("1")
+    assert phone.do(desk.Stopping()) == []
+    phone.says(Prompt.ENROL_PROBLEM, "problem", phone.do(desk.Stopping(now=True)))
+
+
+def test_a_store_that_stays_away_while_the_call_goes_on() -> None:
+    assert following().do(desk.Trouble()) == [desk.Leave("problem", at_once=True)]
+    phone = following()
+    phone.do(desk.Over(Outcome.VERIFIED))
+    assert phone.do(desk.Trouble()) == []
+
+
+def test_codes_and_numbers_are_in_no_representation() -> None:
+    for hidden in (desk.Accepted(CODE), desk.Progress(AttemptState.QUEUED, CODE), desk.Bind(CODE)):
+        assert CODE not in repr(hidden)
+
+
+EVENTS = st.one_of(
+    st.sampled_from(
+        [
+            ev.Talking(), ev.SayDone(), ev.Silence(), ev.HangupNoticed(), ev.TalkLost("x"), desk.Unknown(),
+            desk.Trouble(), desk.Stopping(), desk.Stopping(now=True), desk.Known(), desk.Known("50", verified=True),
+            desk.Known("12", busy=True), desk.Accepted(CODE), desk.Accepted(None), desk.Refused("own_number"),
+            desk.Refused("try_later"), ev.Ended(16), ev.Recorded(),
+        ]
+    ),
+    st.builds(ev.Digit, st.sampled_from("0123456789*#ABCD")),
+    st.builds(desk.Progress, st.sampled_from(AttemptState), st.sampled_from([None, CODE])),
+    st.builds(desk.Over, st.sampled_from(Outcome)),
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.one_of(EVENTS, st.just("wait")), max_size=60))
+def test_any_order_of_events_ends_once_and_begins_one_attempt_at_a_time(events: list[DeskEvent | str]) -> None:
+    machine = EnrolMachine(RULES)
+    now, left, asked, begun = 0.0, 0, 0, 0
+    for event in events:
+        if isinstance(event, str):
+            now = machine.deadline if machine.deadline is not None else now
+            commands = machine.tick(now)
+        else:
+            begun += isinstance(event, desk.Accepted) and not machine.done
+            commands = machine.handle(event, now)
+        for command in commands:
+            left += isinstance(command, desk.Leave)
+            asked += isinstance(command, desk.Bind | desk.Revalidate)
+            if isinstance(command, Say | Ask):
+                assert not left
+                assert command.prompts or isinstance(command, Ask)
+                if isinstance(command, Ask):
+                    assert 1 <= command.most <= RULES.longest
+    assert left <= 1
+    assert (left == 1) == machine.done
+    for _ in range(5):  # time alone ends it
+        if machine.deadline is not None:
+            left += sum(isinstance(command, desk.Leave) for command in machine.tick(machine.deadline))
+    assert left == (1 if machine.done else 0)
+    assert machine.done or machine.deadline is None
