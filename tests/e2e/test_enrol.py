@@ -14,7 +14,7 @@ import pytest
 from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.lab import Lab, Phone
-from binding_ivr.lab.phone import PhoneCall, until
+from binding_ivr.lab.handset import PhoneCall, until
 from binding_ivr.ports import AttemptRow, BindingStatus, User
 from tests.e2e.installation import QUICK_CALL, TESTER, Installation
 from tests.e2e.overheard import digits_after, hears, overheard
