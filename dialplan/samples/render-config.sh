@@ -175,7 +175,7 @@ for file in "$SITE"/*.conf "$samples"/*.conf; do
     if [ -f "$file" ] && [ ! -f "$output/${file##*/}" ]; then cp "$file" "$output/"; fi
 done
 # Asterisk complains about files that are missing although its defaults are right.
-for file in acl ccss cdr cel features musiconhold pjproject stasis stir_shaken udptl websocket_client; do
+for file in acl ccss cdr cel features musiconhold pjproject pjsip_notify stasis stir_shaken udptl websocket_client; do
     [ -f "$output/$file.conf" ] || echo '; The defaults are right.' > "$output/$file.conf"
 done
 

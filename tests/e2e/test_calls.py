@@ -111,7 +111,8 @@ async def results(installation: Installation) -> dict[str, Result]:
 
 
 def test_every_behaviour_of_the_lab_is_tried() -> None:
-    assert {case.behaviour for case in CASES} == {row.name for row in TABLE}
+    # `person` is a phone in a test's hand, which does what it is told (test_phones.py).
+    assert {case.behaviour for case in CASES} == {row.name for row in TABLE} - {"person"}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
