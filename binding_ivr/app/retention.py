@@ -30,6 +30,7 @@ class Retention:
         keep, store = self._keep, self._store
         done: Counter[str] = Counter()
         done["attempts_masked"] = await turn.all(lambda: store.mask_attempts(keep.number_days), BATCH)
+        done["attempts_masked"] += await turn.all(store.mask_erased, BATCH)
         done["attempts_deleted"] = await turn.all(lambda: store.forget_attempts(keep.row_days), BATCH)
         done["audit_masked"] = await self._mask_audit(turn)
         if keep.audit_days:

@@ -36,6 +36,10 @@ class PgRetention:
         """Shorten the numbers of attempts that ended so long ago; their keyed hash stays, by which limits count."""
         return len(await self._db.rows("mask_attempts", days, BATCH))
 
+    async def mask_erased(self) -> int:
+        """Shorten the numbers of calls of erased users that are an hour old."""
+        return len(await self._db.rows("mask_erased", BATCH))
+
     async def forget_attempts(self, days: int) -> int:
         """Delete attempts that are so old."""
         return len(await self._db.rows("forget_attempts", days, BATCH))

@@ -1,15 +1,25 @@
 -- name: mask_attempts
--- $1 days, $2 most. Of somebody who was erased the number goes as soon as no limit looks at its digits any more (an hour).
+-- $1 days, $2 most
 WITH due AS MATERIALIZED (
   SELECT attempt_id FROM binding_ivr.attempts
-  WHERE state = 'ended' AND number LIKE '+%'
-    AND (ended_at < binding_ivr.clock() - make_interval(days => $1)
-         OR (user_id LIKE 'erased/%' AND created_at < binding_ivr.clock() - interval '1 hour'))
+  WHERE state = 'ended' AND number LIKE '+%' AND ended_at < binding_ivr.clock() - make_interval(days => $1)
   ORDER BY ended_at LIMIT $2
   FOR UPDATE SKIP LOCKED
 )
 UPDATE binding_ivr.attempts a
 SET number = binding_ivr.short_number(a.number), actor_address = '', client = NULL
+FROM due WHERE a.attempt_id = due.attempt_id
+RETURNING a.attempt_id;
+
+-- name: mask_erased
+-- $1 most. Of somebody who was erased the number goes as soon as no limit looks at its digits any more.
+WITH due AS MATERIALIZED (
+  SELECT attempt_id FROM binding_ivr.attempts
+  WHERE user_id LIKE 'erased/%' AND number LIKE '+%' AND created_at < binding_ivr.clock() - interval '1 hour'
+  ORDER BY created_at LIMIT $1
+  FOR UPDATE SKIP LOCKED
+)
+UPDATE binding_ivr.attempts a SET number = binding_ivr.short_number(a.number)
 FROM due WHERE a.attempt_id = due.attempt_id
 RETURNING a.attempt_id;
 

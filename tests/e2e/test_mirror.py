@@ -271,3 +271,42 @@ async def restart(lab: Lab) -> None:
     lab.pbx.run.mkdir(parents=True, exist_ok=True)
     lab.pbx.start(leashed=True)
     await lab.pbx.booted()
+
+
+async def test_time_changes_and_own_numbers_reach_the_dialplan(one: Installation) -> None:
+    """Real calls and a moved clock: stale, aged, proven again, changed, gone back, and ended by an own number."""
+    lab, store = one.lab, one.house.store
+    await one.serve()
+    user, number = await one.new_user(), lab.number("right", 190)
+    key = f"binding/ext/default/{user}"
+
+    async def becomes(status: str, reason: str | None, mirrored: bool, *, stale: bool = False) -> None:
+        async def so() -> bool:
+            row = await one.house.bindings.status("default", user)
+            found = (row.status.value, row.reason.value if row.reason else None, row.stale_at is not None)
+            return found == (status, reason, stale) and ((await astdb(lab)).get(key) == number) == mirrored
+
+        await eventually(so, 20)
+
+    async def days(count: float) -> None:
+        await store.clock.advance(count * 86_400, TESTER)
+
+    assert (await one.ended(await one.bind(user, number))).outcome is Outcome.VERIFIED
+    await becomes("verified", None, True)
+    await days(181)
+    await becomes("verified", None, True, stale=True)
+    assert (await one.json_command("status", user))["stale_since"]
+    await days(31)
+    await becomes("suspended", "aged", False)
+    assert (await one.json_command("lookup", user))["status"] == "SUSPENDED"
+    assert (await one.ended(await one.revalidate(user))).outcome is Outcome.VERIFIED
+    await becomes("verified", None, True)
+    assert (await one.ended(await one.bind(user, lab.number("busy", 12)))).outcome is Outcome.BUSY
+    await becomes("pending", None, False)
+    offer = (await one.json_command("status", user))["undo"]
+    assert (offer["number"], offer["changed_by"]) == (number, "administrator")  # whom the tests stand for
+    assert (await one.ended(await one.undo(user))).outcome is Outcome.VERIFIED
+    await becomes("verified", None, True)
+    assert (await one.command("own-number", "add", number))[0] == 0
+    await becomes("suspended", "own_number", False)
+    await one.no_channels()

@@ -26,7 +26,9 @@ from binding_ivr.policy.masking import masked, short
 from binding_ivr.ports import Actor, BindingStatus, SuspendReason, User
 from binding_ivr.store import Database, PgClock, Store, migrate, open_store
 from binding_ivr.store.faults import StatementRefused
+from binding_ivr.store.queries import queries
 from tests.integration.conftest import Server, World
+from tests.integration.test_store_schema import fill as fill_tables
 
 A, B = "+15551230001", "+15551230002"
 DAY = 86_400.0
@@ -186,6 +188,30 @@ async def test_thousands_of_rows_go_in_batches_that_wait_for_nobody_and_hold_up_
         await link.fetch("SELECT FROM binding_ivr.attempts WHERE user_id = '1001' FOR UPDATE")
         async with asyncio.timeout(10):
             await world.accept("1001", B)
+
+
+INDEXED = {
+    "mask_attempts": (30, 500),
+    "mask_erased": (500,),
+    "forget_attempts": (365, 500),
+    "audit_to_mask": (10_000, 30, 500),
+    "export_attempts": ("default", "1500"),
+    "export_audit": ("default", "1500"),
+}
+
+
+async def test_the_jobs_read_by_index(world: World) -> None:
+    await fill_tables(world)
+    await world.sql(
+        "INSERT INTO binding_ivr.audit (account, user_id, action, who, source)"
+        " SELECT 'default', (1000 + n % 5000)::text, 'x', 'x', 'x' FROM generate_series(1, 20000) n"
+    )
+    await world.sql("ANALYZE")
+    async with world.store.db.link() as link:
+        for name, args in INDEXED.items():
+            plan = "\n".join(row[0] for row in await link.fetch("EXPLAIN " + queries()[name], *args))
+            for table in ("attempts", "audit"):
+                assert f"Seq Scan on {table}" not in plan, f"{name}:\n{plan}"
 
 
 async def test_limits_count_on_after_the_numbers_are_shortened(world: World, store: Store) -> None:
