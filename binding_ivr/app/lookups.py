@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import structlog
 
 from binding_ivr.config import Config
-from binding_ivr.errors import BindingError
+from binding_ivr.errors import BindingError, Refusal
 from binding_ivr.metrics import Metrics
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.policy.routes import dial_string, serving, stored
@@ -80,7 +80,10 @@ class StoreLookups:
         """The dial string of the first route that serves the number; empty when none does."""
         settings = (await self._store.directory.account(account)).settings
         routes = self._config.for_account_or_default(settings).routes
-        number = stored(e164)
+        try:
+            number = stored(e164)
+        except Refusal:  # its numbering plan has changed: it is the user's all the same
+            return ""
         served = serving(routes, number.region)
         return dial_string(served[0].endpoint, number) if served else ""
 

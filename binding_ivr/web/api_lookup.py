@@ -25,4 +25,12 @@ async def trusted_caller(call: Call) -> Answer:
 def _answer(call: Call, answer: LookupAnswer, text: str) -> Answer:
     if answer.status is LookupStatus.ERROR:
         raise unavailable()
-    return Answer(200, text if call.query.format == "text" else render.lookup(answer))
+    match call.query.format:
+        case "text":
+            return Answer(200, text)
+        case "csv":
+            fields = (answer.number, answer.account, answer.extension, answer.since, answer.dial)
+            # Not one of them can hold a comma, but for a dial string of the operator's own: it is left empty then.
+            return Answer(200, ",".join((answer.status, *("" if "," in field else field for field in fields))))
+        case _:
+            return Answer(200, render.lookup(answer))

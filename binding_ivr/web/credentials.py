@@ -1,5 +1,6 @@
 """Finds out who sent a request: API key, user token, session cookie or trusted proxy header. It opens no session."""
 
+import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -27,6 +28,11 @@ FIRST_RUN = "first-run"
 DEFAULT_ACCOUNT = "default"
 LONGEST_COOKIE = 200
 _MOST_TOLD = 100
+_READING = (hdrs.METH_GET, hdrs.METH_HEAD)
+"""Methods for which an API key may come by HTTP Basic, as from an address http://name:KEY@host of a CURL().
+
+For no other: a browser that once was given such an address would send it with foreign forms, too.
+"""
 
 
 class Credentials:
@@ -69,6 +75,8 @@ class Credentials:
     async def _bearer(self, request: web.Request) -> Identity:
         values = request.headers.getall(hdrs.AUTHORIZATION)
         scheme, _, text = values[0].partition(" ")
+        if scheme.lower() == "basic" and request.method in _READING:
+            scheme, text = "bearer", _password(text)
         if len(values) != 1 or scheme.lower() != "bearer" or not text.strip():
             raise Problem(401, "bad_credential", "send one header Authorization: Bearer KEY-OR-TOKEN")
         text = text.strip()
@@ -167,3 +175,12 @@ def is_fresh(identity: Identity, minutes: int) -> bool:
         return True
     at = identity.signed_in_at
     return at is not None and (datetime.now(UTC) - at).total_seconds() < minutes * 60
+
+
+def _password(text: str) -> str:
+    """Return an API key that was sent as the password of HTTP Basic (RFC 7617), empty for anything else."""
+    try:
+        password = base64.b64decode(text.strip(), validate=True).decode("ascii").partition(":")[2]
+    except ValueError:
+        return ""
+    return password if password.startswith(KEY_PREFIX) else ""

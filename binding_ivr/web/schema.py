@@ -123,9 +123,12 @@ class UsersQuery(Struct, forbid_unknown_fields=True):
 
 
 class LookupQuery(Struct, forbid_unknown_fields=True):
-    """`text`: only the number (or extension) in plain text, empty when there is none; for CURL() of a dialplan."""
+    """`text`: only the number (or extension) in plain text, empty when there is none; for CURL() of a dialplan.
 
-    format: Literal["json", "text"] = "json"
+    `csv`: status, number, account, extension, since and dial in one line, as the dialplan's subroutines want it.
+    """
+
+    format: Literal["json", "text", "csv"] = "json"
 
 
 # --- what goes out

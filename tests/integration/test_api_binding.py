@@ -133,8 +133,14 @@ async def test_a_number_from_entry_to_trust_and_away(web: Web, user: dict[str, s
     assert (found["status"], found["number"]) == ("FOUND", NUMBER)
     back = await web.get(f"/v1/trusted-callers/{NUMBER}?format=text", await web.key("lookup"))
     assert (back.text, back.headers["Content-Type"]) == ("1001", "text/plain; charset=utf-8")
+    line = await web.get("/v1/accounts/default/extensions/1001/trusted-number?format=csv", await web.key("lookup"))
+    dial = found["dial"]
+    assert line.text == f"FOUND,{NUMBER},default,1001,{found['since']},{dial}"
+    assert dial.endswith(f"{NUMBER}@trunk")
     assert (await web.ask("DELETE", binding(), user)).status == 204
     assert (await web.ask("DELETE", binding(), user)).problem == "not_found"
+    none = await web.get(f"/v1/trusted-callers/{NUMBER}?format=csv", await web.key("lookup"))
+    assert none.text == "NONE,,,,,"
     gone = await web.get(f"/v1/trusted-callers/{NUMBER}", await web.key("lookup"))
     assert gone.json["status"] == "NONE"
 

@@ -106,6 +106,29 @@ async def test_a_bad_header(web: Web, value: str) -> None:
     assert (await web.get(binding(), {"Authorization": value})).status == 401
 
 
+def basic(name: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+async def test_a_key_in_an_address_opens_what_is_only_read(web: Web) -> None:
+    """As http://lookup:KEY@host in a dialplan's CURL(), where a header would be sent to other servers, too."""
+    key = (await web.key("lookup", "admin"))["Authorization"].removeprefix("Bearer ")
+    question = "/v1/accounts/default/extensions/1001/trusted-number"
+    for name in ("lookup", "", "x"):
+        assert (await web.get(question, basic(name, key))).status == 200
+    for wrong in (
+        basic("lookup", key[:-1] + "_"),
+        basic(key, ""),
+        basic("lookup", token()),
+        {"Authorization": "Basic ä"},
+    ):
+        assert (await web.get(question, wrong)).status == 401
+    number = {"number": "+12025550123"}
+    refused = await web.ask("PUT", binding(), basic("lookup", key), json=number)
+    assert (refused.status, refused.problem) == (401, "bad_credential")
+    assert (await web.ask("POST", "/v1/suppressions", basic("lookup", key), json=number)).status == 401
+
+
 async def test_the_clock_may_differ_a_little(web: Web) -> None:
     assert (await web.get(binding(), bearer(token(life_s=-10)))).status == 200
     assert (await web.get(binding(), bearer(token(life_s=-40)))).status == 401

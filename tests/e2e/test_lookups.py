@@ -1,0 +1,296 @@
+"""The look-ups' four doors in a real Asterisk: one answer to each of 1,000 questions, and what each does in trouble."""
+
+import asyncio
+import os
+import re
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from binding_ivr.app.lookups import StoreLookups
+from binding_ivr.lab import Lab
+from binding_ivr.metrics import Metrics
+from binding_ivr.ports import User
+from tests.e2e.doors import Asker, Question, Reply, open_http_door, open_sql_door
+from tests.e2e.installation import Installation, installed
+
+SLOW = float(os.environ.get("BINDING_IVR_TEST_SLOWNESS", "1"))
+Facts = tuple[str, str, str, str]
+NONE: Facts = ("NONE", "", "", "")
+ACCOUNTS = ("default", "acme", "a.b-C_1")
+STATES = ("", "none", "pending", *["verified"] * 5, "reported", "taken_over", "aged", "admin", "own_number")
+OUTDATED = "+12021111111"
+HOSTILE = (
+    *('"', '1001"', "'", "1' OR '1'='1", "1001,", ",1001", "1001,1002", "1001&1002", "1001|1002", "1001;1002", "$[1]"),
+    *("${EXTEN}", "${SHELL(id)}", "1001${EXTEN}", "1001\r", "1001\n", "1001\r\nAction: Originate", "\t1001", " 1001"),
+    *("1001 ", "", " ", "+", "++1", "(1001", "1001)", "1001):0:1", "1001:0:2", ":", "):", "[1001]", "{1001}", "1001\\"),
+    *(
+        "\\1001",
+        "%31001",
+        "1001%00",
+        "1001?x=1",
+        "1001#/../x",
+        "..",
+        ".",
+        "./1001",
+        "../1001",
+        "a/b",
+        "١٠٠١",
+        "１００１",
+    ),
+    *("ä", "\u202e1001", "\x7f", "\x01", "x" * 33, "9" * 33, "x" * 65, "1" * 300, "NULL", "null", "*", "%", "_1XXX"),
+)
+
+
+@dataclass
+class World:
+    """What was written to the database, as plain facts to reason about answers."""
+
+    extensions: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """(account, extension) -> (state, number)."""
+    callers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Verified number -> (account, lowest extension)."""
+    rows: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """(account, user, state, number)."""
+
+    def add(self, account: str, user: str, extensions: tuple[str, ...], state: str, number: str) -> None:
+        self.rows.append((account, user, state, number))
+        for extension in extensions:
+            self.extensions[account, extension] = (state, number)
+        if state == "verified" and extensions:
+            self.callers[number] = (account, min(extensions, key=lambda text: (len(text), text)))
+
+    def number(self, account: str, extension: str) -> Facts:
+        state, number = self.extensions.get((account, extension), ("", ""))
+        if state == "verified":
+            return "FOUND", number, account, extension
+        return NONE if state in ("", "none", "pending") else ("SUSPENDED", "", "", "")
+
+    def caller(self, asked: str) -> Facts:
+        """By the rule of docs/lookups.md for a PBX in the US."""
+        if not re.fullmatch(r"\+?[0-9]{3,20}", asked, re.ASCII):
+            return NONE
+        meant = {f"+{asked.removeprefix('+')}"}
+        if not asked.startswith("+"):
+            if asked.startswith("011"):
+                meant.add(f"+{asked[3:]}")
+            else:
+                meant.add(f"+1{asked.removeprefix('1')}")
+        found = [(number, *self.callers[number]) for number in meant & set(self.callers)]
+        return ("FOUND", *found[0]) if len(found) == 1 else NONE
+
+
+def world() -> World:
+    """Users of every state in three accounts that use the same extensions."""
+    made = World()
+    for a, account in enumerate(ACCOUNTS):
+        for n in range(40):
+            state = STATES[n % len(STATES)]
+            extensions = (f"10{n:02}", f"*{n}#", f"Desk.{n}-_x"[: 9 + n % 3])
+            number = ("+1202555", "+49301234", "+3361234")[n % 3] + f"{a}{n:03}"[-4:]
+            made.add(account, f"u{n}", extensions, state, number)
+    # One caller ID, two readings: of a number of Singapore, and of Alabama as it is written at home.
+    made.add("default", "sg", ("2001",), "verified", "+6592230001")
+    made.add("default", "al", ("2002",), "verified", "+16592230001")
+    made.add("acme", "al2", ("2003",), "verified", "+16592230002")
+    # Proven once, and since taken out of its numbering plan: still the user's, but no route is known to serve it.
+    made.add("acme", "old", ("2004",), "verified", OUTDATED)
+    made.add("acme", "nobody", (), "verified", "+12025559998")  # a user without an extension
+    return made
+
+
+def questions(made: World) -> list[Question]:
+    """1,000 of them, those for extensions first."""
+    numbers = [Question("number", account, extension) for account, extension in made.extensions]
+    numbers += [Question("number", account, text) for text in HOSTILE for account in ("default", "acme")][:110]
+    numbers += [
+        Question("number", text, "1003") for text in ("nobody", "DEFAULT", "default ", "x" * 65, "a/b", "..", "é")
+    ]
+    numbers += [Question("number", "default", f"30{n:02}") for n in range(500 - len(numbers))]
+    callers = [Question("caller", text) for text in HOSTILE]
+    for _, _, _, number in sorted(made.rows, key=lambda row: (row[2] != "verified", row[3][-1], row[3])):
+        digits = number[1:]
+        writings = [number, digits, f"011{digits}", f"00{digits}", digits.removeprefix("1"), f"+0{digits}"]
+        callers += [Question("caller", text) for text in writings]
+    callers += [Question("caller", text) for text in ("911", "12", "1001", "anonymous", "+1" + "2" * 19)]
+    return numbers[:500] + callers[:500]
+
+
+@pytest.fixture(scope="module")
+async def lab() -> AsyncIterator[Lab]:
+    """A lab of this module's own: its doors are opened and closed."""
+    async with Lab() as running:
+        yield running
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def write(one: Installation, made: World) -> None:
+    """Write what *made* says, as if all the calls and changes had been made."""
+    directory = one.house.store.directory
+    for account in ACCOUNTS[1:]:
+        await directory.add_account(account)
+    users = [
+        User(account, user, tuple(name for (of, name), (_, number) in made.extensions.items()
+                                  if of == account and number == its), "en", "")
+        for account, user, _, its in made.rows
+    ]  # fmt: skip
+    await directory.import_users(users)
+    async with one.house.store.db.link() as link, link.transaction():
+        for account, user, state, number in made.rows:
+            if not state:
+                continue
+            status = state if state in ("none", "pending", "verified") else "suspended"
+            await link.execute(
+                "INSERT INTO binding_ivr.bindings (account, user_id, status, reason, number, since, verified_at)"
+                " VALUES ($1, $2, $3, $4, $5, now(), now())",
+                *(account, user, status, state if status == "suspended" else None),
+                None if status == "none" else number,
+            )
+
+
+async def test_every_door_gives_the_same_answer_to_each_of_1000_questions(lab: Lab, tmp_path: Path) -> None:
+    made = world()
+    asked = questions(made)
+    assert len(asked) == 1000
+    sections = {"web": {"port": free_port(), "requests_per_second": 100_000}}
+    async with installed(lab, tmp_path, node="doors", app="doors", answers_lookups=True, sections=sections) as one:
+        await one.serve()
+        await write(one, made)
+        await open_sql_door(one)
+        http = await open_http_door(one)
+        right = [
+            made.number(question.first, question.second) if question.kind == "number" else made.caller(question.first)
+            for question in asked
+        ]
+        assert {facts[0] for facts in right} == {"FOUND", "NONE", "SUSPENDED"}
+        assert sum(facts[0] == "FOUND" for facts in right) > 250
+        began = time.monotonic()
+        async with Asker(lab) as asker:
+            await asker.learn(asked)
+            await in_step(one, made)
+
+            async def through(doors: str) -> list[Reply]:
+                half = await asyncio.gather(
+                    asker.ask("number", 0, 500, 120 * SLOW, BINDING_LOOKUP=doors, BINDING_HTTP=http),
+                    asker.ask("caller", 500, 1000, 120 * SLOW, BINDING_LOOKUP=doors, BINDING_HTTP=http),
+                )
+                return [*half[0], *half[1]]
+
+            names = ("astdb,agi", "agi", "sql", "http", "agi,astdb", "astdb")
+            answers = dict(zip(names, await asyncio.gather(*map(through, names)), strict=True))
+        seconds = time.monotonic() - began
+        for name in names[:-1]:
+            wrong = [
+                (question, reply, due)
+                for question, reply, due in zip(asked, answers[name], right, strict=True)
+                if reply.facts != due
+            ]
+            assert not wrong, f"{name}: {len(wrong)} of 1000 differ, the first: {wrong[0]}"
+        # AstDB alone knows what is proven, and not why something is not.
+        assert [reply.facts for reply in answers["astdb"]] == [
+            facts if facts[0] == "FOUND" else NONE for facts in right
+        ]
+        # Since when is told alike by the three that know it; how to dial by all.
+        assert [reply.since for reply in answers["agi"]] == [reply.since for reply in answers["sql"]]
+        assert [reply.since for reply in answers["agi"]] == [reply.since for reply in answers["http"]]
+        assert all(reply.since for reply in answers["agi"] if reply.status in ("FOUND", "SUSPENDED"))
+        for name in names:
+            for reply in [reply for reply in answers[name] if reply.number != OUTDATED]:
+                assert reply.dial == (f"PJSIP/{reply.number}@trunk" if reply.status == "FOUND" else "")
+        direct: dict[str, list[Facts | None]] = {
+            "code": await by_code(one, asked),
+            "sql": await by_sql(one, asked),
+            "http": await by_http(one, asked, http),
+        }
+        for name, facts in direct.items():
+            wrong_ones = [
+                (q, got, due) for q, got, due in zip(asked, facts, right, strict=True) if got not in (due, None)
+            ]
+            assert not wrong_ones, f"{name} itself: {wrong_ones[0]}"
+        counts = {status: sum(facts[0] == status for facts in right) for status in ("FOUND", "NONE", "SUSPENDED")}
+        print(
+            f"\n1000 questions {counts}, each at {len(names)} settings of BINDING_LOOKUP in {seconds:.1f} s; median us:"
+        )
+        for name in names:
+            times = sorted(reply.us for reply, due in zip(answers[name], right, strict=True) if due[0] == "FOUND")
+            print(f"  {name:10} {times[len(times) // 2]:6}")
+    errors = [line for line in lab.pbx.log_path.read_text().splitlines() if "ERROR" in line or "syntax" in line]
+    assert errors == []
+
+
+async def in_step(one: Installation, made: World) -> None:
+    """Wait until AstDB has every verified number."""
+    keys = sum(state == "verified" for state, _ in made.extensions.values()) + len(made.callers)
+    async with asyncio.timeout(20 * SLOW):
+        while True:
+            told = await one.lab.pbx.rx("database show binding")
+            if len(re.findall(r"(?m)^/binding/(?:ext|num)/", told)) == keys:
+                return
+
+
+async def by_code(one: Installation, asked: list[Question]) -> list[Facts | None]:
+    """Ask without any door."""
+    lookups = StoreLookups(one.house.config, one.house.store, Metrics())
+    found: list[Facts | None] = []
+    for question in asked:
+        if question.kind == "number":
+            answer = await lookups.trusted_number(question.first, question.second)
+        else:
+            answer = await lookups.trusted_caller(question.first)
+        found.append((answer.status.value, answer.number, answer.account, answer.extension))
+    return found
+
+
+async def by_sql(one: Installation, asked: list[Question]) -> list[Facts | None]:
+    """Ask the functions themselves, with the raw texts."""
+    found: list[Facts | None] = []
+    async with one.house.store.db.link() as link:
+        for question in asked:
+            if question.kind == "number":
+                select, args = "SELECT * FROM binding_ivr.trusted_number($1, $2)", [question.first, question.second]
+            else:
+                select, args = "SELECT * FROM binding_ivr.trusted_caller($1)", [question.first]
+            (row,) = await link.fetch(select, *args)
+            found.append((row["status"], row["number"] or "", row["account"] or "", row["extension"] or ""))
+    return found
+
+
+async def by_http(one: Installation, asked: list[Question], door: str) -> list[Facts | None]:
+    """Ask the API itself, with the raw texts; None for what no path can say (nothing, and dots)."""
+    base = URL(door)
+    gate = asyncio.Semaphore(20)
+
+    headers = {"Authorization": aiohttp.encode_basic_auth("x", base.password or "")}
+    async with aiohttp.ClientSession(headers=headers) as client:
+
+        async def get(question: Question) -> Facts | None:
+            parts = (question.first, question.second) if question.kind == "number" else (question.first,)
+            if set(parts) & {"", ".", ".."}:
+                return None
+            texts = [quote(text, safe="") for text in parts]
+            path = (
+                f"accounts/{texts[0]}/extensions/{texts[1]}/trusted-number"
+                if question.kind == "number"
+                else f"trusted-callers/{texts[0]}"
+            )
+            url = URL(f"http://{base.host}:{base.port}/v1/{path}", encoded=True)
+            async with gate, client.get(url) as reply:
+                if reply.status == 404 and set("".join(parts)) & set("{}/"):  # no route of the API takes these
+                    return NONE
+                assert reply.status == 200, (question, await reply.text())
+                told = await reply.json()
+            return told["status"], told["number"], told["account"], told["extension"]
+
+        return list(await asyncio.gather(*map(get, asked)))
