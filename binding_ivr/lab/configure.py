@@ -175,6 +175,7 @@ def _write_pbx(etc: Path, plan: Plan) -> None:
             ("trunk", "contact"): f"sip:{carrier}",
             ("trunk", "match"): plan.carrier,
         },
+        "res_odbc.conf": {("binding_ivr", "password"): plan.lab_secret},
         "extensions.conf": {("globals", "BINDING_AGI"): f"127.0.0.1:{plan.agi_port}"},
     }
     for sample in sorted(samples.glob("*.conf")):

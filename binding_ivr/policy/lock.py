@@ -165,9 +165,8 @@ class _Writer:
         yield _ALLOWED_END.rstrip("\n")
 
     def _way_out(self, out: Out) -> Iterator[str]:
-        dialled = out.trunk.replace("{e164}", "+${EXTEN}").replace("{digits}", "${EXTEN}")
-        dialled = dialled.replace("{national}", f"${{EXTEN:{out.code_length}}}")
-        text = _OUT.replace("@TRUNK@", dialled).replace("@CONTEXT@", out.context)
+        text = _OUT.replace("@TRUNK@", _dialled(out, "EXTEN")).replace("@CALLED_TRUNK@", _dialled(out, "ARG1"))
+        text = text.replace("@CONTEXT@", out.context)
         text = text.replace("@MAX_S@", str(self._rules.max_s))
         if not out.max_channels:
             text = "\n".join(line for line in text.splitlines() if "GROUP_COUNT" not in line)
@@ -176,6 +175,12 @@ class _Writer:
     def _context(self, name: str, comment: str, patterns: Iterable[str]) -> Iterator[str]:
         yield from ("", comment, f"[{name}]")
         yield from _extensions(patterns)
+
+
+def _dialled(out: Out, variable: str) -> str:
+    """Return the dial string of the trunk for the digits in a *variable* of the dialplan."""
+    text = out.trunk.replace("{e164}", f"+${{{variable}}}").replace("{digits}", f"${{{variable}}}")
+    return text.replace("{national}", f"${{{variable}:{out.code_length}}}")
 
 
 def _extensions(patterns: Iterable[str]) -> Iterator[str]:
@@ -251,6 +256,8 @@ exten => _[+*#0-9]!,1,GotoIf($["${REGEX("^[1-9][0-9]{6,14}$" ${EXTEN})}"!="1"]?f
  same => n,Hangup(21)
  same => n(full),Gosub(binding-ivr-allowed,log,1(@CONTEXT@,all @MAX_CHANNELS@ channels are in use))
  same => n,Hangup(34)
+; Gosub(@CONTEXT@,binding_trunk,1(digits)): returns what is dialled, for who has asked binding-ivr-allowed before.
+exten => binding_trunk,1,Return(@CALLED_TRUNK@)
 """
 
 _OWN = "; The PBX's own numbers: a call to one would come back."

@@ -3,7 +3,20 @@
 import pytest
 
 from binding_ivr.lab import Lab
-from tests.e2e.hotswitch.scene import CELL, Scene, notices, trust, until
+from tests.e2e.hotswitch.scene import CELL, Scene, notices, options, trust, until
+
+
+@pytest.mark.parametrize("direction", ["made", "received"])
+async def test_a_route_through_the_lock(lab: Lab, scene: Scene, direction: str) -> None:
+    async with options(lab, HOTSWITCH_ROUTE="Local/{digits}@binding-ivr-out/n"):
+        await (scene.made() if direction == "made" else scene.received())
+        await scene.to_cell()
+        assert "Local/" not in await lab.pbx.rx("core show channels")
+        await scene.cell.press("*77")
+        await scene.moves(scene.cell, scene.desk)
+        await scene.to_cell()
+        await scene.customer.hangup()
+        await scene.cell.idle()
 
 
 @pytest.mark.parametrize("number", ["+19005551234", "+447400123456", "+12129761234", "+15550100"])
