@@ -87,6 +87,8 @@ class EnrolMachine:
 
     def tick(self, now: float) -> list[DeskCommand]:
         """The time is *now*; return what follows from deadlines that have passed."""
+        if self.done:
+            return []
         if self._stage_until is not None and now >= self._stage_until:
             return self._stage_is_over(now)
         if self._dialogue_until is not None and now >= self._dialogue_until:

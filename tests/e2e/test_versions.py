@@ -130,6 +130,7 @@ async def test_what_operators_of_freepbx_include(lab: Lab) -> None:
     etc = lab.pbx.folder / "etc"
     saved = {path: path.read_text() for path in etc.glob("*.conf")}
     (etc / "extensions.conf").write_text(PLAIN_EXTENSIONS)
+    (etc / "ari.conf").write_text("[general]\nenabled = yes\n")  # the samples have the user under the same name
     try:
         for path in own:
             shutil.copyfile(path, etc / path.name)
