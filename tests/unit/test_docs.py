@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -135,3 +136,31 @@ def test_every_link_between_pages_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
             if not re.match(r"[a-z]+:", target):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_option_of_the_hotswitch_is_explained() -> None:
+    read = set(re.findall(r"\bHOTSWITCH_[A-Z_]+", (ROOT / "dialplan/hotswitch.conf").read_text()))
+    readme = (ROOT / "dialplan/README.md").read_text()
+    table = readme.partition("\n## Options\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(HOTSWITCH_[A-Z_]+)`", table, re.MULTILINE)) == read
+    page = (ROOT / "docs/hotswitch.md").read_text()
+    assert set(re.findall(r"\bHOTSWITCH_[A-Z_]+", page)) <= read
+
+
+def test_what_users_hear_is_what_is_said() -> None:
+    said = [text["en"] for name, text in load_texts().items() if name.startswith("hs_")]
+    rows = (ROOT / "docs/hotswitch.md").read_text().partition("\n## What a user hears")[2].partition("\n## ")[0]
+    quoted = [
+        sentence
+        for row in rows.splitlines()
+        if row.startswith("| ")
+        for sentence in re.findall(r'"([^"]+)"', row.split(" | ")[0])
+    ]
+    assert len(quoted) > 8
+    for sentence in quoted:
+        start = sentence.removesuffix("...").rstrip(" .")
+        assert any(text.startswith(start) for text in said), sentence
+
+
+def load_texts() -> dict[str, dict[str, str]]:
+    return tomllib.loads((ROOT / "dialplan/prompts/texts.toml").read_text())
