@@ -1,6 +1,7 @@
 """A lab whose PBX is set up as FreePBX does it, and with the files of dialplan/freepbx as its operator adds them."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,10 @@ async def put(lab: Lab, family: str, key: str, value: str) -> None:
     await lab.pbx.rx(f'database put {family} {key} "{value}"')
 
 
-@pytest.fixture(scope="package")
-async def lab() -> AsyncIterator[Lab]:
-    async with FreePbx() as running:
+@asynccontextmanager
+async def freepbx(suite: str = "") -> AsyncIterator[Lab]:
+    """Run one with extensions as the GUI makes them, on the Asterisk of *suite*, and with one proven number."""
+    async with FreePbx(suite=suite) as running:
         for user, devices in USERS.items():
             await put(running, "AMPUSER", f"{user}/device", "&".join(devices))
             await put(running, "AMPUSER", f"{user}/cidname", f"Extension {user}")
@@ -60,6 +62,12 @@ async def lab() -> AsyncIterator[Lab]:
                 await put(running, "DEVICE", f"{device}/user", user)
         await trust(running, "1001", CELL)
         await running.pbx.rx(f"dialplan set global HOTSWITCH_RING {RING_S}")
+        yield running
+
+
+@pytest.fixture(scope="package")
+async def lab() -> AsyncIterator[Lab]:
+    async with freepbx() as running:
         yield running
 
 
