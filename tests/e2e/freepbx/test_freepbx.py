@@ -98,18 +98,20 @@ async def test_what_freepbx_has_stays(lab: Lab, scene: Scene) -> None:
     assert "not found" in await lab.pbx.rx("database get DND 1001")
 
 
-async def test_the_other_party_has_the_feature_and_can_do_nothing_with_it(lab: Lab, scene: Scene) -> None:
+async def test_the_other_party_has_the_feature_and_can_do_nothing_with_it(lab: Lab, take: Take) -> None:
     """All channels have the global DYNAMIC_FEATURES. A trunk is nobody's phone, so nothing is even said."""
+    desk = await take("1001")
+    scene = Scene(lab, desk, await take(CELL), await take(CUSTOMER))
     said = sum(notices(lab, prompt) for prompt in ("hs_no_number", "hs_failed", "hs_calling"))
     await scene.received(DID)
     # The key after it comes through, so the code has been dealt with by then.
     await scene.customer.press("*775")
 
     async def heard() -> bool:
-        return scene.desk.current.digits != ""
+        return desk.current.digits != ""
 
     await until(heard, "the desk heard no key")
-    assert scene.desk.current.digits == "5"
+    assert desk.current.digits == "5"
     await scene.unchanged()
     assert scene.cell.calls == []
     assert sum(notices(lab, prompt) for prompt in ("hs_no_number", "hs_failed", "hs_calling")) == said
