@@ -120,6 +120,7 @@ async def test_the_doors_of_the_look_ups(one: Installation, lab: Lab) -> None:
 
     assert (await told("look-ups")) == ("ok", "the dialplan asks astdb, then agi")
     assert (await told("sql door"))[0] == "ok"
+    await lab.pbx.rx("module unload func_odbc.so")
     for words, status, detail in (
         ("agi,astdb", "ok", "asks agi, then astdb"),
         ("astdb,letters", "fail", "'letters'"),
@@ -130,6 +131,7 @@ async def test_the_doors_of_the_look_ups(one: Installation, lab: Lab) -> None:
         found = await told("look-ups")
         assert (found[0], detail in found[1]) == (status, True), found
     await lab.pbx.rx("dialplan set global BINDING_LOOKUP astdb,agi")
+    await lab.pbx.rx("module load func_odbc.so")
     async with one.house.store.db.link() as link:
         await link.execute("REVOKE USAGE ON SCHEMA binding_ivr FROM binding_ivr_lookup")
         assert (await told("sql door"))[1].endswith("SELECT binding_ivr.open_sql_door();")

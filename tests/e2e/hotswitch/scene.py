@@ -155,8 +155,11 @@ def other_sounds_ms(phone: Handset, source: Handset, since: float) -> float:
 
 
 def tones_of(path: Path) -> set[int]:
-    """Return the phones' tones that a WAV file (8 kHz, 16 bit, mono) holds for half a second or more each."""
-    with wave.open(str(path), "rb") as audio:
-        samples = array("h", audio.readframes(audio.getnframes()))
+    """Return the tones that a WAV file (8 kHz, 16 bit, mono) holds for 150 ms or more each (`pair` waits for 200)."""
+    try:
+        with wave.open(str(path), "rb") as audio:
+            samples = array("h", audio.readframes(audio.getnframes()))
+    except (FileNotFoundError, EOFError, wave.Error):
+        return set()  # its header is still to come
     counts = Counter(tone for at in range(0, len(samples) - 80, 80) for tone in tones_in(samples[at : at + 80]))
-    return {tone for tone, frames in counts.items() if frames >= 50}
+    return {tone for tone, frames in counts.items() if frames >= 15}
