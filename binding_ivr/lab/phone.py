@@ -189,13 +189,14 @@ class Phone(Handset):
     async def press(self, digits: str, *, duration_ms: int = 100, gap_ms: int = 140) -> None:
         """Press keys in the current call, as the phone was told to (RFC 4733 or SIP INFO).
 
-        It takes as long as a hand would: *duration_ms* for each key, *gap_ms* between two. Asterisk makes a
-        key up to 60 ms longer on the line, and one that comes too soon after another is reported twice.
+        It takes as long as a hand would: *duration_ms* for each key, *gap_ms* between two, also after the last one
+        that was pressed before. Asterisk makes a key up to 60 ms longer on the line, and one that comes too soon
+        after another is reported twice.
         """
         call = self.current
-        for place, digit in enumerate(digits):
-            if place:
-                await asyncio.sleep(gap_ms / 1000)
+        for digit in digits:
+            if call.pressed:
+                await asyncio.sleep(call.pressed[-1].end + gap_ms / 1000 - time.time())
             down = time.time()
             await self._do(
                 "PlayDTMF", {"Channel": call.channel, "Digit": digit, "Duration": str(duration_ms)}, self._keys

@@ -24,7 +24,7 @@ from tests.e2e.test_adversity import behind_a_proxy
 
 CELL, OTHER_CELL = "+12025550161", "+12025550162"
 CALL = {**QUICK_CALL, "ring_s": 25, "first_digit_s": 5}  # people need the time, and so do their phones here
-LANGUAGES = {"1001": "en", "1002": "es", "1003": "en"}  # nobody has 1004
+USERS = [User("default", f"u{desk}", (desk,), "en", "") for desk in ("1001", "1003")]  # nobody has 1004, as a rule
 
 
 @dataclass
@@ -48,8 +48,8 @@ class Node:
         return (await self.attempts(desk))[0].outcome
 
     async def done(self, desk: str, result: str) -> None:
-        """Wait until the last dialogue at *desk* has ended, and expect how."""
-        user = f"u{desk}" if desk in LANGUAGES else ""
+        """Wait until the last dialogue of the user of *desk* (empty: of nobody) has ended, and expect how."""
+        user = f"u{desk}" if desk else ""
 
         def results() -> list[str]:
             lines = [json.loads(line) for line in self.one.log.read_text().splitlines() if '"desk.done"' in line]
@@ -68,8 +68,7 @@ async def serving(lab: Lab, folder: Path, sections: Mapping[str, Mapping[str, An
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     async with behind_a_proxy(lab, folder, "desk", {"call": CALL, "agi": {"port": port}, **sections}) as (one, proxy):
-        users = [User("default", f"u{desk}", (desk,), language, "") for desk, language in LANGUAGES.items()]
-        await one.house.store.directory.import_users(users)
+        await one.house.store.directory.import_users(USERS)
         await lab.pbx.rx(f"dialplan set global BINDING_AGI 127.0.0.1:{port}")
         try:
             yield Node(one, proxy)
@@ -88,6 +87,17 @@ async def take(lab: Lab) -> AsyncIterator[Take]:
     async with phones_of(lab) as taken:
         yield taken
     await no_channels(lab)
+
+
+@asynccontextmanager
+async def spanish(node: Node, desk: str) -> AsyncIterator[None]:
+    """Let somebody who speaks Spanish have *desk* for a while."""
+    directory = node.one.house.store.directory
+    await directory.import_users([User("default", f"u{desk}", (desk,), "es", "")])
+    try:
+        yield
+    finally:
+        await directory.import_users([User("default", f"u{desk}", (), "es", "")])
 
 
 async def dialled(take: Take, desk: str = "1001") -> tuple[Phone, PhoneCall]:
@@ -189,21 +199,22 @@ async def test_who_hangs_up_before_the_code_rings_nobody(node: Node, take: Take)
 
 async def test_numbers_that_may_not_be_bound(node: Node, take: Take) -> None:
     """Each is refused in the user's language and may be corrected; no call leaves."""
-    desk, call = await dialled(take, "1002")
-    await hears(call, Prompt.ENROL_ENTER, language="es")
-    for number, refused in (
-        ("19005550100", Prompt.ENROL_NOT_ALLOWED),  # premium
-        ("911", Prompt.ENROL_NOT_ALLOWED),
-        ("202555016", Prompt.ENROL_NOT_A_NUMBER),  # too short
-        ("2025550199", Prompt.ENROL_OWN_NUMBER),  # what the calls show
-    ):
-        await key_in(desk, call, number, "es")
-        await hears(call, refused, language="es")
-    await desk.press("44*")  # star begins again
-    await hears(call, Prompt.ENROL_NO_ENTRY, Prompt.ENROL_GOODBYE, language="es")  # the fifth entry was the last
-    await call.over()
-    await node.done("1002", "no_entry")
-    assert await node.attempts("1002") == []
+    async with spanish(node, "1004"):
+        desk, call = await dialled(take, "1004")
+        await hears(call, Prompt.ENROL_ENTER, language="es")
+        for number, refused in (
+            ("19005550100", Prompt.ENROL_NOT_ALLOWED),  # premium
+            ("911", Prompt.ENROL_NOT_ALLOWED),
+            ("202555016", Prompt.ENROL_NOT_A_NUMBER),  # too short
+            ("2025550199", Prompt.ENROL_OWN_NUMBER),  # what the calls show
+        ):
+            await key_in(desk, call, number, "es")
+            await hears(call, refused, language="es")
+        await desk.press("44*")  # star begins again
+        await hears(call, Prompt.ENROL_NO_ENTRY, Prompt.ENROL_GOODBYE, language="es")  # the fifth entry was the last
+        await call.over()
+    await node.done("1004", "no_entry")
+    assert await node.attempts("1004") == []
 
 
 async def test_phones_that_cannot_enrol(node: Node, take: Take) -> None:
@@ -230,7 +241,7 @@ async def test_phones_that_cannot_enrol(node: Node, take: Take) -> None:
         await nobody.over()
     finally:
         await directory.set_settings("default", {})
-    await node.done("1004", "no_user")
+    await node.done("", "no_user")
     await node.done("1001", "limit_reached")
     await node.done("1003", "no_entry")
 
@@ -261,8 +272,10 @@ async def test_postgresql_is_away(node: Node, take: Take) -> None:
 async def test_the_service_stops_dies_and_is_away(node: Node, take: Take) -> None:
     """Whoever is in the middle of an entry hears of a problem; so does who dials then. Who follows a call does so."""
     cell = await take(OTHER_CELL, answers=False)
-    (desk, following), (_, entering) = await asyncio.gather(dialled(take, "1003"), dialled(take, "1002"))
-    await hears(following, Prompt.ENROL_ENTER)
+    async with spanish(node, "1004"):
+        (desk, following), (_, entering) = await asyncio.gather(dialled(take, "1003"), dialled(take, "1004"))
+        await hears(following, Prompt.ENROL_ENTER)
+        await hears(entering, Prompt.ENROL_ENTER, language="es")
     await key_in(desk, following, "2025550162")
     code = await the_code(node, following)
     await cell.answer()
