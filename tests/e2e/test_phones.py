@@ -26,6 +26,20 @@ async def take(lab: Lab) -> AsyncIterator[Take]:
     await no_channels(lab)
 
 
+async def test_keys_one_by_one_are_as_good_as_in_one_go(lab: Lab, take: Take) -> None:
+    """Whoever presses again at once leaves the gap that a hand would, else Asterisk reports the key before twice."""
+    desk, customer = await take("1001"), await take(CUSTOMER)
+    await desk.call(CUSTOMER)
+    await pair(desk, customer)
+    keys = "11223#3456#4711#"
+    for key in keys:
+        await desk.press(key)
+    await lab.keyed("1001", keys)
+    assert customer.calls[0].digits == keys
+    await desk.hangup()
+    await customer.idle()
+
+
 async def test_a_desk_calls_a_customer(lab: Lab, take: Take, tmp_path: Path) -> None:
     desk, customer = await take("1001"), await take(CUSTOMER)
     call = await desk.call(CUSTOMER)
