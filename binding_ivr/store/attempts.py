@@ -163,7 +163,14 @@ class PgAttempts:
         self, *, account: str | None = None, user_id: str | None = None, since: datetime | None = None, limit: int = 100
     ) -> list[AttemptRow]:
         """Return up to *limit* attempts, newest first, optionally of one account or user or since a time."""
-        return [attempt_row(row) for row in await self._db.rows("recent_attempts", account, user_id, since, limit)]
+        if user_id is not None:
+            accounts = [row["account"] for row in await self._db.rows("accounts")] if account is None else [account]
+            rows = await self._db.rows("recent_attempts_of_user", accounts, user_id, since, limit)
+        elif account is not None:
+            rows = await self._db.rows("recent_attempts_of_account", account, since, limit)
+        else:
+            rows = await self._db.rows("recent_attempts", since, limit)
+        return [attempt_row(row) for row in rows]
 
 
 async def _prove(tx: Transaction, attempt: Row) -> None:

@@ -10,6 +10,7 @@ from binding_ivr.ports import Actor
 from binding_ivr.store.database import Database
 
 BATCH = 500
+"""Rows at once; sql/queries/retention.sql has it written out where attempts are meant."""
 BY_TIME = Actor("system", "system", reason="retention")
 
 
@@ -34,15 +35,15 @@ class PgRetention:
 
     async def mask_attempts(self, days: int) -> int:
         """Shorten the numbers of attempts that ended so long ago; their keyed hash stays, by which limits count."""
-        return len(await self._db.rows("mask_attempts", days, BATCH))
+        return len(await self._db.rows("mask_attempts", days))
 
     async def mask_erased(self) -> int:
         """Shorten the numbers of calls of erased users that are an hour old."""
-        return len(await self._db.rows("mask_erased", BATCH))
+        return len(await self._db.rows("mask_erased"))
 
     async def forget_attempts(self, days: int) -> int:
         """Delete attempts that are so old."""
-        return len(await self._db.rows("forget_attempts", days, BATCH))
+        return len(await self._db.rows("forget_attempts", days))
 
     async def mask_audit(self, after: int, days: int, hash_of: HashOf) -> AuditStep:
         """Shorten the numbers in audit rows after the id *after*."""

@@ -149,13 +149,31 @@ SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, trie
 FROM binding_ivr.attempts WHERE account = $1 AND user_id = $2 ORDER BY created_at DESC LIMIT 1;
 
 -- name: recent_attempts
--- $1 account or null, $2 user_id or null, $3 since or null, $4 most
+-- $1 since or null, $2 most. One query for each way of asking: in a plan that is kept for all values, what may be null
+-- finds no index.
+SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
+       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
+FROM binding_ivr.attempts WHERE created_at >= coalesce($1, '-infinity'::timestamptz) ORDER BY created_at DESC LIMIT $2;
+
+-- name: recent_attempts_of_account
+-- $1 account, $2 since or null, $3 most. As a range, so that the order is that of attempts_of_account and of no other
+-- index: by attempts_recent a rare account would be sought among all.
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
        key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
 FROM binding_ivr.attempts
-WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR user_id = $2)
-  AND ($3::timestamptz IS NULL OR created_at >= $3)
-ORDER BY created_at DESC LIMIT $4;
+WHERE account >= $1 AND account <= $1 AND created_at >= coalesce($2, '-infinity'::timestamptz)
+ORDER BY account, created_at DESC LIMIT $3;
+
+-- name: recent_attempts_of_user
+-- $1 accounts, $2 user_id, $3 since or null, $4 most
+SELECT a.* FROM unnest($1::text[]) AS c (account), LATERAL (
+  SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
+         key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
+  FROM binding_ivr.attempts WHERE account = c.account AND user_id = $2
+    AND created_at >= coalesce($3, '-infinity'::timestamptz)
+  ORDER BY created_at DESC LIMIT $4
+) AS a
+ORDER BY a.created_at DESC LIMIT $4;
 
 -- name: nodes_alive
 SELECT count(*) AS nodes FROM binding_ivr.nodes WHERE seen_at > clock_timestamp() - interval '30 seconds';

@@ -149,7 +149,8 @@ WHERE (SELECT count(*) FROM (
          WHERE a.number_hash = $1 AND a.counted_number AND a.state = 'ended' AND a.answered_at IS NOT NULL
            AND a.outcome <> 'verified' AND a.fault <> 'us'
            AND a.created_at > greatest(binding_ivr.clock() - make_interval(days => $2),
-             (SELECT max(p.created_at) FROM binding_ivr.attempts p WHERE p.number_hash = $1 AND p.outcome = 'verified'))
+             (SELECT max(p.created_at) FROM binding_ivr.attempts p WHERE p.number_hash = $1 AND p.outcome = 'verified'
+                AND p.created_at > binding_ivr.clock() - make_interval(days => $2)))
          LIMIT $3) AS unproven) >= $3
 ON CONFLICT (number_hash) DO NOTHING
 RETURNING number_hash;
