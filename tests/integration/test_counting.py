@@ -14,13 +14,11 @@ from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdi
 from binding_ivr.errors import Refusal
 from binding_ivr.policy.limits import BUCKET_S, SENTENCES, WINDOWS, Facts, Limits, check, try_later
 from binding_ivr.ports import Actor, NewAttempt
-from binding_ivr.store import PgAttempts, Store, open_store
+from binding_ivr.store import PgAttempts, Store
 from tests.integration.conftest import hash_of
 from tests.unit.limit_model import Call, facts_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.integration.conftest import World
 
 A, B, C, D = "+15551230001", "+15551230002", "+15551240003", "+441632960004"
@@ -54,70 +52,6 @@ async def told(world: World, user: str, number: str, limits: Limits, **how: Any)
         return refusal
     await world.store.attempts.cancel("default", user, world.actor)
     return None
-
-
-# --- concurrency
-
-
-@pytest.mark.parametrize(
-    ("name", "most", "spread"),
-    [
-        ("account_hour", 20, "users and numbers"),
-        ("system_hour", 30, "users and numbers"),
-        ("number_hour", 3, "users"),
-        ("system_prefix_hour", 5, "users and numbers"),
-        ("address_hour", 10, "users and numbers"),
-        ("system_minutes_day", 18, "users and numbers"),
-    ],
-)
-async def test_200_concurrent_requests_over_two_nodes_pass_exactly_the_limit(
-    store: Store, world: World, dsn: str, tmp_path: Path, name: str, most: int, spread: str
-) -> None:
-    users = [str(1000 + n) for n in range(200)]
-    await world.users(*users)
-    limits = Limits({name: most}, reserve_s=180)
-    passing = most * 60 // 180 if name == "system_minutes_day" else most
-    same_number = spread == "users"
-    async with open_store(dsn, tmp_path, 10, migrations="skip") as other:
-
-        async def ask(at: int, user: str) -> str:
-            number = A if same_number else f"+1555123{at:04}"
-            new = world.new(user, number, limits=limits, client="192.0.2.1")
-            ledger = (store, other)[at % 2].attempts
-            try:
-                row = await ledger.accept(new, hash_of(number))
-            except Refusal as refusal:
-                return refusal.code
-            if same_number:  # one call at a time to a number: it must end before another one comes
-                await ledger.claim(f"node{at % 2}", 1, 30)
-                await finish(ledger, row.attempt_id, Outcome.BUSY)
-            return "accepted"
-
-        answers = await asyncio.gather(*(ask(at, user) for at, user in enumerate(users)))
-        while same_number and answers.count("accepted"):
-            before = len(await store.attempts.attempts(limit=500))
-            answers = await asyncio.gather(*(ask(at, user) for at, user in enumerate(users)))
-            if before == len(await store.attempts.attempts(limit=500)):
-                break
-    assert len(await store.attempts.attempts(limit=500)) == passing
-    assert set(answers) <= {"accepted", "limit_reached", "try_later"}
-
-
-async def test_one_user_at_200_requests_gets_one_call(store: Store, world: World, dsn: str, tmp_path: Path) -> None:
-    await world.users("1001")
-    async with open_store(dsn, tmp_path, 10, migrations="skip") as other:
-
-        async def ask(at: int) -> str:
-            number = f"+1555123{at:04}"
-            try:
-                await (store, other)[at % 2].attempts.accept(world.new("1001", number), hash_of(number))
-            except Refusal as refusal:
-                return refusal.code
-            return "accepted"
-
-        answers = await asyncio.gather(*(ask(at) for at in range(200)))
-    assert answers.count("accepted") == 1
-    assert set(answers) == {"accepted", "call_in_progress"}
 
 
 # --- what counts, and what is given back
