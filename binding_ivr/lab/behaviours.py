@@ -36,7 +36,7 @@ AREA_CODES = (
 """Area codes in which `555-01xx`, the range set aside for fiction, passes as a valid number."""
 
 _LOAD = range(50, 100)
-_DIGITS = re.compile(r"[0-9*#A-Da-d]{0,64}")
+_DIGITS = re.compile(r"[0-9*#A-Da-dw]{0,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Script:
     record: bool = False
     """Keep what the phone hears as a WAV file; `Lab.heard` names it under `recording`."""
     digits: str = ""
-    """Keyed instead of the code."""
+    """Keyed instead of the code, a `w` being half a second without a key; a voicemail greeting plays them as tones."""
     waits: bool = False
     """For `person`: ring until the test says otherwise."""
     info: bool = False
@@ -73,7 +73,7 @@ class Script:
             raise ValueError(f"unknown parameter {unknown[0]}: choose from {', '.join(sorted(known))}")
         script = replace(self, **params)
         if not _DIGITS.fullmatch(script.digits):
-            raise ValueError("digits may be 0-9, *, # and A-D, 64 at most")
+            raise ValueError("digits may be 0-9, *, #, A-D and w (half a second), 64 at most")
         for name in ("ring_ms", "after_ms", "gap_ms", "duration_ms", "pace_ms"):
             value = getattr(script, name)
             if value is not None and not 0 <= value <= 600_000:

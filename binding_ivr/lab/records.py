@@ -1,4 +1,4 @@
-"""Reads what the PBX wrote about its calls: call detail records and channel events. It writes none."""
+"""Reads what an instance wrote about its calls: call detail records and channel events. It writes none."""
 
 import csv
 from pathlib import Path
