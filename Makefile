@@ -1,5 +1,6 @@
 # Every target does its own set-up: a virtual environment in .venv with the package and its tools.
 # make demo        place a real call on a real Asterisk and prove a number; Ctrl-C ends it. AUTO=1: unattended
+# make abuse       attack the service in a lab: what leaves, what it costs, what is proven. ONLY=NAME: one attack
 # make test        everything: checks, unit, integration and e2e tests
 # make check       the quick one: format, lint, types, import contracts, unit tests
 
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint unit integration e2e wheel clean
+.PHONY: help demo abuse test check lint unit integration e2e wheel clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
@@ -23,6 +24,9 @@ $(READY): pyproject.toml
 
 demo: $(READY)
 	$(BIN)/binding-ivr demo $(if $(AUTO),--auto)
+
+abuse: $(READY)
+	$(BIN)/python -m tests.abuse $(if $(ONLY),--only $(ONLY))
 
 check: lint unit
 
