@@ -40,7 +40,10 @@ REFUSED = {
     "call_in_progress": Prompt.ENROL_IN_PROGRESS,
     "suspended": Prompt.ENROL_SUSPENDED,
 }
-"""Refusals that end the dialogue. Any other says "try again later": it must not tell about other users."""
+"""Refusals that end the dialogue with words of their own. Any other says "try again later"."""
+
+LATER = frozenset({"try_later", "queue_full", "no_number"})
+"""Those others that are known: what must not tell about other users, a full queue, and a number removed meanwhile."""
 
 STATE_PROMPT = {
     AttemptState.QUEUED: Prompt.ENROL_WAIT,

@@ -8,15 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from binding_ivr.app import bindings
 from binding_ivr.call import desk
 from binding_ivr.call import events as ev
 from binding_ivr.call.commands import Ask, Say
 from binding_ivr.call.desk import DeskCommand, DeskEvent
-from binding_ivr.call.desk_words import REFUSED, RESULT_PROMPT, WRONG_NUMBER, spoken
+from binding_ivr.call.desk_words import LATER, REFUSED, RESULT_PROMPT, WRONG_NUMBER, spoken
 from binding_ivr.call.enrol import ANY_KEY, CLOSING_S, DeskRules, EnrolMachine
 from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.call.prompts import Prompt
-from binding_ivr.policy import numbers
+from binding_ivr.policy import limits, numbers
+from binding_ivr.prompts.catalogue import LANGUAGES
+from binding_ivr.resources import data_dir
+from binding_ivr.store import attempts as store_attempts
+from binding_ivr.store import limits as store_limits
 
 RULES = DeskRules(loops=3, entries=3)
 CODE = "862494"
@@ -173,7 +178,7 @@ def test_after_a_wrong_number_another_may_be_entered(code: str, prompt: Prompt) 
 
 @pytest.mark.parametrize(
     ("code", "prompt"),
-    [*REFUSED.items(), ("try_later", Prompt.ENROL_TRY_LATER), ("of_tomorrow", Prompt.ENROL_TRY_LATER)],
+    [*REFUSED.items(), *((code, Prompt.ENROL_TRY_LATER) for code in sorted(LATER | {"of_tomorrow"}))],
 )
 def test_other_refusals_end_the_dialogue(code: str, prompt: Prompt) -> None:
     phone = entered()
@@ -181,11 +186,26 @@ def test_other_refusals_end_the_dialogue(code: str, prompt: Prompt) -> None:
     phone.says(prompt, code, phone.do(desk.Refused(code)))
 
 
-def test_every_refusal_of_the_policy_has_its_words() -> None:
-    """Each code that policy/numbers.py can refuse a number with is named, or may not tell more than to try later."""
-    codes = set(re.findall(r'Refusal\(\s*"(\w+)"', Path(inspect.getfile(numbers)).read_text()))
-    assert {"not_a_number", "own_number", "premium_number"} <= codes
-    assert codes - set(WRONG_NUMBER) == {"try_later", "invalid"}  # the last is of exceptions, which desks do not make
+ON_THE_WAY = (numbers, limits, store_attempts, store_limits, bindings)
+"""The modules through which a request from a desk phone passes."""
+NOT_AT_DESKS = {"invalid", "outside_hours", "no_undo"}
+"""Of exceptions, which desks do not make; of hours, at any of which they may call; of the way back, which they lack."""
+
+
+def test_every_refusal_that_a_desk_phone_can_meet_has_its_words() -> None:
+    codes: set[str] = set()
+    for module in ON_THE_WAY:
+        codes |= set(re.findall(r'Refusal\(\s*"(\w+)"', Path(inspect.getfile(module)).read_text()))
+    assert {"not_a_number", "premium_number", "limit_reached", "queue_full", "no_route", "suspended"} <= codes
+    assert codes == set(WRONG_NUMBER) | set(REFUSED) | LATER | NOT_AT_DESKS
+    assert not set(WRONG_NUMBER) & set(REFUSED) & LATER
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_those_words_are_recorded_in_every_language(language: str) -> None:
+    for prompt in {*WRONG_NUMBER.values(), *REFUSED.values(), Prompt.ENROL_TRY_LATER}:
+        for kind in ("ulaw", "sln16"):
+            assert (data_dir("dialplan") / "prompts" / language / f"{prompt.value}.{kind}").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("outcome", Outcome)

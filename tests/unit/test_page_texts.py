@@ -81,6 +81,17 @@ def test_every_word_of_the_house_has_its_sentence(language: str) -> None:
     assert wanted - set(texts(language).sentences) == set()
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_refusal_says_something_of_its_own(language: str) -> None:
+    """No code or limit falls back to the general sentence, and two that mean different things are not said alike."""
+    t = texts(language)
+    general = {t("refusal.other"), t("limit.other")}
+    said = {code: t(f"refusal.{code}", example="1") for code in refusals()}
+    assert not general & set(said.values()) - {said["limit_reached"]}
+    assert len(set(said.values())) == len(said)
+    assert not general & {t(f"limit.{name}") for name in limits()}
+
+
 def test_every_sentence_that_the_templates_name_is_there_and_every_one_there_is_used() -> None:
     html = "\n".join(path.read_text() for path in TEMPLATES)
     python = "\n".join(path.read_text() for path in SOURCES if "web" in path.parts)
