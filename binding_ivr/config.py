@@ -183,6 +183,12 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     system_day: Count = 200
     system_prefix_hour: Count = 5
     system_minutes_day: Count = 120
+    breaker_calls: Annotated[int, Meta(ge=0, le=1000)] = 20
+    breaker_percent: Annotated[int, Meta(ge=1, le=100)] = 20
+    breaker_pause_s: Annotated[float, Meta(ge=60, le=2_592_000)] = 3600.0
+    breaker_longest_s: Annotated[float, Meta(ge=60, le=2_592_000)] = 86_400.0
+    breaker_probes: Annotated[int, Meta(ge=1, le=20)] = 3
+    system_breaker_calls: Annotated[int, Meta(ge=0, le=1000)] = 60
     concurrent_node: Annotated[int, Meta(ge=1, le=1000)] = 2
     starts_per_second: Annotated[float, Meta(ge=0.1, le=1000)] = 10.0
     queue_length: Count = 20
@@ -222,7 +228,18 @@ class Lock(Struct, forbid_unknown_fields=True, frozen=True):
     max_s: Annotated[int, Meta(ge=60, le=86_400)] = 14_400
 
 
-EventName = Literal["binding.verified", "binding.stale", "binding.suspended", "binding.removed", "attempt.ended"]
+EventName = Literal[
+    "binding.verified",
+    "binding.stale",
+    "binding.suspended",
+    "binding.removed",
+    "attempt.ended",
+    "account.paused",
+    "account.resumed",
+    "system.paused",
+    "system.resumed",
+    "limit.alert",
+]
 
 
 class Outbox(Struct, forbid_unknown_fields=True, frozen=True):

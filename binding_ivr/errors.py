@@ -22,7 +22,8 @@ class Refusal(BindingError):
 
     `code` is a stable word for programs (`own_number`, `call_in_progress`, …), `limit` the name of the limit that
     was reached and `retry_at` the POSIX time in seconds at which it lifts, where they apply; `retry_in` is that in
-    seconds from now (a rehearsal's clock is not everybody's).
+    seconds from now (a rehearsal's clock is not everybody's). `untold` is a limit that must not be told to who asked;
+    it is for the operator's eyes only.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Refusal(BindingError):
         limit: str | None = None,
         retry_at: float | None = None,
         retry_in: float | None = None,
+        untold: str = "",
     ) -> None:
         """Make a refusal with the stable word *code* and the plain sentence *message*."""
         super().__init__(message)
@@ -40,3 +42,4 @@ class Refusal(BindingError):
         self.limit = limit
         self.retry_at = retry_at
         self.retry_in = retry_in
+        self.untold = untold

@@ -36,6 +36,27 @@ class Metrics:
             ["question", "status"],
             registry=self.registry,
         )
+        self.refusals = Counter(
+            "binding_ivr_refusals",
+            "Requests for a call that were refused, by limit or, without one, by the refusal's code.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.paused = Gauge(
+            "binding_ivr_paused",
+            "Circuit breakers that hold calls back, of accounts and of the whole system; paused or in trial.",
+            ["scope"],
+            registry=self.registry,
+        )
+        self.used = Gauge(
+            "binding_ivr_limit_used",
+            "How much of the limits of the whole system is used.",
+            ["limit"],
+            registry=self.registry,
+        )
+        self.locked = Gauge(
+            "binding_ivr_locked", "Users and numbers that are locked.", ["what"], registry=self.registry
+        )
         self.desk_dialogues = Counter(
             "binding_ivr_desk_dialogues",
             "Enrolments at a desk phone that ended, by result.",

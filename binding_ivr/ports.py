@@ -438,7 +438,7 @@ class Notice:
     """Something changed in PostgreSQL. `kind`: `queued`, `cancel`, `attempt` (state, digits or outcome), `binding`.
 
     For the mirrors: `mirror` (an extension came, went or changed hands) and `compare` (compare all of AstDB).
-    `clock`: a rehearsal moved the clock.
+    `clock`: a rehearsal moved the clock. `limits`: calls were paused or resumed, or a limit's alert was raised.
     """
 
     kind: str

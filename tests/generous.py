@@ -19,5 +19,7 @@ GENEROUS: dict[str, Any] = {
     "system_day": 100_000,
     "system_prefix_hour": 100_000,
     "system_minutes_day": 1_000_000,
+    "breaker_calls": 0,
+    "system_breaker_calls": 0,
     "queue_length": 1000,
 }

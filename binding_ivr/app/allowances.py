@@ -8,8 +8,9 @@ from msgspec import structs
 from binding_ivr import config as settings
 from binding_ivr.config import Config
 from binding_ivr.dialing.orders import longest_s
-from binding_ivr.policy.limits import SYSTEM_WIDE, WINDOWS, Limits, client_of
+from binding_ivr.policy.limits import BREAKERS, SYSTEM_WIDE, WINDOWS, Limits, client_of
 from binding_ivr.ports import Actor
+from binding_ivr.store import breakers
 
 COUNTS = (*WINDOWS, "user_new_numbers_day", "system_minutes_day")
 
@@ -17,12 +18,13 @@ COUNTS = (*WINDOWS, "user_new_numbers_day", "system_minutes_day")
 def allowed(account: Config, installation: Config) -> Limits:
     """Return the limits of a call for an account; what all accounts share is never the account's own to set."""
     most = {name: int(getattr(_of(name, account, installation).limits, name)) for name in COUNTS}
-    return Limits(most, account.limits.number_wait_s, longest_s(account))
+    rules = breakers.rules(account.limits), breakers.system_rules(installation.limits)
+    return Limits(most, account.limits.number_wait_s, longest_s(account), dict(zip(BREAKERS, rules, strict=True)))
 
 
 def in_force(account: Config, installation: Config) -> settings.Limits:
     """Return `[limits]` as it holds for an account."""
-    shared = {name: getattr(installation.limits, name) for name in SYSTEM_WIDE}
+    shared = {name: getattr(installation.limits, name) for name in (*SYSTEM_WIDE, "system_breaker_calls")}
     return structs.replace(account.limits, **shared)
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,8 +14,10 @@ from binding_ivr.app.codes import Codes
 from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config, load_keys
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.metrics import Metrics
 from binding_ivr.policy.hours import CallingHours, calling_hours
 from binding_ivr.policy.lifecycle import Life, life_of
+from binding_ivr.policy.limit_state import Reset
 from binding_ivr.policy.numbers import NumberRules, PhoneNumber, accept, keyed, parse, typed_digits
 from binding_ivr.policy.own import OwnNumbers, own_numbers
 from binding_ivr.policy.ranges import Excepted
@@ -39,12 +41,24 @@ class Shown:
 class Bindings:
     """The use cases on one store."""
 
-    def __init__(self, config: Config, store: Store, codes: Codes, new_id: Callable[[], UUID] = uuid4) -> None:
-        """Serve the installation of *config*; *new_id* chooses the ids of attempts."""
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        codes: Codes,
+        new_id: Callable[[], UUID] = uuid4,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """Serve the installation of *config*; *new_id* chooses the ids of attempts, *metrics* count what is refused."""
+        self._metrics = metrics or Metrics()
         self._new_id = new_id
         self._config = config
         self._store = store
         self._codes = codes
+
+    def choosing(self, attempt_id: UUID) -> "Bindings":
+        """Return the same use cases, whose next attempt has *attempt_id*."""
+        return Bindings(self._config, self._store, self._codes, lambda: attempt_id, self._metrics)
 
     async def bind(self, account: str, user_id: str, number: str, actor: Actor, *, now: bool = False) -> Shown:
         """Accept *number* (national or international writing) for the user and start an attempt.
@@ -53,24 +67,27 @@ class Bindings:
         Raises Refusal (see policy.numbers, policy.limits and the store's `accept`) and NotFoundError.
         """
         config = await self._account_config(account)
-        wanted = await self._acceptable(account, number, config, now=now)
-        return await self._attempt(config, account, user_id, wanted, actor)
+        with self._refusals_counted():
+            wanted = await self._acceptable(account, number, config, now=now)
+            return await self._attempt(config, account, user_id, wanted, actor)
 
     async def bind_keyed(self, account: str, user_id: str, digits: str, actor: Actor, *, now: bool = False) -> Shown:
         """Like `bind`, for *digits* that were keyed in at a phone, as one would dial them there."""
         config = await self._account_config(account)
-        wanted = await self._acceptable(account, keyed(digits, config.number.default_region), config, now=now)
-        return await self._attempt(config, account, user_id, wanted, actor)
+        with self._refusals_counted():
+            wanted = await self._acceptable(account, keyed(digits, config.number.default_region), config, now=now)
+            return await self._attempt(config, account, user_id, wanted, actor)
 
     async def revalidate(self, account: str, user_id: str, actor: Actor, *, now: bool = False) -> Shown:
         """Call the present number again, with a new code. Raises like `bind`, and Refusal `no_number`."""
         config = await self._account_config(account)
         binding = await self._store.bindings.get(account, user_id)
         number = binding.pending_number or binding.number
-        if number is None:
-            raise _no_number()
-        wanted = await self._acceptable(account, number, config, now=now)
-        return await self._attempt(config, account, user_id, wanted, actor)
+        with self._refusals_counted():
+            if number is None:
+                raise _no_number()
+            wanted = await self._acceptable(account, number, config, now=now)
+            return await self._attempt(config, account, user_id, wanted, actor)
 
     async def undo(self, account: str, user_id: str, actor: Actor, *, now: bool = False) -> Shown:
         """Call the proven number that was changed or removed last, within `[binding] undo_h`; its proof restores it.
@@ -79,10 +96,19 @@ class Bindings:
         """
         config = await self._account_config(account)
         offer = life_of(await self._store.bindings.get(account, user_id), config.binding).undo
-        if offer is None:
-            raise Refusal("no_undo", "there is no earlier number to go back to any more; enter it as a new one")
-        wanted = await self._acceptable(account, offer.number, config, now=now)
-        return await self._attempt(config, account, user_id, wanted, actor)
+        with self._refusals_counted():
+            if offer is None:
+                raise Refusal("no_undo", "there is no earlier number to go back to any more; enter it as a new one")
+            wanted = await self._acceptable(account, offer.number, config, now=now)
+            return await self._attempt(config, account, user_id, wanted, actor)
+
+    @contextlib.contextmanager
+    def _refusals_counted(self) -> Iterator[None]:
+        try:
+            yield
+        except Refusal as refusal:
+            self._metrics.refusals.labels(refusal.limit or refusal.code).inc()
+            raise
 
     async def life(self, binding: BindingRow) -> Life:
         """Return what time will do to *binding* by the rules of its account."""
@@ -136,6 +162,10 @@ class Bindings:
     async def suppressed(self, number: str) -> bool:
         """Tell whether a number is suppressed. Raises Refusal for no number."""
         return await self._store.suppressions.has(self._hash(number))
+
+    async def reset_number(self, number: str, actor: Actor) -> Reset:
+        """Let the calls to a number count no more for it, and lift its lock. Raises Refusal for no number."""
+        return await self._store.limits.reset_number(self._hash(number), actor)
 
     def _hash(self, number: str) -> bytes:
         return self._codes.of_number(parse(number, self._config.number.default_region).e164)
@@ -253,7 +283,7 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(config: Config) -> AsyncIterator[House]:
+async def open_house(config: Config, metrics: Metrics | None = None) -> AsyncIterator[House]:
     """Open the store (embedded when no DSN is set) and the use cases on it; close them at the end."""
     keys = load_keys(config)
     async with open_store(
@@ -266,4 +296,4 @@ async def open_house(config: Config) -> AsyncIterator[House]:
     ) as store:
         codes = Codes(config, keys)
         await store.suppressions.check_key(codes.key_check())
-        yield House(config, store, codes, Bindings(config, store, codes))
+        yield House(config, store, codes, Bindings(config, store, codes, metrics=metrics))

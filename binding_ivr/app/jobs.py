@@ -13,8 +13,9 @@ import structlog
 from binding_ivr.app.outbox import happens
 from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.metrics import Metrics
+from binding_ivr.policy.limit_state import LimitState
 from binding_ivr.ports import Notice, Notices
-from binding_ivr.store import PgJobs, PgLifecycle
+from binding_ivr.store import PgJobs, PgLifecycle, PgLimitDesk
 
 log = structlog.get_logger()
 
@@ -83,6 +84,7 @@ class Jobs:
         jobs: Sequence[Job],
         store: PgJobs,
         lifecycle: PgLifecycle,
+        limits: PgLimitDesk,
         notices: Notices,
         *,
         node: str,
@@ -93,6 +95,7 @@ class Jobs:
         self._jobs = jobs
         self._store = store
         self._lifecycle = lifecycle
+        self._limits = limits
         self._notices = notices
         self._node = node
         self._metrics = metrics
@@ -117,7 +120,7 @@ class Jobs:
             await asyncio.gather(task, return_exceptions=True)
 
     def _noticed(self, notice: Notice) -> None:
-        if notice.kind in ("clock", "resync"):
+        if notice.kind in ("clock", "limits", "resync"):
             self._wake.set()
 
     async def _run(self) -> None:
@@ -166,3 +169,16 @@ class Jobs:
         for status in STATUSES:
             self._metrics.bindings.labels(status).set(counts.by_status.get(status, 0))
         self._metrics.bindings.labels("stale").set(counts.stale)
+        show_limits(await self._limits.state(), self._metrics)
+
+
+def show_limits(state: LimitState, metrics: Metrics) -> None:
+    """Set the gauges of the limits."""
+    system = sum(not row.account for row in state.paused)
+    metrics.paused.labels("system").set(system)
+    metrics.paused.labels("account").set(len(state.paused) - system)
+    metrics.used.labels("system_hour").set(state.calls_hour)
+    metrics.used.labels("system_day").set(state.calls_day)
+    metrics.used.labels("system_minutes_day").set(state.minutes_day)
+    metrics.locked.labels("users").set(state.locked_users)
+    metrics.locked.labels("numbers").set(state.locked_numbers)

@@ -318,7 +318,7 @@ class Outbox:
         if notice.kind == "outbox":  # the operator wants it tried now
             for courier in self._couriers:
                 courier.hurry()
-        elif notice.kind in ("binding", "resync") or (notice.kind == "attempt" and notice.state == "ended"):
+        elif notice.kind in ("binding", "limits", "resync") or (notice.kind == "attempt" and notice.state == "ended"):
             self._wake.set()
 
     async def _run(self) -> None:

@@ -90,7 +90,7 @@ class Service:
     async def start(self) -> None:
         """Start every part. Raises BindingError; parts that had started are stopped by `stop`."""
         config = self._config
-        house = self.house = await self._stack.enter_async_context(open_house(config))
+        house = self.house = await self._stack.enter_async_context(open_house(config, self.metrics))
         await house.store.notices.start()
         if ahead_s := (await house.store.clock.read()).ahead_s:
             log.error("clock.ahead", ahead_s=ahead_s, reason="a rehearsal moved the clock of this database")
@@ -174,6 +174,7 @@ class Service:
             [Lifecycle(self._config, house.store), Retention(self._config, house.store, house.codes.of_number)],
             house.store.jobs,
             house.store.lifecycle,
+            house.store.limits,
             house.store.notices,
             node=self._config.node,
             metrics=self.metrics,

@@ -35,8 +35,21 @@ NAMES: Mapping[str, str] = {
     "binding.suspended": "BindingSuspended",
     "binding.removed": "BindingRemoved",
     "attempt.ended": "BindingAttemptEnded",
+    "account.paused": "BindingAccountPaused",
+    "account.resumed": "BindingAccountResumed",
+    "system.paused": "BindingSystemPaused",
+    "system.resumed": "BindingSystemResumed",
+    "limit.alert": "BindingLimitAlert",
 }
-_FACTS = {"status": "Status", "reason": "Reason", "attempt_id": "Attempt", "outcome": "Outcome", "fault": "Fault"}
+_FACTS = {
+    "status": "Status",
+    "reason": "Reason",
+    "attempt_id": "Attempt",
+    "outcome": "Outcome",
+    "fault": "Fault",
+    "limit": "Limit",
+    "paused_until": "PausedUntil",
+}
 _PLAIN = "".join(chr(code) for code in range(33, 127) if chr(code) != "%")
 
 
@@ -86,7 +99,7 @@ class UserEvents:
             await asyncio.wait([task])
 
     def _noticed(self, notice: Notice) -> None:
-        if notice.kind in ("binding", "resync") or (notice.kind == "attempt" and notice.state == "ended"):
+        if notice.kind in ("binding", "limits", "resync") or (notice.kind == "attempt" and notice.state == "ended"):
             self._wake.set()
 
     async def _run(self) -> None:
@@ -126,7 +139,7 @@ class UserEvents:
 def fields(event: OutEvent) -> dict[str, str]:
     """Return the headers of the UserEvent. There is no number among them: manager users need not all see it."""
     told = {
-        "UserEvent": NAMES[event.name],
+        "UserEvent": NAMES.get(event.name, "BindingOther"),  # a newer node's word
         "Event-ID": str(event.event_id),
         "Time": event.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "Account": event.account,

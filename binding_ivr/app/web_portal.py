@@ -10,13 +10,14 @@ from uuid import UUID
 import msgspec
 
 from binding_ivr.app.allowances import in_force
-from binding_ivr.app.bindings import Bindings, House, Shown
+from binding_ivr.app.bindings import House, Shown
 from binding_ivr.app.exceptions import add_exception, remove_exception
 from binding_ivr.app.personal import erase
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError, Refusal
 from binding_ivr.policy import limits
 from binding_ivr.policy.lifecycle import life_of
+from binding_ivr.policy.limit_state import LimitState, Reset
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.policy.routes import serving, stored
 from binding_ivr.ports import (
@@ -99,22 +100,22 @@ class HousePortal:
         self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID, *, now: bool = False
     ) -> Shown:
         """See Portal."""
-        return await self._begun(attempt_id, self._bindings(attempt_id).bind(account, user_id, number, actor, now=now))
+        bindings = self._house.bindings.choosing(attempt_id)
+        return await self._begun(attempt_id, bindings.bind(account, user_id, number, actor, now=now))
 
     @told
     async def revalidate(
         self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False
     ) -> Shown:
         """See Portal."""
-        return await self._begun(attempt_id, self._bindings(attempt_id).revalidate(account, user_id, actor, now=now))
+        bindings = self._house.bindings.choosing(attempt_id)
+        return await self._begun(attempt_id, bindings.revalidate(account, user_id, actor, now=now))
 
     @told
     async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False) -> Shown:
         """See Portal."""
-        return await self._begun(attempt_id, self._bindings(attempt_id).undo(account, user_id, actor, now=now))
-
-    def _bindings(self, attempt_id: UUID) -> Bindings:
-        return Bindings(self._house.config, self._store, self._house.codes, lambda: attempt_id)
+        bindings = self._house.bindings.choosing(attempt_id)
+        return await self._begun(attempt_id, bindings.undo(account, user_id, actor, now=now))
 
     async def _begun(self, attempt_id: UUID, asked: Awaitable[Shown]) -> Shown:
         """Await *asked*; what it refuses although the attempt is there was begun by the same request, sent before."""
@@ -266,6 +267,25 @@ class HousePortal:
         """See Portal."""
         values = msgspec.to_builtins(in_force(await self._config_of(account), self._house.config))
         return dict(values)
+
+    async def limit_state(self) -> LimitState:
+        """See Portal."""
+        return await self._store.limits.state()
+
+    @told
+    async def reset_user(self, account: str, user_id: str, actor: Actor) -> Reset:
+        """See Portal."""
+        return await self._store.limits.reset_user(account, user_id, actor)
+
+    @told
+    async def reset_number(self, number: str, actor: Actor) -> Reset:
+        """See Portal."""
+        return await self._house.bindings.reset_number(number, actor)
+
+    @told
+    async def resume_calls(self, account: str, actor: Actor) -> None:
+        """See Portal."""
+        await self._store.limits.resume(account, actor)
 
     @told
     async def settings(self, account: str) -> Mapping[str, Any]:

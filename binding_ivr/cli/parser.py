@@ -7,7 +7,7 @@ from uuid import UUID
 
 from binding_ivr import __version__
 from binding_ivr.call.prompts import PromptGroup
-from binding_ivr.cli import access, commands, manage, notice, operate, outbox, personal, policy
+from binding_ivr.cli import access, commands, limit, manage, notice, operate, outbox, personal, policy
 
 Run = Callable[[argparse.Namespace], Awaitable[int]]
 
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     _users_commands(adder)
     _management(adder)
     _policy(adder)
+    _limits(adder)
     return parser
 
 
@@ -223,6 +224,24 @@ def _policy(add: _Adder) -> None:
     dialplan = add.group("dialplan", "what Asterisk's dialplan needs")
     lock = dialplan.command("policy", policy.dialplan_policy, "the way out that dials allowed numbers only")
     lock.add_argument("--output", type=Path, metavar="FILE", help="write it there (default: print it)")
+
+
+def _limits(add: _Adder) -> None:
+    limits = add.group("limits", "what the limits hold back, and lifting it")
+    seen = limits.command("show", limit.limits_show, "paused calls, users who are locked out, and how much is used")
+    seen.add_argument("--account", metavar="NAME", help="only this account (default: all)")
+    user = limits.command(
+        "reset-user", limit.limits_reset_user, "let a user's calls and failed tries count no more", account=True
+    )
+    user.add_argument("user", metavar="USER")
+    number = limits.command("reset-number", limit.limits_reset_number, "let the calls to a number count no more for it")
+    number.add_argument("number", metavar="NUMBER")
+    resume = limits.command("resume", limit.limits_resume, "let paused calls leave again")
+    whose = resume.add_mutually_exclusive_group()
+    whose.add_argument("--account", default="default", metavar="NAME", help="account (default: default)")
+    whose.add_argument("--system", action="store_true", help="the pause of the whole system")
+    for parser in (user, number, resume):
+        parser.add_argument("--reason", required=True, metavar="TEXT", help="why; the audit keeps it")
 
 
 def _positive(text: str) -> int:

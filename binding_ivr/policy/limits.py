@@ -10,6 +10,7 @@ from ipaddress import IPv6Network, ip_address
 from typing import NoReturn
 
 from binding_ivr.errors import Refusal
+from binding_ivr.policy.breaker import Breaker, Rules
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -53,8 +54,13 @@ SENTENCES: Mapping[str, str] = {
     "user_new_numbers_day": "you entered as many different numbers as allowed in a day",
     "user_failed_tries": "the access code was entered wrong too often in a row",
     "system_minutes_day": "this phone system used up the call minutes of a day",
+    "account_breaker": "calls of your organisation are paused, since too few of the last ones proved a number",
+    "system_breaker": "calls of this phone system are paused, since too few of the last ones proved a number",
 }
 """Every limit by which a call is refused, and the sentence that says so."""
+
+BREAKERS = ("account_breaker", "system_breaker")
+"""The circuit breakers, by the names of their limits."""
 
 SYSTEM_WIDE = frozenset({"system_hour", "system_day", "system_prefix_hour", "system_minutes_day"})
 """Limits that an account's own settings cannot change: they protect what all accounts share."""
@@ -71,12 +77,14 @@ class Limits:
 
     `most` holds counts by names of WINDOWS, and `user_new_numbers_day` and `system_minutes_day`. `wait_s` are the
     seconds between the end of a call to a number and the next one: after the first call, the second, and so on; the
-    last one stays. `reserve_s` is the longest that the call asked for can stand.
+    last one stays. `reserve_s` is the longest that the call asked for can stand. `breakers` holds rules by names of
+    BREAKERS.
     """
 
     most: Mapping[str, int] = field(default_factory=dict)
     wait_s: Sequence[float] = ()
     reserve_s: int = 0
+    breakers: Mapping[str, Rules] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,8 @@ class Facts:
     `own_chain` are of the number. `other_numbers` are the last calls to each other number that the user entered in the
     last day, newest first; `is_new` is false for a number among the user's calls of that day and for the trusted one.
     `spent` are (begin of a bucket, seconds), oldest first; `reserved` the seconds held by calls that are not billed.
-    `hidden` is true when the number is suppressed, locked, or in another user's call.
+    `hidden` is true when the number is suppressed, locked, or in another user's call. `breakers` are by names of
+    BREAKERS.
     """
 
     now: float
@@ -110,6 +119,7 @@ class Facts:
     spent: Sequence[tuple[float, float]] = ()
     reserved: float = 0.0
     hidden: bool = False
+    breakers: Mapping[str, Breaker] = field(default_factory=dict)
 
 
 def check(limits: Limits, facts: Facts, *, of_number: bool = True) -> None:
@@ -119,21 +129,27 @@ def check(limits: Limits, facts: Facts, *, of_number: bool = True) -> None:
     it), or `try_later`. Without *of_number* what concerns a certain number is left out.
     """
     told = _of_user(limits, facts) + _of_line(limits, facts)
-    hidden = False
+    hidden = []
     if of_number:
         told += _new_numbers(limits, facts)
         of_this = _of_number(limits, facts)
         told += [(lifts, name) for name, lifts, is_own in of_this if is_own]
-        hidden = facts.hidden or any(not is_own for _, _, is_own in of_this)
+        hidden = [(lifts, name) for name, lifts, is_own in of_this if not is_own]
     if told:
         _refuse(*max(told), now=facts.now)
-    if hidden:
-        raise try_later()
+    if hidden or (of_number and facts.hidden):
+        raise try_later(max(hidden)[1] if hidden else "")
 
 
-def try_later() -> Refusal:
-    """The one refusal for all that a user must not learn about a number."""
-    return Refusal("try_later", "this number cannot be called now; try again later or use another number")
+def probes(limits: Limits, facts: Facts) -> list[str]:
+    """Return the names of the breakers for which the call that `check` lets pass is a probe."""
+    return [name for name, found in _breakers(limits, facts) if found.is_half_open(facts.now)]
+
+
+def try_later(because: str = "") -> Refusal:
+    """The one refusal for all that a user must not learn about a number; *because* of a limit, or what has no name."""
+    sentence = "this number cannot be called now; try again later or use another number"
+    return Refusal("try_later", sentence, untold=because)
 
 
 def call_in_progress() -> Refusal:
@@ -176,7 +192,13 @@ def _of_line(limits: Limits, facts: Facts) -> list[tuple[float, str]]:
     minutes = limits.most.get("system_minutes_day")
     if minutes is not None and (lifts := _minutes_lift(minutes * MINUTE, limits.reserve_s, facts)) is not None:
         found.append((lifts, "system_minutes_day"))
-    return found
+    return found + [
+        (lifts, name) for name, paused in _breakers(limits, facts) if (lifts := paused.lifts(facts.now)) is not None
+    ]
+
+
+def _breakers(limits: Limits, facts: Facts) -> list[tuple[str, Breaker]]:
+    return [(name, facts.breakers[name]) for name, rules in limits.breakers.items() if rules.calls]
 
 
 def _windows(limits: Limits, facts: Facts, *scopes: str) -> list[tuple[float, str]]:

@@ -16,6 +16,7 @@ from binding_ivr.store.embedded import EmbeddedPostgres, open_embedded
 from binding_ivr.store.exceptions import PgExceptions
 from binding_ivr.store.jobs import JobRow, PgJobs
 from binding_ivr.store.lifecycle import PgLifecycle
+from binding_ivr.store.limit_desk import PgLimitDesk
 from binding_ivr.store.limits import LimitsOf
 from binding_ivr.store.migrate import migrate, pending
 from binding_ivr.store.mirror import MirrorState, PgMirror
@@ -40,6 +41,7 @@ __all__ = [
     "PgExceptions",
     "PgJobs",
     "PgLifecycle",
+    "PgLimitDesk",
     "PgMirror",
     "PgNotices",
     "PgOutbox",
@@ -74,6 +76,7 @@ class Store:
     outbox: PgOutbox
     jobs: PgJobs
     lifecycle: PgLifecycle
+    limits: PgLimitDesk
     retention: PgRetention
     personal: PgPersonal
     clock: PgClock
@@ -126,6 +129,7 @@ async def open_store(
             outbox=PgOutbox(db),
             jobs=PgJobs(db),
             lifecycle=PgLifecycle(db),
+            limits=PgLimitDesk(db),
             retention=PgRetention(db),
             personal=PgPersonal(db),
             clock=PgClock(db),

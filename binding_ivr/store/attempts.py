@@ -4,14 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import structlog
+
 from binding_ivr.call.outcome import AttemptState, Outcome, Verdict
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.policy import limits
 from binding_ivr.ports import Actor, AttemptRow, ClaimedAttempt, NewAttempt
+from binding_ivr.store.breakers import Turned, begin_probes, tell
 from binding_ivr.store.database import Database, Row, Transaction
 from binding_ivr.store.endings import end_call, own_among, write_verdict
-from binding_ivr.store.limits import LimitsOf, follow_up, foresee, refuse
+from binding_ivr.store.limits import LimitsOf, alert, follow_up, foresee, refuse
 from binding_ivr.store.rows import attempt_row, claimed_attempt
+
+log = structlog.get_logger()
 
 OF_THE_CALL = Actor("system", "call")
 OF_THE_QUEUE = Actor("system", "system")
@@ -36,11 +41,21 @@ class PgAttempts:
         Raises NotFoundError for an unknown user and Refusal with code `call_in_progress`, `suspended`, `try_later`
         (all that must not be told about a number), `limit_reached` or `queue_full`.
         """
+        try:
+            return await self._accept(new, number_hash)
+        except Refusal as refusal:
+            # In a transaction of its own: the one that was refused is undone.
+            if await alert(self._db, new, refusal):
+                name = refusal.limit or refusal.untold
+                log.warning("limit.alert", account=new.account, user=new.user_id, limit=name)
+            raise
+
+    async def _accept(self, new: NewAttempt, number_hash: bytes) -> AttemptRow:
         async with self._db.transaction(new.actor, new.attempt_id) as tx:
             await tx.run("lock_accept")
             await tx.run("expire_queued", self._queue_s)
-            now = await refuse(tx, new, number_hash)
-            binding = await tx.row("accept_binding", new.account, new.user_id, new.number, new.replace, now)
+            passed = await refuse(tx, new, number_hash)
+            binding = await tx.row("accept_binding", new.account, new.user_id, new.number, new.replace, passed.now)
             if binding is None:
                 raise limits.suspended()
             row = await tx.row(
@@ -51,7 +66,7 @@ class PgAttempts:
                 new.number,
                 number_hash,
                 new.key_id,
-                now,
+                passed.now,
                 new.delay_s,
                 new.shown_s,
                 new.attempt_s,
@@ -62,6 +77,7 @@ class PgAttempts:
                 new.limits.reserve_s,
             )
             assert row is not None
+            await begin_probes(tx, passed.probes, new.attempt_id)
             return attempt_row(row)
 
     async def foresee(self, new: NewAttempt, number_hash: bytes | None) -> tuple[Refusal | None, Refusal | None]:
@@ -109,6 +125,7 @@ class PgAttempts:
         became a number of the PBX in the meantime is suspended instead.
         Raises NotFoundError for an unknown attempt.
         """
+        turned: list[Turned] = []
         async with self._db.transaction(OF_THE_CALL, attempt_id) as tx:
             if verdict.outcome is Outcome.VERIFIED:
                 await tx.run("share_own_numbers")
@@ -119,15 +136,17 @@ class PgAttempts:
                 return False
             if (verdict.rang and not attempt["ringing_at"]) or (verdict.answered and not attempt["answered_at"]):
                 await tx.run("note_progress", attempt_id, verdict.rang, verdict.answered)
-            await write_verdict(tx, attempt_id, verdict)
+            answered = await write_verdict(tx, attempt_id, verdict)
             if verdict.outcome is Outcome.VERIFIED:
                 await _prove(tx, attempt)
             elif verdict.outcome is Outcome.REPORTED:
                 await tx.run("suppress", attempt["number_hash"], "reported", "callee")
                 await tx.run("report_binding", attempt["account"], attempt["user_id"], attempt["number"])
             if self._limits_of is not None:
-                await follow_up(tx, attempt, verdict, self._limits_of)
-            return True
+                turned = await follow_up(tx, attempt, verdict, self._limits_of, answered=answered)
+        for breaker in turned:
+            tell(breaker)
+        return True
 
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
         """End the user's queued attempt, or ask the node that calls to hang up. Raises NotFoundError without a call."""

@@ -43,9 +43,9 @@ async def end_call(tx: Transaction, attempt: Row) -> None:
         await tx.run("request_cancel", attempt["attempt_id"])
 
 
-async def write_verdict(tx: Transaction, attempt_id: object, verdict: Verdict) -> None:
-    """Write the verdict into the row of an attempt."""
-    await tx.run(
+async def write_verdict(tx: Transaction, attempt_id: object, verdict: Verdict) -> bool:
+    """Write the verdict into the row of an attempt; return whether somebody had answered."""
+    row = await tx.row(
         "end_attempt",
         attempt_id,
         verdict.outcome.value,
@@ -55,6 +55,7 @@ async def write_verdict(tx: Transaction, attempt_id: object, verdict: Verdict) -
         verdict.tech_cause,
         verdict.detail,
     )
+    return row is not None and row["answered_at"] is not None
 
 
 async def own_among(tx: Transaction, numbers: Collection[str]) -> list[str]:

@@ -1,17 +1,21 @@
 """Counts for the limits, and writes what follows from a verdict. What the counts mean is in policy/limits.py."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from binding_ivr import config
-from binding_ivr.call.outcome import Outcome, Verdict
+from binding_ivr.call.outcome import Fault, Outcome, Verdict
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.policy import limits
-from binding_ivr.policy.limits import WINDOWS, Chain, Facts
+from binding_ivr.policy.breaker import Breaker
+from binding_ivr.policy.limits import BREAKERS, SYSTEM_WIDE, WINDOWS, Chain, Facts
 from binding_ivr.ports import NewAttempt
+from binding_ivr.store import breakers
+from binding_ivr.store.breakers import SYSTEM, Turned
 from binding_ivr.store.database import Database, Row, Transaction
 from binding_ivr.store.rows import settings
 
@@ -19,17 +23,36 @@ LimitsOf = Callable[[Mapping[str, Any]], config.Limits]
 """Tells an account's limits from its stored settings."""
 
 
-async def refuse(tx: Transaction, new: NewAttempt, number_hash: bytes) -> datetime:
-    """Raise what stands against one more call of this user to this number, else return the time that was counted at.
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A request that nothing stands against at `now`; it is the probe of the breakers of `probes` (account names)."""
+
+    now: datetime
+    probes: list[str]
+
+
+async def refuse(tx: Transaction, new: NewAttempt, number_hash: bytes) -> Passed:
+    """Raise what stands against one more call of this user to this number, else return at what time it was counted.
 
     Raises NotFoundError and Refusal. The order matters to what it tells: first what concerns the asker alone.
     """
     row = await _count(tx, new, number_hash)
     _begin(new, row)
-    limits.check(new.limits, _facts(new, row))
+    facts = _facts(new, row)
+    limits.check(new.limits, facts)
     _queue(new, row)
-    now: datetime = row["now"]
-    return now
+    names = dict(zip(BREAKERS, (new.account, SYSTEM), strict=True))
+    return Passed(row["now"], [names[name] for name in limits.probes(new.limits, facts)])
+
+
+async def alert(db: Database, new: NewAttempt, refusal: Refusal) -> bool:
+    """Tell the administrator of a limit that nobody reaches by accident, once an hour; False: nothing to tell."""
+    name = refusal.limit or refusal.untold
+    if name not in limits.ALERTS:
+        return False
+    async with db.transaction(new.actor) as tx:
+        account = SYSTEM if name in SYSTEM_WIDE else new.account
+        return await tx.row("alert_limit", account, name, new.user_id) is not None
 
 
 async def foresee(db: Database, new: NewAttempt, number_hash: bytes | None) -> tuple[Refusal | None, Refusal | None]:
@@ -84,6 +107,10 @@ def _facts(new: NewAttempt, row: Row) -> Facts:
         spent=list(zip(row["buckets"], row["seconds"], strict=True)),
         reserved=row["reserved"],
         hidden=row["hidden"],
+        breakers={
+            "account_breaker": Breaker(paused_until=row["account_paused"], probe_until=row["account_probe"]),
+            "system_breaker": Breaker(paused_until=row["system_paused"], probe_until=row["system_probe"]),
+        },
     )
 
 
@@ -104,13 +131,28 @@ def _queue(new: NewAttempt, row: Row) -> None:
         raise Refusal("queue_full", "too many calls are waiting; try again in a few minutes")
 
 
-async def follow_up(tx: Transaction, attempt: Row, verdict: Verdict, limits_of: LimitsOf) -> None:
-    """Count failed tries and unproven calls after the verdict was written, and lock whom they lock."""
-    if verdict.outcome is Outcome.VERIFIED:
+async def follow_up(
+    tx: Transaction, attempt: Row, verdict: Verdict, limits_of: LimitsOf, *, answered: bool
+) -> list[Turned]:
+    """Count failed tries and unproven calls after the verdict was written, and lock and pause what they lock and pause.
+
+    *attempt* is the row as it was before. Return the breakers that turned.
+    """
+    rules = limits_of(settings(attempt["settings"] or "{}"))
+    proven = verdict.outcome is Outcome.VERIFIED
+    if proven:
         if attempt["has_failed"]:
             await tx.run("forgive_failed_tries", attempt["account"], attempt["user_id"])
-        return
-    rules = limits_of(settings(attempt["settings"] or "{}"))
+    else:
+        await _lock(tx, attempt, verdict, rules)
+    if not answered or verdict.fault is Fault.US:
+        return []
+    account = attempt["account"]
+    by = {SYSTEM: breakers.system_rules(limits_of({})), account: breakers.rules(rules)}
+    return await breakers.after_answer(tx, account, attempt["attempt_id"], proven, by)
+
+
+async def _lock(tx: Transaction, attempt: Row, verdict: Verdict, rules: config.Limits) -> None:
     if verdict.tries and rules.user_failed_tries:
         await _count_failed(tx, attempt, verdict.tries, rules)
     if rules.number_unproven:

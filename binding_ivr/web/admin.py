@@ -36,6 +36,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/admin/user", one_user)
     app.router.add_post("/admin/user", act_on_user)
     app.router.add_post("/admin/suppressions", act_on_number)
+    app.router.add_post("/admin/limits", act_on_limits)
 
 
 def _admin(request: web.Request) -> Identity:
@@ -71,6 +72,8 @@ async def _overview(request: web.Request, identity: Identity, refused: str = "",
         found=await portal.users(None, text, "", MOST_FOUND) if text else None,
         held=await _held(portal, day.people),
         limits={account: await portal.limits(account) for account in accounts},
+        state=(state := await portal.limit_state()),
+        paused=[(row, stamp(row.until)) for row in state.paused],
         suppressions=[(row, stamp(row.created_at)) for row in await portal.suppressions()],
         health=await portal.health(),
         refused=refused,
@@ -126,6 +129,7 @@ ACTS: Mapping[str, Act] = {
     "suspend": lambda portal, account, user_id, actor: portal.suspend(account, user_id, actor),
     "resume": lambda portal, account, user_id, actor: portal.resume(account, user_id, actor),
     "remove": lambda portal, account, user_id, actor: portal.remove(account, user_id, actor),
+    "unlock": lambda portal, account, user_id, actor: portal.reset_user(account, user_id, actor),
     "cancel": lambda portal, account, user_id, actor: portal.cancel(account, user_id, actor),
 }
 """What an administrator may do to a user's binding."""
@@ -166,6 +170,27 @@ async def act_on_number(request: web.Request) -> web.Response:
     except NotFoundError:
         return await _overview(request, identity, "this number is not suppressed", 404)
     raise web.HTTPSeeOther("../admin#suppressions")
+
+
+async def act_on_limits(request: web.Request) -> web.Response:
+    """Let paused calls leave again, or the calls to a number count no more."""
+    identity = _admin(request)
+    fields = await check_form(request, identity)
+    portal = request.app[PORTAL]
+    try:
+        actor = _actor(request, identity, fields)
+        match fields.get("do"):
+            case "resume":
+                await portal.resume_calls(fields.get("account", ""), actor)
+            case "reset":
+                await portal.reset_number(fields.get("number", ""), actor)
+            case _:
+                raise Problem(422, "invalid", "there is no such action")
+    except Refusal as refusal:
+        return await _overview(request, identity, str(refusal), 422)
+    except NotFoundError:
+        return await _overview(request, identity, "these calls are not paused", 404)
+    raise web.HTTPSeeOther("../admin#limits")
 
 
 def _actor(request: web.Request, identity: Identity, fields: Mapping[str, str]) -> Actor:

@@ -2,7 +2,7 @@
 
 from aiohttp import hdrs, web
 
-from binding_ivr.web import api_admin, api_binding, api_lookup, schema
+from binding_ivr.web import api_admin, api_binding, api_limits, api_lookup, schema, schema_limits
 from binding_ivr.web.access import Access
 from binding_ivr.web.events import stream
 from binding_ivr.web.openapi import document
@@ -149,6 +149,22 @@ OPERATIONS = (
     Operation(
         "removeException", DELETE, "/v1/exceptions/{number}", "End an exception now.",
         Access.ADMIN, api_admin.remove_exception, {204: None}, query=schema.ExceptionQuery, problems=(422,),
+    ),
+    Operation(
+        "getLimitState", GET, "/v1/limits", "What is paused, who is locked out, and how much is used.",
+        Access.ADMIN, api_limits.state, {200: schema_limits.LimitStateOut},
+    ),
+    Operation(
+        "resetUserLimits", POST, USER + "/limits/reset", "Let a user's calls and failed tries count no more.",
+        Access.ADMIN, api_limits.reset_user, {200: schema_limits.ResetOut}, schema_limits.LimitReasonIn,
+    ),
+    Operation(
+        "resetNumberLimits", POST, "/v1/limits/numbers/reset", "Let the calls to a number count no more for it.",
+        Access.ADMIN, api_limits.reset_number, {200: schema_limits.ResetOut}, schema_limits.NumberResetIn,
+    ),
+    Operation(
+        "resumeCalls", POST, "/v1/limits/resume", "Let paused calls leave again.",
+        Access.ADMIN, api_limits.resume, {204: None}, schema_limits.ResumeIn, problems=(404,),
     ),
     Operation("getSession", GET, "/v1/session", "Who is asking.", Access.SIGNED_IN, who, {200: schema.Session}),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from uuid import UUID
 from aiohttp import web
 
 from binding_ivr.policy.lifecycle import Life
+from binding_ivr.policy.limit_state import LimitState, Reset
 from binding_ivr.ports import (
     Account,
     Actor,
@@ -207,6 +208,18 @@ class Portal(Protocol):
 
     async def limits(self, account: str) -> Mapping[str, float | Sequence[float]]:
         """The limits in force for an account, by configuration key. Raises NotFoundError."""
+
+    async def limit_state(self) -> LimitState:
+        """What is paused, who is locked out, and how much of the system's limits is used."""
+
+    async def reset_user(self, account: str, user_id: str, actor: Actor) -> Reset:
+        """Let what a user asked for and the failed tries count no more. Raises NotFoundError."""
+
+    async def reset_number(self, number: str, actor: Actor) -> Reset:
+        """Let the calls to a number count no more for it, and lift its lock. Raises Refusal for no number."""
+
+    async def resume_calls(self, account: str, actor: Actor) -> None:
+        """Let paused calls of an account (empty: of the whole system) leave again. Raises NotFoundError: not paused."""
 
     async def settings(self, account: str) -> Mapping[str, Any]:
         """What the page must know of an account's configuration.

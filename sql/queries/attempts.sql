@@ -105,7 +105,7 @@ UPDATE binding_ivr.attempts
 SET state = 'ended', outcome = $2, fault = $3, tries = $4, cause = $5, tech_cause = $6, detail = $7,
     ended_at = binding_ivr.clock(), lease_until = NULL
 WHERE attempt_id = $1 AND state <> 'ended'
-RETURNING attempt_id;
+RETURNING attempt_id, answered_at;
 
 -- name: live_attempt_of
 -- $1 account, $2 user_id

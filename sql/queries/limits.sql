@@ -80,6 +80,12 @@ SELECT
         WHERE s.bucket > t.now - interval '1 day 10 minutes' ORDER BY s.bucket) AS buckets,
   ARRAY(SELECT s.seconds::float8 FROM binding_ivr.call_seconds s
         WHERE s.bucket > t.now - interval '1 day 10 minutes' ORDER BY s.bucket) AS seconds,
+  (SELECT extract(epoch FROM b.paused_until)::float8 FROM binding_ivr.breakers b WHERE b.account = $1) AS account_paused,
+  (SELECT extract(epoch FROM b.paused_until)::float8 FROM binding_ivr.breakers b WHERE b.account = '') AS system_paused,
+  (SELECT extract(epoch FROM a.expires_at)::float8 FROM binding_ivr.breakers b
+     JOIN binding_ivr.attempts a ON a.attempt_id = b.probe AND a.state <> 'ended' WHERE b.account = $1) AS account_probe,
+  (SELECT extract(epoch FROM a.expires_at)::float8 FROM binding_ivr.breakers b
+     JOIN binding_ivr.attempts a ON a.attempt_id = b.probe AND a.state <> 'ended' WHERE b.account = '') AS system_probe,
   (SELECT coalesce(sum(a.reserved_s), 0) FROM binding_ivr.attempts a
     WHERE a.billed_s IS NULL AND a.created_at > t.now - interval '1 day')::float8 AS reserved,
   (SELECT count(*) FROM binding_ivr.attempts a WHERE a.state <> 'ended') AS live,

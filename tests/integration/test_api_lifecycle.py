@@ -9,7 +9,9 @@ from uuid import UUID
 import pytest
 
 from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome, Verdict
+from binding_ivr.config import Limits
 from binding_ivr.ports import Actor
+from binding_ivr.store import PgAttempts
 from tests.integration.api_service import (
     NUMBER,
     OTHER_NUMBER,
@@ -187,3 +189,43 @@ async def test_suppressions_are_listed_without_numbers_and_lifted_by_number_or_h
     assert (await web.get("/v1/suppressions", admin)).json == {"suppressions": []}
     assert await audit(web, "suppression.added") == [("key:admin", "asked by letter")] * 2
     assert await audit(web, "suppression.removed") == [("key:admin", "a mistake"), ("key:admin", "")]
+
+
+async def test_limits_are_seen_and_lifted(web: Web, user: dict[str, str]) -> None:
+    admin = await web.key("admin")
+    rules = Limits(user_failed_tries=3, user_lock_s=7200, breaker_calls=1, number_unproven=1)
+    await web.house.store.directory.set_settings("default", {"limits": {"breaker_calls": 1}})
+    ledger = PgAttempts(web.house.store.db, limits_of=lambda stored: rules)
+    asked = await web.put(binding(), {"number": NUMBER}, user)
+    attempt = UUID(asked.json["attempt"]["id"])
+    await ledger.claim("test", 100, 30)
+    await ledger.report(attempt, AttemptState.ANSWERED, 0)
+    assert await ledger.finish(attempt, Verdict(Outcome.WRONG_CODE, FAULTS[Outcome.WRONG_CODE], tries=3))
+    state = await web.get("/v1/limits", admin)
+    assert (state.json["locked_users"], state.json["locked_numbers"], state.json["calls_hour"]) == (1, 1, 1)
+    assert [(one["account"], one["answered"], one["proven"]) for one in state.json["paused"]] == [("default", 1, 0)]
+    assert [(one["user_id"], one["locked"]) for one in state.json["locked_out"]] == [("1001", True)]
+    assert NUMBER[2:] not in state.text
+
+    async def refused() -> tuple[str, str | None]:
+        reply = await web.put(binding(), {"number": NUMBER}, user)
+        return reply.json["type"].rpartition(":")[2], reply.json.get("limit")
+
+    async def lift(path: str, **body: str) -> Reply:
+        return await web.ask("POST", path, admin, json={**body, "reason": "checked by telephone"})
+
+    assert await refused() == ("limit_reached", "user_failed_tries")
+    of_user = binding().removesuffix("/binding") + "/limits/reset"
+    assert (await web.ask("POST", of_user, admin, json={"reason": ""})).status == 422
+    assert (await lift(of_user)).json == {"calls": 1, "locks": 1}
+    assert (await lift(of_user.replace("1001", "nobody"))).status == 404
+    assert await refused() == ("limit_reached", "account_breaker")
+    assert (await lift("/v1/limits/resume", account="")).status == 404
+    assert (await lift("/v1/limits/resume", account="default")).status == 204
+    assert await refused() == ("try_later", None)
+    assert (await lift("/v1/limits/numbers/reset", number=NUMBER)).json == {"calls": 1, "locks": 1}
+    assert (await web.put(binding(), {"number": NUMBER}, user)).status == 202
+    assert await audit(web, "account.resumed") == [("key:admin", "checked by telephone")]
+    metrics = (await web.get("/metrics")).text
+    assert 'binding_ivr_refusals_total{reason="user_failed_tries"} 1.0' in metrics
+    assert 'binding_ivr_refusals_total{reason="try_later"} 1.0' in metrics

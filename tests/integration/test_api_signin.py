@@ -617,6 +617,7 @@ PAGES: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/admin/user"): (401, 403, 403, 403, 404, 403, 403, 403),
     ("POST", "/admin/user"): (401, 403, 403, 403, 422, 403, 403, 403),
     ("POST", "/admin/suppressions"): (401, 403, 403, 403, 422, 403, 403, 403),
+    ("POST", "/admin/limits"): (401, 403, 403, 403, 422, 403, 403, 403),
 }
 """What the page and the admin page answer to whom, each with the form token of the own session.
 

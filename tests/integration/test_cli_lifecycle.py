@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from binding_ivr.call.outcome import Outcome
+from binding_ivr.call.outcome import Fault, Outcome, Verdict
+from binding_ivr.config import Limits
+from binding_ivr.store import PgAttempts
 from tests.integration.command import commands_on
 
 if TYPE_CHECKING:
@@ -75,6 +77,37 @@ async def test_suppressions(world: World, dsn: str, tmp_path: Path) -> None:
         ("suppression.removed", "a mistake"),
     ]
     assert {one["hash"] for one in rows} == {row["hash"]}
+
+
+async def test_limits_are_seen_and_lifted(world: World, dsn: str, tmp_path: Path) -> None:
+    run = commands_on(dsn, tmp_path)
+    await world.users("1001")
+    house = PgAttempts(world.store.db, limits_of=lambda stored: Limits(user_failed_tries=3, user_lock_s=7200, breaker_calls=1))
+    assert await house.finish(await world.answer("1001", A), Verdict(Outcome.WRONG_CODE, Fault.CALLEE, tries=3))
+    table = (await run.done("limits", "show")).out
+    for words in ("paused", "0 of 1 answered calls", "1001", "locked out", "1 in the last hour", "locked: 1 users"):
+        assert words in table
+    seen = (await run.done("limits", "show", "--account", "default", "--json")).json
+    assert (seen["paused"][0]["account"], seen["locked_out"][0]["user_id"]) == ("default", "1001")
+    refused = await run("bind", "1001", A)
+    assert (refused.status, refused.err.count("\n")) == (1, 1)
+    assert "(limit user_failed_tries); try again in 2 h" in refused.err
+    assert (await run("limits", "reset-user", "1001")).status == 2
+    freed = await run.done("limits", "reset-user", "1001", "--reason", "showed their badge", "--json")
+    assert freed.json == {"calls_that_count_no_more": 1, "locks_lifted": 1}
+    assert "(limit account_breaker)" in (await run("bind", "1001", A)).err
+    assert (await run("limits", "resume", "--system", "--reason", "a drill")).err == (
+        "binding-ivr: calls of the whole system are not paused\n"
+    )
+    await run.done("limits", "resume", "--reason", "a drill")
+    await run.done("limits", "reset-number", A, "--reason", "it is theirs")
+    bound = await run.done("bind", "1001", A, "--json", "--now")
+    assert bound.json["status"] == "pending"
+    assert (await run("limits", "reset-number", "nonsense", "--reason", "a drill")).err.startswith(
+        "binding-ivr: this is"
+    )
+    rows = await world.sql("SELECT action FROM binding_ivr.audit WHERE reason <> '' ORDER BY id")
+    assert [row["action"] for row in rows] == ["user.unlocked", "account.resumed", "number.unlocked"]
 
 
 async def test_another_key_for_numbers_is_refused_once_anything_was_hashed(

@@ -211,7 +211,10 @@ async def test_of_many_nodes_one_does_it_at_most_once_an_hour(store: Store, worl
     await world.users("1001")
     await world.prove("1001", A)
     await days_pass(world, 181)
-    nodes = [Jobs([], store.jobs, store.lifecycle, store.notices, node=f"node{n}", metrics=Metrics()) for n in range(5)]
+    nodes = [
+        Jobs([], store.jobs, store.lifecycle, store.limits, store.notices, node=f"node{n}", metrics=Metrics())
+        for n in range(5)
+    ]
     job = Lifecycle(Config(), store)
     assert sum(await asyncio.gather(*(node.turn(job) for node in nodes))) == 1
     assert (await world.events("1001")).count("binding.stale") == 1
@@ -254,7 +257,7 @@ async def test_a_failed_run_is_due_again_and_the_gauges_tell(store: Store, world
             return await super().run(turn)
 
     jobs = Jobs(
-        [Breaks(Config(), store)], store.jobs, store.lifecycle, store.notices,
+        [Breaks(Config(), store)], store.jobs, store.lifecycle, store.limits, store.notices,
         node="node1", metrics=metrics, times=JobTimes(look_s=0.02),
     )  # fmt: skip
     jobs.start()

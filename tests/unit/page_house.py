@@ -13,6 +13,7 @@ from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome
 from binding_ivr.config import Config, Prompts
 from binding_ivr.errors import NotFoundError
 from binding_ivr.policy.lifecycle import Changer, Life, Undo
+from binding_ivr.policy.limit_state import LimitState, Paused, Reset
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import Account, Actor, AttemptRow, AuditRow, BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.web import admin, page
@@ -107,6 +108,7 @@ class FakePortal:
     asked: list[tuple[str, ...]] = field(default_factory=list)
     refuse: Exception | None = None
     rows: Sequence[AttemptRow] = ()
+    paused: Sequence[Paused] = ()
 
     async def view(self, account: str, user_id: str, actor: object = None) -> View:
         await self.user(account, user_id)
@@ -122,6 +124,20 @@ class FakePortal:
 
     async def accounts(self) -> Sequence[Account]:
         return [Account("default", {})]
+
+    async def limit_state(self) -> LimitState:
+        return LimitState(self.paused, [], 7, 20, 12.34, 1, 2)
+
+    async def reset_user(self, account: str, user_id: str, actor: Actor) -> Reset:
+        self._ask("reset_user", account, user_id, actor.reason)
+        return Reset(1, 1)
+
+    async def reset_number(self, number: str, actor: Actor) -> Reset:
+        self._ask("reset_number", number, actor.reason)
+        return Reset(3, 1)
+
+    async def resume_calls(self, account: str, actor: Actor) -> None:
+        self._ask("resume_calls", account, actor.reason)
 
     async def limits(self, account: str) -> Mapping[str, float]:
         return {"number_hour": 3, "number_day": 5, "user_hour": 5, "concurrent_node": 2}

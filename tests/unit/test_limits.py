@@ -21,6 +21,7 @@ from binding_ivr.policy.limits import (
     in_words,
     try_later,
 )
+from binding_ivr.web.problems import problem_of
 from tests.unit.limit_model import Call, facts_of, in_scope
 
 NOW = 1_000_000.0
@@ -72,7 +73,7 @@ def test_calls_of_others_look_like_a_suppressed_number(name: str) -> None:
     hidden = refused(limits, Facts(NOW, hidden=True))
     assert of_others is not None
     assert hidden is not None
-    assert [vars(of_others), str(of_others)] == [vars(hidden), str(hidden)] == [vars(try_later()), str(try_later())]
+    assert problem_of(of_others).document() == problem_of(hidden).document() == problem_of(try_later()).document()
     own = refused(limits, Facts(NOW, reached={name: NOW - 5}, own={name: NOW - 5}))
     assert own is not None
     assert (own.limit, own.retry_at) == (name, NOW - 5 + HOUR * (24 if "day" in name else 1))

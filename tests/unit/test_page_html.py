@@ -12,6 +12,7 @@ from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.config import Auth, Config
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.policy.lifecycle import Life
+from binding_ivr.policy.limit_state import Paused
 from binding_ivr.web.page_assets import assets, version
 from binding_ivr.web.page_render import error_page
 from binding_ivr.web.page_texts import LANGUAGES, texts
@@ -341,6 +342,33 @@ async def test_a_users_page_tells_who_did_what_and_why_and_until_when_it_is_trus
     for words in ("phone lost", "192.0.2.1", "stale: trusted until", (NOW + timedelta(days=29)).strftime("%Y-%m-%d")):
         assert words in html
     assert NUMBER not in html
+
+
+async def test_paused_calls_are_seen_and_let_go_with_a_reason() -> None:
+    until = NOW + timedelta(hours=1)
+    assert "Paused calls" not in checked((await ask(FakePortal(), "/admin", identity=ADMIN)).text)
+    portal = FakePortal(paused=[Paused("", until, True, 1, 1, 60, 3), Paused("sales", until, False, 2, 0, 20, 1)])
+    html = checked((await ask(portal, "/admin", identity=ADMIN)).text)
+    for words in ("All calls come back one at a time", "Calls of account sales are paused until", "1 of the last 20"):
+        assert words in html
+    form = {"account": "sales", "do": "resume"}
+    assert (await ask(portal, "/admin/limits", form, identity=ADMIN)).status == 422
+    done = await ask(portal, "/admin/limits", {**form, "reason": "a drill"}, identity=ADMIN)
+    assert done.headers["Location"] == "../admin#limits"
+    await ask(portal, "/admin/limits", {"number": NUMBER, "do": "reset", "reason": "called us"}, identity=ADMIN)
+    unlock = {"account": "default", "user": "1001", "do": "unlock", "reason": "called us"}
+    await ask(portal, "/admin/user", unlock, identity=ADMIN)
+    assert portal.asked == [
+        ("resume_calls", "sales", "a drill"),
+        ("reset_number", NUMBER, "called us"),
+        ("reset_user", "default", "1001", "called us"),
+    ]
+    with pytest.raises(Problem):
+        await ask(portal, "/admin/limits", {**form, "do": "format", "reason": "a drill"}, identity=ADMIN)
+    portal.refuse = NotFoundError("x")
+    missing = await ask(portal, "/admin/limits", {**form, "reason": "a drill"}, identity=ADMIN)
+    assert missing.status == 404
+    assert "not paused" in checked(missing.text)
 
 
 async def test_numbers_are_suppressed_and_allowed_again() -> None:

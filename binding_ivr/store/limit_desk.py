@@ -1,0 +1,88 @@
+"""What an administrator sees of the limits and lifts of them, audited. It counts nothing for a request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from binding_ivr.errors import NotFoundError
+from binding_ivr.policy.limit_state import LimitState, LockedOut, Paused, Reset
+from binding_ivr.ports import Actor
+from binding_ivr.store.breakers import SYSTEM, Turned, tell
+from binding_ivr.store.database import Database, Transaction
+
+MOST_LOCKED_OUT = 200
+
+
+class PgLimitDesk:
+    """The administrator's side of the limits. Every method raises what `Database` raises."""
+
+    def __init__(self, db: Database) -> None:
+        """Work on *db*."""
+        self._db = db
+
+    async def state(self, account: str | None = None) -> LimitState:
+        """Return what is paused, who is locked out (of *account*; None: of all) and how much is used."""
+        usage = await self._db.row("usage")
+        assert usage is not None
+        paused = [
+            Paused(
+                row["account"],
+                row["paused_until"],
+                not row["open"],
+                row["pauses"],
+                row["failed_probes"],
+                row["answered"],
+                row["proven"],
+            )
+            for row in await self._db.rows("breakers")
+            if account is None or row["account"] in (SYSTEM, account)
+        ]
+        locked_out = [
+            LockedOut(
+                row["account"], row["user_id"], row["failed"], row["locks"], row["locked_until"], bool(row["locked"])
+            )
+            for row in await self._db.rows("lockouts", account, MOST_LOCKED_OUT)
+        ]
+        return LimitState(
+            paused,
+            locked_out,
+            usage["calls_hour"],
+            usage["calls_day"],
+            usage["seconds_day"] / 60,
+            usage["locked_users"],
+            usage["locked_numbers"],
+        )
+
+    async def reset_user(self, account: str, user_id: str, actor: Actor) -> Reset:
+        """Let what a user asked for in the last day, and the failed tries, count no more. Raises NotFoundError."""
+        async with self._db.transaction(actor) as tx:
+            if await tx.row("user", account, user_id) is None:
+                raise NotFoundError(f"there is no user {user_id} in account {account}")
+            row = await tx.row("reset_user_limits", account, user_id)
+            assert row is not None
+            done = Reset(row["calls"], row["lockouts"])
+            await _audit(tx, account, user_id, "user.unlocked", {"calls": done.calls, "locks": done.locks})
+            return done
+
+    async def reset_number(self, number_hash: bytes, actor: Actor) -> Reset:
+        """Let the calls to a number count no more for it, and lift its lock. *number_hash* is its keyed hash."""
+        async with self._db.transaction(actor) as tx:
+            row = await tx.row("reset_number_limits", number_hash)
+            assert row is not None
+            done = Reset(row["calls"], row["locks"])
+            detail = {"calls": done.calls, "locks": done.locks, "number_hash": number_hash.hex()}
+            await _audit(tx, "", "", "number.unlocked", detail)
+            return done
+
+    async def resume(self, account: str, actor: Actor) -> None:
+        """Let the calls of *account* (empty: of the whole system) leave again. Raises NotFoundError: not paused."""
+        async with self._db.transaction(actor) as tx:
+            if await tx.row("close_breaker", account) is None:
+                where = f"of account {account}" if account else "of the whole system"
+                raise NotFoundError(f"calls {where} are not paused")
+        tell(Turned(account, None, 0, 0))
+
+
+async def _audit(tx: Transaction, account: str, user_id: str, action: str, detail: Mapping[str, Any]) -> None:
+    await tx.run("audit_limit", account, user_id, action, None, msgspec.json.encode(detail).decode())

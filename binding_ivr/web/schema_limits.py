@@ -1,0 +1,77 @@
+"""The bodies of the calls about what limits hold back, and of lifting them."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from binding_ivr.web.schema import Number
+
+Why = Annotated[
+    str, Meta(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="The audit keeps it.")
+]
+
+
+class LimitReasonIn(Struct, forbid_unknown_fields=True):
+    """Why."""
+
+    reason: Why
+
+
+class NumberResetIn(Struct, forbid_unknown_fields=True):
+    """The phone number whose calls shall count no more, and why."""
+
+    number: Number
+    reason: Why
+
+
+class ResumeIn(Struct, forbid_unknown_fields=True):
+    """Whose calls shall leave again (an empty `account`: the pause of the whole system), and why."""
+
+    account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")]
+    reason: Why
+
+
+class PausedOut(Struct):
+    """Calls of an account (empty: of the whole system) that are paused until then; `trial`: they come back one by one.
+
+    It was judged by `answered` calls, of which `proven` proved a number.
+    """
+
+    account: str
+    until: datetime
+    trial: bool
+    pauses: int
+    failed_probes: int
+    answered: int
+    proven: int
+
+
+class LockedOutOut(Struct):
+    """A user with `failed` wrong entries of the code in a row since the last of `locks` lock-outs."""
+
+    account: str
+    user_id: str
+    failed: int
+    locks: int
+    until: datetime | None
+    locked: bool
+
+
+class LimitStateOut(Struct):
+    """What is paused, who is locked out, and how much of the system's limits is used."""
+
+    paused: list[PausedOut]
+    locked_out: list[LockedOutOut]
+    calls_hour: int
+    calls_day: int
+    minutes_day: float
+    locked_users: int
+    locked_numbers: int
+
+
+class ResetOut(Struct):
+    """`calls` that count no more, and `locks` that are lifted."""
+
+    calls: int
+    locks: int
