@@ -12,7 +12,7 @@ import pytest
 
 from binding_ivr.call.outcome import Outcome
 from binding_ivr.lab import Lab
-from tests.e2e.installation import Installation, installed
+from tests.e2e.installation import GENEROUS, TESTER, Installation, installed
 from tests.integration.webhook_receiver import SECRET, WebhookReceiver
 
 
@@ -160,3 +160,42 @@ async def test_the_operators_commands(one: Installation, receiver: WebhookReceiv
     await receiver.wait(lambda: len(receiver.taken) == 1)
     assert receiver.taken[0].delivery == second["id"]
     assert await one.json_command("outbox", "retry", "--all") == {"retried": 0}
+
+
+async def test_calls_that_prove_nothing_pause_the_account_until_an_administrator_or_a_proof(
+    lab: Lab, receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    await lab.pbx.rx("database deltree binding")
+    sections: dict[str, Any] = {
+        "webhooks": [{"name": "portal", "url": receiver.url, "secret": SECRET, "events": ["account.paused"]}],
+        "limits": {**GENEROUS, "breaker_calls": 2},
+    }
+    async with (
+        installed(lab, tmp_path, node="hooks", app="hooks", sections=sections, answers_lookups=True) as one,
+        listening(lab) as ami,
+    ):
+        await one.serve()
+        for at in (21, 22):
+            attempt = await one.ended(await one.bind(await one.new_user(), one.lab.number("hangup_at", at)))
+            assert attempt.outcome is Outcome.HUNG_UP
+        await receiver.wait(lambda: len(receiver.got) == 1)
+        assert receiver.got[0].what == ("", "account.paused")
+        facts = receiver.got[0].body["facts"]
+        assert (facts["answered"], facts["proven"]) == (2, 0)
+        while (told := await heard(ami))["UserEvent"] != "BindingAccountPaused":
+            pass
+        assert told["Account"] == "default"
+        await one.logged("calls.paused")
+        user, number = await one.new_user(), one.lab.number("right", 145)
+        refused = await one.command("bind", user, number)
+        assert (refused[0], "(limit account_breaker); try again in 60 min" in refused[2]) == (1, True)
+        await one.house.store.clock.advance(3601, TESTER)
+        assert (await one.ended(await one.bind(user, number))).outcome is Outcome.VERIFIED
+        assert (await one.json_command("limits", "show"))["paused"] == []
+        while (await heard(ami))["UserEvent"] != "BindingAccountResumed":
+            pass
+        assert await one.command("limits", "resume", "--reason", "a drill") == (
+            1,
+            "",
+            "binding-ivr: calls of account default are not paused\n",
+        )
