@@ -52,7 +52,7 @@ async def alert(db: Database, new: NewAttempt, refusal: Refusal) -> bool:
         return False
     async with db.transaction(new.actor) as tx:
         account = SYSTEM if name in SYSTEM_WIDE else new.account
-        return await tx.row("alert_limit", account, name, new.user_id) is not None
+        return await tx.row("alert_limit", account, name, new.account, new.user_id) is not None
 
 
 async def foresee(db: Database, new: NewAttempt, number_hash: bytes | None) -> tuple[Refusal | None, Refusal | None]:

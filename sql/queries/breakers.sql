@@ -17,8 +17,8 @@ SELECT
   (SELECT ARRAY[count(*), count(*) FILTER (WHERE c.outcome = 'verified')] FROM (
      SELECT a.outcome FROM binding_ivr.attempts a
      WHERE a.state = 'ended' AND a.answered_at IS NOT NULL AND a.fault <> 'us'
-       AND a.ended_at > to_timestamp($4::float8)
-     ORDER BY a.ended_at DESC LIMIT $5) c) AS of_system;
+       AND timezone('UTC', a.ended_at) > timezone('UTC', to_timestamp($4::float8))
+     ORDER BY timezone('UTC', a.ended_at) DESC LIMIT $5) c) AS of_system;
 
 -- name: set_breaker
 -- $1 account, $2 counts_from, $3 paused_until or null (both POSIX), $4 pauses, $5 failed_probes, $6 answered, $7 proven
@@ -56,11 +56,20 @@ SET state = 'ended', outcome = 'expired', fault = 'policy', ended_at = binding_i
 FROM waiting WHERE a.attempt_id = waiting.attempt_id;
 
 -- name: alert_limit
--- $1 account ('' for a limit of the whole system), $2 limit, $3 user_id. Told at most once an hour; no row: it was.
-INSERT INTO binding_ivr.limit_alerts AS l (account, name, user_id, told_at) VALUES ($1, $2, $3, binding_ivr.clock())
-ON CONFLICT (account, name) DO UPDATE SET user_id = EXCLUDED.user_id, told_at = EXCLUDED.told_at
-WHERE l.told_at <= EXCLUDED.told_at - interval '1 hour'
-RETURNING name;
+-- $1 account ('' for a limit of the whole system), $2 limit, $3 account and $4 user_id of whose request reached it. Told at
+-- most once an hour; no row: it was.
+WITH told AS (
+  INSERT INTO binding_ivr.limit_alerts AS l (account, name, told_at) VALUES ($1, $2, binding_ivr.clock())
+  ON CONFLICT (account, name) DO UPDATE SET told_at = EXCLUDED.told_at
+  WHERE l.told_at <= EXCLUDED.told_at - interval '1 hour'
+  RETURNING name, jsonb_build_object('account', $3::text, 'user_id', $4::text, 'limit', name) AS facts
+), event AS (
+  INSERT INTO binding_ivr.outbox (name, account, user_id, payload)
+  SELECT 'limit.alert', $3, $4, told.facts FROM told
+)
+SELECT told.name, binding_ivr.write_audit($3, $4, 'limit.alert', NULL, told.facts) AS audited,
+       pg_notify('binding_ivr', jsonb_build_object('kind', 'limits', 'account', $3::text)::text) AS noticed
+FROM told;
 
 -- name: breakers
 SELECT b.account, b.paused_until, b.pauses, b.failed_probes, b.answered, b.proven,

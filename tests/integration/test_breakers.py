@@ -396,9 +396,15 @@ async def test_a_users_own_limit_alerts_nobody(world: World) -> None:
     assert await events(world, "limit.alert") == []
 
 
-async def test_the_systems_alert_names_no_account(world: World) -> None:
-    await world.users("1001")
+async def test_the_systems_alert_is_one_for_all_accounts_and_says_who_it_was(world: World) -> None:
+    await world.users("1001", "1002")
     with pytest.raises(Refusal):
         await world.accept("1001", "+15551230001", limits=Limits({"system_minutes_day": 0}, reserve_s=60))
+    await world.store.directory.add_account("sales", {})
+    await world.users("1001", account="sales")
+    with pytest.raises(Refusal):
+        await world.accept(
+            "1001", "+15551230001", account="sales", limits=Limits({"system_minutes_day": 0}, reserve_s=60)
+        )
     [event] = await events(world, "limit.alert")
-    assert (event["account"], event["user_id"]) == ("", "1001")
+    assert (event["account"], event["user_id"]) == ("default", "1001")

@@ -108,7 +108,14 @@ ASKED = [
     Asked("end_attempt", "", lambda ids: (ids.dialing, "verified", "callee", 1, 16, 200, ""), 300),
     of("lock_unproven_number", digest(NUMBER), 30, 3, pages=100),
     of("lock_unproven_number", digest(crowd.HEAVY_NUMBER), 30, 3, pages=400, why="a heavy number"),
+    of("last_answered", "default", float("-inf"), 20, float("-inf"), 60),
+    of("last_answered", "none", float("-inf"), 20, float("-inf"), 60, why="an account without calls"),
+    of("expire_paused", "", pages=2000),
     Asked("bill_calls", "", lambda ids: ([ids.ended], [17]), 300),
+    # what an administrator sees and lifts
+    of("usage", pages=1000),
+    of("reset_user_limits", "default", crowd.HEAVY_USER, pages=2000),
+    of("reset_number_limits", digest(crowd.HEAVY_NUMBER), pages=60_000),
     # looking
     Asked("attempt", "", lambda ids: (ids.ended,), 100),
     of("last_attempt_of", "default", crowd.HEAVY_USER, pages=100),
