@@ -121,6 +121,7 @@ class Call(Struct, forbid_unknown_fields=True, frozen=True):
     next_digit_s: Annotated[float, Meta(ge=0.5, le=30)] = 5.0
     max_s: Annotated[float, Meta(ge=5, le=600)] = 120.0
     delay_s: Annotated[float, Meta(ge=0, le=30)] = 3.0
+    gate: bool = False
     hours: Annotated[str, Meta(max_length=20)] = "08:00-21:00"
     quiet: tuple[Annotated[str, Meta(max_length=20)], ...] = ()
 
@@ -391,6 +392,8 @@ _PLACEHOLDERS = {"e164", "digits", "national"}
 _ENDPOINT = re.compile(r"^(PJSIP|SIP|Local|DAHDI|IAX2)/[A-Za-z0-9@._/{}+;=-]+$")
 _SHORTEST_KEY = 16
 SHORTEST_AUDIT_DAYS = 365
+SHORTEST_GATED_S = 60
+"""Two rounds of the gate, the request, and the time to key the code."""
 _SHORTEST_JWT_SECRET = 32
 _ORIGIN = re.compile(r"^https?://[A-Za-z0-9.*:\[\]-]+(/[A-Za-z0-9._~/-]*)?$")
 
@@ -492,6 +495,8 @@ def _told(message: str) -> str:
     """Turn msgspec's "Expected … - at `$.call.ring_s`" into "call.ring_s: expected …"."""
     what, _, where = message.partition(" - at `")
     path = where.rstrip("`").removeprefix("$").removeprefix(".")
+    if what.startswith("Invalid enum value"):
+        what += "; see the sample file for those that exist"
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what)
     if unknown:
         key = f"{path}.{unknown[1]}" if path else unknown[1]
@@ -527,6 +532,8 @@ def _checked(config: Config) -> Config:
 
 
 def _check_call(call: Call) -> None:
+    if call.gate and call.max_s < SHORTEST_GATED_S:
+        raise ConfigError(f"call.max_s: with call.gate {SHORTEST_GATED_S} or more; its prompts come before the request")
     try:
         daytimes.read_hours(call.hours)
     except ValueError as error:

@@ -5,15 +5,15 @@ Times are seconds of any monotonic clock. In any order of events there is exactl
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import assert_never
 
 from binding_ivr.call import events as ev
-from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Report, Say
-from binding_ivr.call.digits import END_KEY, REPORT_KEY, Entry, EntryState
+from binding_ivr.call.asking import Asking
+from binding_ivr.call.commands import Command, Finish, Handoff, Hangup, Originate, Report, Say
 from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict, of_unanswered
 from binding_ivr.call.prompts import Prompt
+from binding_ivr.call.rules import Rules
 
 RING_GRACE_S = 5.0
 """Asterisk ends the ringing itself; only when it does not, we do."""
@@ -38,21 +38,6 @@ CLOSING_PROMPT: dict[Outcome, Prompt] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The timings and counts of DESIGN section 5. Seconds; counts are 1 or more; `length` is 6 to 10 digits."""
-
-    length: int = 6
-    tries: int = 3
-    ring_s: float = 30.0
-    first_digit_s: float = 10.0
-    loops: int = 5
-    next_digit_s: float = 5.0
-    max_s: float = 120.0
-    routes: int = 1
-    at_desk: bool = False  # the desk phone tells the code, not a screen
-
-
 class Phase(Enum):
     """Where the call is."""
 
@@ -74,17 +59,16 @@ _BEFORE_ANSWER = frozenset({Phase.DIALING, Phase.RINGING})
 class CallMachine:
     """One call, from Begin to the end of its channel."""
 
-    def __init__(self, rules: Rules, is_right: Callable[[str], bool]) -> None:
-        """Prepare a call; *is_right* compares one whole entry with the access code in constant time."""
+    def __init__(self, rules: Rules, is_right: Callable[[str], bool], gate: str = "") -> None:
+        """Prepare a call; *is_right* compares one whole entry with the access code in constant time.
+
+        *gate* holds the random keys of the gate's rounds (`rules.GATE_ROUNDS`), and is empty when there is no gate.
+        """
         self._rules = rules
-        self._is_right = is_right
-        self._entry = Entry(rules.length)
+        self._asking = Asking(rules, is_right, gate)
         self._phase = Phase.NEW
         self._route = 0
-        self._tries = 0
-        self._loops = 0
         self._hangups = 0
-        self._ask_after = False  # a notice ("not right") plays; the request for the code follows it
         self._hangup_noticed = False
         self._talk_is_lost = False
         self._lost_detail = ""
@@ -217,77 +201,28 @@ class CallMachine:
         if self._phase is not Phase.HANDOFF:
             return [Hangup()] if self._verdict is not None else []
         self._enter(Phase.TALKING, None)
-        return [self._ask(Prompt.GREETING, Prompt.REASON, self._ask_code)]
+        return self._go_on(self._asking.begin(), now)
 
-    @property
-    def _ask_code(self) -> Prompt:
-        return Prompt.ASK_CODE_DESK if self._rules.at_desk else Prompt.ASK_CODE
-
-    def _ask(self, *prompts: Prompt) -> Ask:
-        """Ask for one whole entry; it begins empty."""
-        return Ask(prompts, self._rules.length, self._rules.first_digit_s, self._rules.next_digit_s)
+    def _go_on(self, commands: list[Command], now: float) -> list[Command]:
+        """Do what the conversation wants; with its outcome comes the verdict."""
+        if self._asking.outcome is None:
+            return commands
+        return [*commands, *self._finish(self._asking.outcome, now, detail=self._asking.detail)]
 
     def _digit(self, key: str, now: float) -> list[Command]:
-        if self._phase is not Phase.TALKING:
-            return self._late_digit(key, now)
-        match self._entry.press(key):
-            case EntryState.REPORTED:
-                return self._finish(Outcome.REPORTED, now)
-            case EntryState.COMPLETE:
-                return self._entered(now)
-            case EntryState.INCOMPLETE:
-                return self._missed(Prompt.INCOMPLETE, now)
-            case EntryState.OPEN:
-                if key == END_KEY:  # before any digit: it ended the asking, not the entry
-                    return [self._ask()]
-                return [Report(AttemptState.ANSWERED, len(self._entry.digits))]
-            case state:
-                assert_never(state)
-
-    def _late_digit(self, key: str, now: float) -> list[Command]:
-        """The news of the hang-up may overtake the last digit, which was pressed before it and counts."""
-        if self._phase is not Phase.LOST or self._entry.press(key) is not EntryState.COMPLETE:
-            return []
-        return self._entered(now) if self._is_right(self._entry.digits) else []
-
-    def _entered(self, now: float) -> list[Command]:
-        right = self._is_right(self._entry.digits)
-        heard = Report(AttemptState.ANSWERED, len(self._entry.digits))
-        if not right:
-            return [heard, *self._missed(Prompt.WRONG_CODE, now)]
-        self._tries += 1
-        return [heard, *self._finish(Outcome.VERIFIED, now)]
-
-    def _missed(self, why: Prompt, now: float) -> list[Command]:
-        """One try is used up. The notice takes no code digit, so the tail of a longer stream is never an entry."""
-        self._tries += 1
-        self._loops = 0
-        self._entry.clear()
-        if self._tries >= self._rules.tries:
-            return self._finish(Outcome.WRONG_CODE, now)
-        self._ask_after = True
-        return [Say((why,), REPORT_KEY), Report(AttemptState.ANSWERED)]
-
-    def _said(self, now: float) -> list[Command]:
-        if self._phase is Phase.TALKING and self._ask_after:
-            self._ask_after = False
-            return [self._ask(self._ask_code)]
-        if self._phase is Phase.CLOSING:
-            return self._hang_up(now)
+        if self._phase is Phase.TALKING:
+            return self._go_on(self._asking.press(key), now)
+        if self._phase is Phase.LOST:  # the news of the hang-up may overtake the last digit, which counts
+            return self._go_on(self._asking.press_late(key), now)
         return []
 
-    def _silence(self, now: float) -> list[Command]:
-        if self._phase is not Phase.TALKING:
-            return []
-        if self._entry.digits:
-            return self._missed(Prompt.INCOMPLETE, now)
-        self._loops += 1
-        if self._loops >= self._rules.loops:
-            return self._finish(self._outcome_of_silence(), now)
-        return [self._ask(Prompt.GREETING, self._ask_code)]
+    def _said(self, now: float) -> list[Command]:
+        if self._phase is Phase.TALKING:
+            return self._go_on(self._asking.said(), now)
+        return self._hang_up(now) if self._phase is Phase.CLOSING else []
 
-    def _outcome_of_silence(self) -> Outcome:
-        return Outcome.WRONG_CODE if self._tries else Outcome.NO_INPUT
+    def _silence(self, now: float) -> list[Command]:
+        return self._go_on(self._asking.silence(), now) if self._phase is Phase.TALKING else []
 
     def _talk_lost(self, detail: str, now: float) -> list[Command]:
         self._talk_is_lost = True
@@ -346,7 +281,7 @@ class CallMachine:
         return finish if placed else finish + self._gone()
 
     def _give_up(self, detail: str, now: float) -> list[Command]:
-        return self._finish(self._outcome_of_silence(), now, detail=detail, hangup=True)
+        return self._finish(self._asking.outcome_of_silence, now, detail=detail, hangup=True)
 
     def _finish(
         self,
@@ -364,7 +299,7 @@ class CallMachine:
         self._verdict = Verdict(
             outcome,
             fault or FAULTS[outcome],
-            self._tries,
+            self._asking.tries,
             cause,
             tech_cause,
             detail,

@@ -20,6 +20,7 @@ class Prompt(StrEnum):
 
     GREETING = "greeting"  # who calls; the first second of the call, so that call screening hears speech
     REASON = "reason"  # why: somebody asked to link this number to a desk extension
+    GATE = "gate"  # star if it was not you, else press; a digit follows
     ASK_CODE = "ask_code"  # enter the access code shown on the screen; star if it was not you
     ASK_CODE_DESK = "ask_code_desk"  # the same, for the code that the desk phone says
     WRONG_CODE = "wrong_code"  # a whole entry that was not the code

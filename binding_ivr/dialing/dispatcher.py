@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
@@ -9,8 +10,9 @@ from uuid import UUID
 import structlog
 
 from binding_ivr.call import events as ev
-from binding_ivr.call.machine import CallMachine, Rules
+from binding_ivr.call.machine import CallMachine
 from binding_ivr.call.outcome import FAULTS, Outcome, Verdict
+from binding_ivr.call.rules import GATE_ROUNDS, Rules
 from binding_ivr.config import Config
 from binding_ivr.dialing.call import CallShell
 from binding_ivr.dialing.channels import ChannelBudget
@@ -38,6 +40,11 @@ STOP_BILL_S = 2.0
 CodeOf = Callable[[ClaimedAttempt], str]
 
 
+def random_keys(count: int) -> str:
+    """Return *count* keys of 0-9 that nobody can foresee, each drawn by itself."""
+    return "".join(str(secrets.randbelow(10)) for _ in range(count))
+
+
 class Dispatcher:
     """The dialing side of one node."""
 
@@ -53,14 +60,19 @@ class Dispatcher:
         agi_address: Callable[[], str],
         metrics: Metrics,
         version: str,
+        gate_keys: Callable[[int], str] = random_keys,
     ) -> None:
-        """Prepare; *code_of* derives an attempt's access code, *agi_address* is where Asterisk reaches our FastAGI."""
+        """Prepare; *code_of* derives an attempt's access code, *agi_address* is where Asterisk reaches our FastAGI.
+
+        *gate_keys* draws so many keys for one call's gate.
+        """
         self._config = config
         self._ledger = ledger
         self._notices = notices
         self._telephony = telephony
         self._conversations = conversations
         self._code_of = code_of
+        self._gate_keys = gate_keys
         self._agi_address = agi_address
         self._metrics = metrics
         self._version = version
@@ -193,20 +205,10 @@ class Dispatcher:
             routed = orders(attempt, config, self._agi_address())[:MOST_ROUTES]
         except BindingError as error:
             problem = str(error)
-        rules = Rules(
-            length=config.code.length,
-            tries=_tries(config, attempt.failed_tries),
-            ring_s=config.call.ring_s,
-            first_digit_s=config.call.first_digit_s,
-            loops=config.call.loops,
-            next_digit_s=config.call.next_digit_s,
-            max_s=config.call.max_s,
-            routes=max(1, len(routed)),
-            at_desk=attempt.source == "desk",
-        )
+        gate = self._gate_keys(GATE_ROUNDS) if config.call.gate else ""
         return CallShell(
             attempt,
-            CallMachine(rules, lambda heard: is_code(code, heard)),
+            CallMachine(_rules(config, attempt, len(routed)), lambda heard: is_code(code, heard), gate),
             routed,
             problem=problem,
             telephony=self._telephony,
@@ -285,6 +287,22 @@ class Dispatcher:
             log.warning("dialing.stray_ended", attempt=str(attempt_id))
             self._metrics.strays.inc()
             await self._telephony.hangup(stray)
+
+
+def _rules(config: Config, attempt: ClaimedAttempt, routes: int) -> Rules:
+    """Return the rules of one call; *config* is the account's."""
+    return Rules(
+        length=config.code.length,
+        tries=_tries(config, attempt.failed_tries),
+        ring_s=config.call.ring_s,
+        first_digit_s=config.call.first_digit_s,
+        loops=config.call.loops,
+        next_digit_s=config.call.next_digit_s,
+        max_s=config.call.max_s,
+        routes=max(1, routes),
+        at_desk=attempt.source == "desk",
+        hardened=config.code.reveal == "on_answer",
+    )
 
 
 def _tries(config: Config, failed: int) -> int:

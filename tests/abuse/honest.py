@@ -7,6 +7,9 @@ from tests.abuse.scene import ACCOUNT, Reply, Scene
 PATIENCE = 4
 """Limits that may follow one another before the honest user counts as locked out."""
 
+AFTER_THE_OPENING_MS = 10_000
+"""In hardened mode what is keyed before the request counts for nothing; it comes 8 s after the answer."""
+
 
 async def served(scene: Scene, which: int = 0, account: str = ACCOUNT) -> None:
     """Let an honest user prove a number during an attack, and write in `scene.control` how that went.
@@ -16,7 +19,8 @@ async def served(scene: Scene, which: int = 0, account: str = ACCOUNT) -> None:
     """
     user, number = f"honest{which}", f"+1{AREA_CODES[0]}55501{30 + scene.index * 4 + which}"
     await scene.users(user, account=account)
-    await scene.lab.set_script(number, "right")
+    hardened = scene.config.code.reveal == "on_answer"
+    await scene.lab.set_script(number, "right", **({"after_ms": AFTER_THE_OPENING_MS} if hardened else {}))
     told: list[str] = []
     for _ in range(PATIENCE):
         reply = await _asks(scene, account, user, number)

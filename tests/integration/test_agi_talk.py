@@ -127,6 +127,33 @@ async def test_a_late_loop_lets_asterisk_collect_the_entry(
     await agi.stop()
 
 
+@pytest.mark.parametrize(("late_s", "collects"), [(3600.0, "digit by digit"), (0.0, "in one go")])
+async def test_words_before_a_question_take_star_alone_in_either_way(
+    lookups: FakeLookups, late_s: float, collects: str
+) -> None:
+    agi = AgiServer(lookups, port=0, late_s=late_s)
+    await agi.start()
+    heard, talk, peer = await talking(agi)
+    talk.say(["greeting", "reason"], "*")  # Asterisk drops every other key
+    await peer.expect('STREAM FILE binding_ivr/greeting "*"', "200 result=0 endpos=3404")
+    await peer.expect('STREAM FILE binding_ivr/reason "*"', "200 result=0 endpos=3404")
+    await until(lambda: heard[1:] == [SayDone()])
+    talk.ask(["digit_7"], 1, 10, 5)
+    if collects == "in one go":
+        await peer.expect('EXEC Read "BINDING_KEYS,binding_ivr/digit_7,1,,1,10"', "200 result=0")
+        await peer.expect("GET VARIABLE READSTATUS", "200 result=1 (OK)")
+        await peer.expect("GET VARIABLE BINDING_KEYS", "200 result=1 (7)")
+    else:
+        await peer.expect('STREAM FILE binding_ivr/digit_7 "0123456789*"', "200 result=55 endpos=100")
+    await until(lambda: heard[2:] == [Digit("7")])
+    talk.say(["gate"], "*")
+    await peer.expect('STREAM FILE binding_ivr/gate "*"', "200 result=42 endpos=100")
+    await until(lambda: heard[3:] == [Digit("*")])
+    talk.close()
+    assert await peer.ended()
+    await agi.stop()
+
+
 async def test_letters_in_an_entry_that_asterisk_collects_are_no_digits(lookups: FakeLookups) -> None:
     agi = AgiServer(lookups, port=0, late_s=0.0)
     await agi.start()

@@ -17,6 +17,7 @@ pocketsphinx: Any = importlib.import_module("pocketsphinx")  # of the extra dev;
 WORDS = {
     Prompt.GREETING: {"hello", "automated", "call", "company"},
     Prompt.REASON: {"somebody", "asked", "link", "phone", "number"},
+    Prompt.GATE: {"not", "you", "press", "please"},
     Prompt.ASK_CODE: {"access", "code", "shown", "screen"},
     Prompt.WRONG_CODE: {"not", "correct", "try", "again"},
     Prompt.VERIFIED: {"you", "phone", "number", "verified", "goodbye"},

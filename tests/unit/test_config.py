@@ -57,6 +57,16 @@ def test_the_sample_route_is_valid(tmp_path: Path) -> None:
         ("[number]\ndeny = ['1900']", "number.deny[0]: expected `str` matching regex '^\\\\+[1-9][0-9X]{0,14}$'"),
         ("[number]\ndefault_region = 'DE'", "number.default_region: must be one of number.regions"),
         ("[code]\nlength = 5", "code.length: expected `int` >= 6"),
+        (
+            "[code]\nreveal = 'later'",
+            "code.reveal: invalid enum value 'later'; see the sample file for those that exist",
+        ),
+        ("[call]\ngate = 'yes'", "call.gate: expected `bool`, got `str`"),
+        ("[call]\ngate = 1", "call.gate: expected `bool`, got `int`"),
+        (
+            "[call]\ngate = true\nmax_s = 59",
+            "call.max_s: with call.gate 60 or more; its prompts come before the request",
+        ),
         ("[code]\nshown_s = 700", "code.shown_s: must not be longer than code.attempt_s"),
         ("[code]\nactive_key = '2'\nkeys = {1 = 'aaaaaaaaaaaaaaaa'}", "code.active_key: code.keys holds no key '2'"),
         ("[prompts]\npath = '../x'", "prompts.path: a path below Asterisk's sounds folder, without .."),
@@ -148,6 +158,11 @@ def test_account_overrides() -> None:
     assert config.limits.number_hour == 3
     with pytest.raises(ConfigError, match=r"limits\.number_hour"):
         config.for_account({"limits": {"number_hour": "x"}})
+    assert config.for_account({"call": {"gate": True}}).call.gate is True
+    with pytest.raises(ConfigError, match=r"call\.gate: expected `bool`"):
+        config.for_account({"call": {"gate": "on"}})
+    with pytest.raises(ConfigError, match=r"call\.max_s: with call\.gate"):
+        config.for_account({"call": {"gate": True, "max_s": 30}})
     with pytest.raises(ConfigError, match="an account may only override"):
         config.for_account({"ari": {"user": "x"}})
     assert set(ACCOUNT_SECTIONS) <= set(Config.__struct_fields__)

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from binding_ivr.call import events as ev
 from binding_ivr.call.outcome import AttemptState, Outcome
-from binding_ivr.config import Config, Route
+from binding_ivr.config import Code, Config, Route
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.dialing.orders import attempt_of, channel_id, orders, spoken
@@ -24,14 +25,14 @@ ROUTES = (
 
 
 class House:
-    def __init__(self, keys: str = CODE, routes: tuple[Route, ...] = ROUTES) -> None:
+    def __init__(self, keys: str = CODE, routes: tuple[Route, ...] = ROUTES, code: Code | None = None) -> None:
         self.telephony = FakeTelephony()
         self.conversations = FakeConversations(keys)
         self.ledger = FakeLedger()
         self.notices = FakeNotices()
         self.metrics = Metrics()
         self.dispatcher = Dispatcher(
-            Config(routes=routes),
+            Config(routes=routes, code=code or Code()),
             ledger=self.ledger,
             notices=self.notices,
             telephony=self.telephony,
@@ -40,10 +41,11 @@ class House:
             agi_address=lambda: "127.0.0.1:4573",
             metrics=self.metrics,
             version="0",
+            gate_keys=lambda count: "705"[:count],
         )
 
-    def ask(self, number: str = "+12025550123") -> str:
-        new = attempt(number)
+    def ask(self, number: str = "+12025550123", **call: object) -> str:
+        new = replace(attempt(number), settings={"call": call})
         self.ledger.queued.append(new)
         self.notices.tell(Notice("queued"))
         return channel_id("binding_ivr", new.attempt_id, 0)
@@ -58,8 +60,8 @@ class House:
 
 
 @asynccontextmanager
-async def house(keys: str = CODE, routes: tuple[Route, ...] = ROUTES) -> AsyncIterator[House]:
-    made = House(keys, routes)
+async def house(keys: str = CODE, routes: tuple[Route, ...] = ROUTES, code: Code | None = None) -> AsyncIterator[House]:
+    made = House(keys, routes, code)
     await made.dispatcher.start()
     try:
         yield made
@@ -92,6 +94,33 @@ async def test_a_call_from_claim_to_verdict() -> None:
             )
             == 1.0
         )
+
+
+async def test_hardened_mode_asks_only_after_the_opening() -> None:
+    async with house(code=Code(reveal="on_answer")) as h:
+        await h.answer(h.ask())
+        await until(lambda: h.outcomes() == [Outcome.VERIFIED])
+        assert h.conversations.all[0].said[:2] == [("greeting", "reason"), ("ask_code",)]
+
+
+async def test_an_account_can_have_a_gate() -> None:
+    async with house(keys="17" + CODE) as h:
+        await h.answer(h.ask(gate=True))
+        await until(lambda: h.outcomes() == [Outcome.NO_INPUT])
+        assert h.conversations.all[0].said[:4] == [
+            ("greeting", "reason", "gate"),
+            ("digit_7",),
+            ("gate",),
+            ("digit_0",),
+        ]
+    async with house(keys="10" + CODE) as h:
+        await h.answer(h.ask(gate=True))
+        await until(lambda: h.outcomes() == [Outcome.VERIFIED])
+        assert h.conversations.all[0].said[4] == ("ask_code",)
+    async with house() as h:
+        await h.answer(h.ask(gate=False))
+        await until(lambda: h.outcomes() == [Outcome.VERIFIED])
+        assert h.conversations.all[0].said[0] == ("greeting", "reason", "ask_code")
 
 
 async def test_progress_is_reported() -> None:

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 
 from binding_ivr.call import events as ev
 from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Report, Say
-from binding_ivr.call.machine import CallMachine, Phase, Rules
+from binding_ivr.call.machine import CallMachine, Phase
 from binding_ivr.call.outcome import AttemptState, Fault, Outcome, Verdict
 from binding_ivr.call.prompts import Prompt
+from binding_ivr.call.rules import Rules
 
 CODE = "112334"
 
@@ -17,12 +18,12 @@ LOOP = Ask((Prompt.GREETING, Prompt.ASK_CODE), 6, 10.0, 5.0)
 AGAIN = Ask((Prompt.ASK_CODE,), 6, 10.0, 5.0)
 
 
-def machine(rules: Rules | None = None) -> CallMachine:
-    return CallMachine(rules or Rules(), lambda entry: entry == CODE)
+def machine(rules: Rules | None = None, gate: str = "") -> CallMachine:
+    return CallMachine(rules or Rules(), lambda entry: entry == CODE, gate)
 
 
-def talking(rules: Rules | None = None) -> CallMachine:
-    m = machine(rules)
+def talking(rules: Rules | None = None, gate: str = "") -> CallMachine:
+    m = machine(rules, gate)
     for event in (ev.Begin(), ev.Ringing(), ev.Answered(), ev.Talking()):
         m.handle(event, 0.0)
     assert m.phase is Phase.TALKING
@@ -73,6 +74,8 @@ def test_an_entry_is_never_a_window_over_a_longer_stream() -> None:
     commands = press(m, "9" + CODE[:5])  # the code's digits, shifted by one
     assert Say((Prompt.WRONG_CODE,), "*") in commands
     assert m.verdict is None
+    assert press(m, CODE[5]) == []  # into the notice
+    assert m.handle(ev.SayDone(), 2.0) == [AGAIN]
     assert press(m, CODE[5]) == [Report(AttemptState.ANSWERED, 1)]
 
 
@@ -113,6 +116,7 @@ def test_silence_loops_and_ends_with_no_input() -> None:
 def test_silence_after_a_wrong_entry_is_a_wrong_code() -> None:
     m = talking(Rules(loops=1))
     press(m, "999999")
+    m.handle(ev.SayDone(), 2.0)
     assert verdict(m.handle(ev.Silence(), 4.0)) == Verdict(Outcome.WRONG_CODE, Fault.CALLEE, 1)
 
 
@@ -303,11 +307,14 @@ EVENTS = st.one_of(
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(EVENTS, max_size=120),
-    st.integers(1, 3),
+    st.builds(Rules, routes=st.integers(1, 3), hardened=st.booleans()),
     st.booleans(),
+    st.sampled_from(["", "112"]),
 )
-def test_any_order_of_events_gives_one_verdict(history: list[ev.Event | float], routes: int, answered: bool) -> None:
-    m = talking(Rules(routes=routes)) if answered else machine(Rules(routes=routes))
+def test_any_order_of_events_gives_one_verdict(
+    history: list[ev.Event | float], rules: Rules, answered: bool, gate: str
+) -> None:
+    m = talking(rules, gate) if answered else machine(rules, gate)
     now, commands, heard = 0.0, [], ""
     for item in history:
         if isinstance(item, float):

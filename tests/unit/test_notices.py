@@ -355,7 +355,7 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
         ("[notices]\nadmin = ['ops']", "notices.admin: 'ops' is no e-mail address"),
         (
             "[notices]\nmail = ['everything']",
-            "notices.mail[0]: invalid enum value 'everything'",
+            "notices.mail[0]: invalid enum value 'everything'; see the sample file for those that exist",
         ),
         (
             "[[webhooks]]\nname = 'mail'\nurl = 'https://a.example/x'\nsecret = 'aaaaaaaaaaaaaaaa'",

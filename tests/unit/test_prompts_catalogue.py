@@ -32,11 +32,12 @@ def test_no_text_holds_a_digit_or_a_sign() -> None:
         assert not re.search(r"[0-9*#{}_/]", text), text
 
 
-def test_star_is_named_where_the_code_is_asked() -> None:
+def test_star_is_named_where_something_is_asked() -> None:
     texts = catalogue.load()
     words = {"en": "star", "es": "asterisco", "fr": "étoile", "de": "Sterntaste", "zh": "星号键"}
     for language, word in words.items():
-        assert word in texts.text(language, Prompt.ASK_CODE)
+        for prompt in (Prompt.GATE, Prompt.ASK_CODE, Prompt.ASK_CODE_DESK):
+            assert word in texts.text(language, prompt)
 
 
 def test_the_desk_phones_code_is_not_looked_for_on_a_screen() -> None:
