@@ -19,7 +19,7 @@ from binding_ivr.web import render
 from binding_ivr.web.access import Access, authorize
 from binding_ivr.web.identity import AUTHENTICATE, Identity
 from binding_ivr.web.operation import Call
-from binding_ivr.web.portal import PORTAL, Portal, View
+from binding_ivr.web.portal import PORTAL, Portal, Shown, View
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import CONFIG, METRICS
 
@@ -216,7 +216,7 @@ class _Teller:
         stale = False
         for step in steps:
             last = view.last
-            if last is None or not _follows(step, last.attempt):
+            if last is None or not _follows(step, last.attempt) or _reveals(step, last):
                 stale = True
                 continue
             stale = stale or step.state != last.attempt.state
@@ -309,6 +309,12 @@ def _follows(step: Notice, known: AttemptRow) -> bool:
     if step.state == known.state:
         return step.digits == 0 or step.digits >= known.digits  # lower: it was read before its notice came
     return _ORDER.index(step.state) > _ORDER.index(known.state)
+
+
+def _reveals(step: Notice, known: Shown) -> bool:
+    """Tell whether the code may be shown from this step on; then all is read, so that both are told together."""
+    was_answered = known.attempt.state is AttemptState.ANSWERED
+    return known.code is None and step.state == AttemptState.ANSWERED and not was_answered
 
 
 def _is_live(view: View) -> bool:

@@ -120,6 +120,29 @@ async def test_a_call_is_followed_to_its_end(web: Web) -> None:
     await gone(web)
 
 
+async def test_the_first_event_of_the_answer_has_the_code_that_was_kept_until_then(dsn: str, tmp_path: Path) -> None:
+    async with running_web(config_for(dsn, tmp_path, code={"reveal": "on_answer"})) as web:
+        await web.users("1001")
+        ledger = web.house.store.attempts
+        async with listening(web) as it:
+            asked = (await web.put(binding(), {"number": NUMBER}, bearer(token()))).json["attempt"]
+            assert asked["code"] is None
+            await ledger.claim("test", 1, 30)
+            await ledger.report(UUID(asked["id"]), AttemptState.RINGING, 0)
+            seen: list[Event] = []
+            while not seen or seen[-1].data["state"] != "ringing":
+                seen.append(await it.until("attempt"))
+            assert {event.data["code"] for event in seen} == {None}
+            await ledger.report(UUID(asked["id"]), AttemptState.ANSWERED, 0)
+            row = await ledger.attempt(UUID(asked["id"]))
+            answered = await it.until("attempt", state="answered")
+            assert answered.data["code"] == web.house.codes.of_attempt(row.attempt_id, row.key_id)
+            await ledger.report(UUID(asked["id"]), AttemptState.ANSWERED, 2)
+            assert (await it.until("attempt", digits=2)).data["code"] == answered.data["code"]
+            await ledger.finish(UUID(asked["id"]), Verdict(Outcome.HUNG_UP, FAULTS[Outcome.HUNG_UP]))
+            assert (await it.until("attempt", state="ended")).data["code"] is None
+
+
 async def test_ids_only_grow(web: Web) -> None:
     last = 0
     for name in ("x", "-1", "9" * 30, "５", "17"):
