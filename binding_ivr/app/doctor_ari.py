@@ -104,13 +104,14 @@ async def _prompts(config: Config, probe: AriProbe) -> list[Check]:
         language: [prompt for prompt, found in zip(Prompt, there, strict=True) if language not in found]
         for language in config.prompts.languages
     }
-    bad = [_lacking(language, names, path) for language, names in lacking.items() if names]
+    played = {PromptGroup.CALL, PromptGroup.DIGITS} if config.call.gate else {PromptGroup.CALL}
+    bad = [_lacking(language, names, path, played) for language, names in lacking.items() if names]
     return bad or [ok("prompts", f"all {len(Prompt)} in {', '.join(config.prompts.languages)}")]
 
 
-def _lacking(language: str, names: list[Prompt], path: str) -> Check:
-    """One line for what a language lacks; calls go on without what only the desk phone or the hot-switch plays."""
-    of_calls = any(name.group is PromptGroup.CALL for name in names)
+def _lacking(language: str, names: list[Prompt], path: str, played: set[PromptGroup]) -> Check:
+    """One line for what a language lacks; calls go on without what is not of the groups that they have *played*."""
+    of_calls = any(name.group in played for name in names)
     return (fail if of_calls else warn)(
         f"prompts {language}",
         f"Asterisk does not find {_few(names)} under sounds/{language}/{path}: "
