@@ -310,9 +310,11 @@ async def test_the_code_only_after_the_answer(lab: Lab, tmp_path: Path, take: Ta
         await hears(call, Prompt.ENROL_ANSWER_FIRST)
         await cell.rings()
         assert Prompt.ENROL_CODE not in overheard(call)
-        await cell.answer()
+        asked = await cell.answer()
         await hears(call, Prompt.ENROL_ANSWERED)
-        await cell.press(await the_code(node, call))
+        code = await the_code(node, call)
+        await hears(asked, Prompt.ASK_CODE_DESK)  # what is keyed before counts for nothing
+        await cell.press(code)
         await hears(call, Prompt.ENROL_VERIFIED)
         await call.over()
         assert await node.status("1001") == (BindingStatus.VERIFIED, CELL)
