@@ -51,7 +51,7 @@ async def examine(config: Config) -> list[Check]:
             found += await _prompts(config, probe)
             found += await _way(config, probe)
             found += await doctor_doors.lookups(config, probe)
-            found += await doctor_hotswitch.examine(probe)
+            found += await doctor_hotswitch.examine(probe, config.routes)
         except (RefusedError, UnreachableError) as error:
             found.append(fail("ari", f"Asterisk stopped answering in the middle of the checks: {error}"))
         return found

@@ -1,25 +1,31 @@
 """What doctor looks at of Call Hot-switch: its options in Asterisk, above all who may pull calls; it moves nothing."""
 
 import re
+from collections.abc import Sequence
 
 from binding_ivr.app.checks import Check, fail, ok, warn
 from binding_ivr.asterisk.ari_probe import AriProbe
+from binding_ivr.config import Route
 
 CHECK = "hot-switch"
 PROOFS = ("stir", "verstat", "pin", "callback", "none")
 """The words of HOTSWITCH_PROOF (dialplan/README.md)."""
 _NUMBERS = ("RING", "USER_MAX", "MAX", "MAX_SECONDS", "CALL_BACK_S")
 _OPTIONS = ("ACCOUNT", "ROUTE", "CALLER_ID", "PROOF", *_NUMBERS)
+_ONE_WAY = "the audio may go one way after a move; let it name the trunk, as PJSIP/{e164}@TRUNK"
 _PLACEHOLDER = re.compile(r"\{(e164|digits)\}")
 
 
-async def examine(probe: AriProbe) -> list[Check]:
-    """Check the options; nothing when none is set: then hot-switch is not used, or with its defaults."""
+async def examine(probe: AriProbe, routes: Sequence[Route]) -> list[Check]:
+    """Check the options; nothing when none is set: then hot-switch is not used, or with its defaults.
+
+    Without a HOTSWITCH_ROUTE cell phones are called by *routes*, as the look-up dials them.
+    """
     if not any([await probe.variable(f"HOTSWITCH_{name}") for name in _OPTIONS]):
         return []
     found = [
         *await _proof(probe),
-        *await _route(probe),
+        *await _route(probe, routes),
         *await _caller_id(probe),
         *[check for name in _NUMBERS for check in await _number(probe, f"HOTSWITCH_{name}")],
     ]
@@ -48,15 +54,20 @@ async def _proof(probe: AriProbe) -> list[Check]:
     return found
 
 
-async def _route(probe: AriProbe) -> list[Check]:
+async def _route(probe: AriProbe, routes: Sequence[Route]) -> list[Check]:
     route = await probe.variable("HOTSWITCH_ROUTE")
     if not route:
-        return []
+        through = [one.name for one in routes if one.endpoint.startswith("Local/")]
+        if not through:
+            return []
+        return [warn(CHECK, f"HOTSWITCH_ROUTE is not set and route {through[0]} is a Local channel: {_ONE_WAY}")]
     if not _PLACEHOLDER.search(route):
         return [fail(CHECK, "HOTSWITCH_ROUTE names no {e164} or {digits}, so it reaches nobody's cell phone")]
     tech, _, rest = route.partition("/")
     name = rest.rpartition("@")[2].partition("/")[0]
-    if tech == "Local" or "{" in name or await probe.endpoint_state(tech, name) is not None:
+    if tech == "Local":
+        return [warn(CHECK, f"HOTSWITCH_ROUTE is a Local channel: {_ONE_WAY}")]
+    if "{" in name or await probe.endpoint_state(tech, name) is not None:
         return []
     return [fail(CHECK, f"HOTSWITCH_ROUTE goes through {tech}/{name}, which Asterisk does not have: correct it")]
 

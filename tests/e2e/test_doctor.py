@@ -284,6 +284,19 @@ async def test_a_fault_in_asterisks_files(
     assert bad((await doctor(one))[1]) == []
 
 
+async def test_a_hot_switch_that_goes_by_a_local_route(one: Installation) -> None:
+    routes = '[{"name":"lab","endpoint":"Local/{digits}@binding-ivr-out/n","trunk":"PJSIP/{e164}@trunk"}]'
+    await one.lab.pbx.rx('dialplan set global HOTSWITCH_ROUTE ""')
+    try:
+        [line] = [line for line in (await doctor(one, BINDING_IVR__ROUTES=routes))[1] if line["check"] == "hot-switch"]
+        assert line["status"] == "warn"
+        assert "route lab is a Local channel" in line["detail"]
+        [sound] = [line for line in (await doctor(one))[1] if line["check"] == "hot-switch"]
+        assert sound["status"] == "ok"
+    finally:
+        await one.lab.pbx.rx("dialplan set global HOTSWITCH_ROUTE PJSIP/{e164}@trunk")
+
+
 async def test_a_machine_without_anything(lab: Lab, tmp_path: Path, one: Installation) -> None:
     """Everything at its default: what is missing is told, nothing is made."""
     path = tmp_path / "bare.toml"
@@ -303,6 +316,7 @@ async def test_a_machine_without_anything(lab: Lab, tmp_path: Path, one: Install
         ("HOTSWITCH_PROOF", "pin-fingerprint", "fail", "'fingerprint'"),
         ("HOTSWITCH_ROUTE", "PJSIP/{e164}@nowhere", "fail", "PJSIP/nowhere"),
         ("HOTSWITCH_ROUTE", "PJSIP/trunk", "fail", "{e164}"),
+        ("HOTSWITCH_ROUTE", "Local/{digits}@binding-ivr-out/n", "warn", "one way after a move"),
         ("HOTSWITCH_CALLER_ID", "anonymous", "warn", "caller ID"),
         ("HOTSWITCH_USER_MAX", "many", "warn", "HOTSWITCH_USER_MAX"),
     ],

@@ -56,6 +56,22 @@ async def test_a_pin_that_was_set_at_the_desk(lab: Lab, scene: Scene) -> None:
     assert "0 results found" in await database(lab, "hotswitch_wrong")
 
 
+async def test_a_pin_stands_in_asterisks_log_only_where_the_docs_say(lab: Lab, scene: Scene) -> None:
+    await forget(lab)
+    logs = {name: f"binding-ivr-{name}" for name in ("quiet", "loud")}
+    await lab.pbx.rx(f"logger add channel {logs['quiet']} notice,warning,error")
+    await lab.pbx.rx(f"logger add channel {logs['loud']} verbose(3)")
+    try:
+        await choose_pin(lab, scene, PIN, PIN)
+        texts = {name: "\n".join(path.read_text() for path in lab.folder.rglob(file)) for name, file in logs.items()}
+    finally:
+        for file in logs.values():
+            await lab.pbx.rx(f"logger remove channel {file}")
+    assert f"User entered '{PIN}'" in texts["loud"]
+    assert PIN not in texts["quiet"]
+    assert [path.name for path in lab.folder.rglob(logs["quiet"])] != []
+
+
 @pytest.mark.parametrize(
     "entries", [("1111", "2345", "1001"), ("4711", "4712", "8642", "8643", "9090", "9091"), ("12", "", "77")]
 )
