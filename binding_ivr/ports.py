@@ -200,6 +200,7 @@ class SuspendReason(StrEnum):
     AGED = "aged"
     ADMIN = "admin"
     OWN_NUMBER = "own_number"
+    SUPPRESSED = "suppressed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,8 +150,12 @@ class Bindings:
         return Shown(attempt, self._codes.of_attempt(attempt.attempt_id, attempt.key_id))
 
     async def suppress(self, number: str, actor: Actor) -> bool:
-        """Have a number never called again; False when it was suppressed before. Raises Refusal for no number."""
-        return await self._store.suppressions.add(self._hash(number), "admin", actor.who, actor)
+        """Have a number never called again, nor trusted; False when it was suppressed before.
+
+        Raises Refusal for no number. It does not tell whether anybody has it: the audit does.
+        """
+        e164 = self._e164(number)
+        return await self._store.suppressions.add(e164, self._codes.of_number(e164), "admin", actor.who, actor)
 
     async def unsuppress(self, number: str, actor: Actor) -> None:
         """Allow a number again, or what the list shows in its place: the hash. Raises NotFoundError and Refusal."""
@@ -168,7 +172,10 @@ class Bindings:
         return await self._store.limits.reset_number(self._hash(number), actor)
 
     def _hash(self, number: str) -> bytes:
-        return self._codes.of_number(parse(number, self._config.number.default_region).e164)
+        return self._codes.of_number(self._e164(number))
+
+    def _e164(self, number: str) -> str:
+        return parse(number, self._config.number.default_region).e164
 
     async def _account_config(self, account: str) -> Config:
         return self._config.for_account((await self._store.directory.account(account)).settings)

@@ -34,6 +34,7 @@ BLIND_S = 20.0
 """How long a dialogue may know nothing of its attempt before it gives up."""
 RETRY_S = 1.0
 LEAVE_S = 2.0
+NEVER_CALLED = (SuspendReason.REPORTED, SuspendReason.SUPPRESSED)
 LAST_WORDS_S = 8.0
 """How long `stop` lets dialogues tell the result of the call that has just ended."""
 
@@ -253,8 +254,8 @@ def known(binding: BindingRow) -> desk.Known:
     """Return what a dialogue needs to know of the user's binding."""
     last, number = binding.last_attempt, binding.pending_number or binding.number
     suspended = binding.status is BindingStatus.SUSPENDED
-    # A number that its owner reported is never called again: there is only a new one to enter.
-    may_be_called = number is not None and not (suspended and binding.reason is SuspendReason.REPORTED)
+    # A number that its owner reported, or that is suppressed, is never called again: there is only a new one to enter.
+    may_be_called = number is not None and not (suspended and binding.reason in NEVER_CALLED)
     return desk.Known(
         ends_in=number[-2:] if number is not None and may_be_called else "",
         verified=binding.status is BindingStatus.VERIFIED and binding.pending_number is None,

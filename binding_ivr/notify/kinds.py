@@ -16,6 +16,7 @@ class Kind(StrEnum):
     SUSPENDED_AGED = "suspended_aged"
     SUSPENDED_ADMIN = "suspended_admin"
     SUSPENDED_OWN_NUMBER = "suspended_own_number"
+    SUSPENDED_SUPPRESSED = "suspended_suppressed"
     STALE = "stale"
     REMOVED = "removed"
     REPORTED = "reported"
@@ -38,6 +39,7 @@ _SUSPENDED = {
     "aged": Kind.SUSPENDED_AGED,
     "admin": Kind.SUSPENDED_ADMIN,
     "own_number": Kind.SUSPENDED_OWN_NUMBER,
+    "suppressed": Kind.SUSPENDED_SUPPRESSED,
 }
 _WISHES = {
     Kind.ENDED: "replaced",

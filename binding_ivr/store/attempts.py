@@ -121,8 +121,8 @@ class PgAttempts:
         """Write the verdict and all that follows from it in one transaction; False when it was ended before.
 
         A proof counts only for a number that the binding still waits for: when the user removed it or the
-        administrator suspended the user during the call, the attempt is `verified` and the binding stays as it is. What
-        became a number of the PBX in the meantime is suspended instead.
+        administrator suspended the user or suppressed the number during the call, the attempt is `verified` and the
+        binding stays as it is. What became a number of the PBX in the meantime is suspended instead.
         Raises NotFoundError for an unknown attempt.
         """
         turned: list[Turned] = []
@@ -198,6 +198,9 @@ async def _prove(tx: Transaction, attempt: Row) -> None:
     await tx.run("lock_number", number)
     bindings = await tx.rows("lock_bindings", account, user_id, number)
     if not any(_waits_for(row, number) for row in bindings if (row["account"], row["user_id"]) == (account, user_id)):
+        return
+    suppressed = await tx.row("is_suppressed", attempt["number_hash"])
+    if suppressed is not None and suppressed["there"]:
         return
     if await own_among(tx, [number]):
         await tx.run("suspend_own", [number])

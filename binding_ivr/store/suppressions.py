@@ -1,4 +1,4 @@
-"""Numbers that are never called, by keyed hash only. It does not know the key and cannot tell a number."""
+"""Numbers that are never called, kept by keyed hash only. It does not know the key."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,6 +6,7 @@ from datetime import datetime
 from binding_ivr.errors import ConfigError, NotFoundError
 from binding_ivr.ports import Actor
 from binding_ivr.store.database import Database
+from binding_ivr.store.endings import end_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,21 @@ class PgSuppressions:
         """Keep the list in *db*."""
         self._db = db
 
-    async def add(self, number_hash: bytes, reason: str, who: str, actor: Actor | None = None) -> bool:
-        """Suppress a number by its keyed hash (16 to 64 bytes); False when it was there. *actor*'s reason is kept."""
+    async def add(self, number: str, number_hash: bytes, reason: str, who: str, actor: Actor | None = None) -> bool:
+        """Suppress *number* (E.164) by its keyed hash (16 to 64 bytes), whether or not it was; False when it was.
+
+        In the same transaction a call to it ends, and whoever has proven it loses the trust (`suppressed`). A number
+        that only waits for its proof stays so: its user must not learn what is known of it. *actor*'s reason is kept.
+        """
         async with self._db.transaction(actor) as tx:
+            await tx.run("lock_accept")  # else a call could be accepted that does not see the suppression yet
             note = actor.reason if actor is not None else ""
-            return await tx.row("suppress_noted", number_hash, reason, who, note) is not None
+            added = await tx.row("suppress_noted", number_hash, reason, who, note) is not None
+            for call in await tx.rows("live_attempts_of", [], [], [number]):
+                await end_call(tx, call)
+            await tx.run("lock_number", number)
+            await tx.run("suspend_suppressed", number)
+            return added
 
     async def remove(self, number_hash: bytes, actor: Actor | None = None) -> None:
         """Allow the number again. Raises NotFoundError."""

@@ -38,6 +38,20 @@ SET status = CASE WHEN number = $3 THEN 'suspended' ELSE status END,
 WHERE account = $1 AND user_id = $2 AND (number = $3 OR pending_number = $3)
   AND NOT (status = 'suspended' AND reason = 'admin');
 
+-- name: suspend_suppressed
+-- $1 number that is never called again. Only who has proven it is told; and `resume` gives no trust back to it.
+WITH held AS MATERIALIZED (
+  SELECT account, user_id FROM binding_ivr.bindings
+  WHERE number = $1 AND (status = 'verified' OR (reason = 'admin' AND verified_at IS NOT NULL))
+  ORDER BY account, user_id FOR UPDATE
+)
+UPDATE binding_ivr.bindings b
+SET status = 'suspended',
+    reason = CASE WHEN b.status = 'verified' THEN 'suppressed' ELSE b.reason END,
+    since = CASE WHEN b.status = 'verified' THEN binding_ivr.clock() ELSE b.since END,
+    verified_at = NULL
+FROM held WHERE b.account = held.account AND b.user_id = held.user_id;
+
 -- name: ensure_binding
 INSERT INTO binding_ivr.bindings (account, user_id, status)
 SELECT account, user_id, 'none' FROM binding_ivr.users WHERE account = $1 AND user_id = $2

@@ -229,3 +229,27 @@ async def test_limits_are_seen_and_lifted(web: Web, user: dict[str, str]) -> Non
     metrics = (await web.get("/metrics")).text
     assert 'binding_ivr_refusals_total{reason="user_failed_tries"} 1.0' in metrics
     assert 'binding_ivr_refusals_total{reason="try_later"} 1.0' in metrics
+
+
+async def test_a_suppression_ends_the_trust_and_its_answer_names_nobody(web: Web, user: dict[str, str]) -> None:
+    admin, second = await web.key("admin"), bearer(token("1002"))
+    await prove(web, await web.put(binding(), {"number": NUMBER}, user))
+    await prove(web, await web.put(binding("1002"), {"number": OTHER_NUMBER}, second), Outcome.BUSY)
+    before = (await web.get(binding("1002"), second)).json
+    answers = [
+        await web.ask("POST", "/v1/suppressions", admin, json={"number": number, "reason": "asked by letter"})
+        for number in (NUMBER, OTHER_NUMBER, "+12025550142")
+    ]
+    assert [(reply.status, reply.json) for reply in answers] == [(201, {"added": True})] * 3  # the same, whoever has it
+    told = (await web.get(binding(), user)).json
+    assert (told["status"], told["reason"], told["number"]) == ("suspended", "suppressed", NUMBER)
+    trusted = await web.get("/v1/accounts/default/extensions/1001/trusted-number", admin)
+    assert NUMBER not in trusted.text
+    assert await audit(web, "binding.suspended") == [("key:admin", "asked by letter")]
+    events = (await web.get("/v1/audit?user_id=1001&limit=1", admin)).json["audit"]
+    assert (events[0]["action"], events[0]["detail"]["reason"]) == ("binding.suspended", "suppressed")
+    after = (await web.get(binding("1002"), second)).json
+    assert {**after, "next": None} == {**before, "next": None}  # who has proven nothing is told nothing
+    again = (await web.put(binding("1002"), {"number": OTHER_NUMBER}, second)).problem
+    assert again == "try_later"
+    assert (await web.put(binding(), {"number": NUMBER}, user)).problem == "try_later"

@@ -127,3 +127,21 @@ async def test_another_key_for_numbers_is_refused_once_anything_was_hashed(
     assert refused.err.startswith("binding-ivr: code.number_key: not the key")
     assert "another key" not in refused.err
     assert (await other.done("suppress", "check", A)).out == "suppressed\n"
+
+
+async def test_a_suppression_ends_the_trust(world: World, dsn: str, tmp_path: Path) -> None:
+    run = commands_on(dsn, tmp_path)
+    await world.users("1001")
+    await world.prove("1001", A)
+    assert (await run.done("suppress", "add", A, "--reason", "asked by letter")).out == "suppressed\n"
+    status = (await run.done("status", "1001", "--json")).json
+    assert (status["status"], status["reason"]) == ("suspended", "suppressed")
+    [last] = (await run.done("audit", "--user", "1001", "--limit", "1", "--json")).json
+    assert (last["action"], last["reason"], last["detail"]["reason"]) == (
+        *("binding.suspended", "asked by letter"),
+        "suppressed",
+    )
+    assert last["who"].startswith("cli:")
+    assert (await world.events("1001"))[-1] == "binding.suspended"
+    assert A not in (await run("lookup", "1001")).out
+    assert (await run.done("suppress", "add", A)).out == "was suppressed before\n"

@@ -142,7 +142,7 @@ async def test_who_did_not_call_learns_nothing_and_who_did_learns_when(store: St
     assert own is not None
     assert own.limit == "number_wait_s"
     assert own.retry_at == pytest.approx(await end_of_last(world) + 60)
-    await store.suppressions.add(hash_of(D), "asked by letter", "cli:root", REHEARSAL)
+    await store.suppressions.add(D, hash_of(D), "asked by letter", "cli:root", REHEARSAL)
     await ended(world, "1003", B, Outcome.NO_ANSWER, rang=True)
     await ended(world, "1003", B, Outcome.NO_ANSWER, rang=True)
     await world.accept("1003", C)

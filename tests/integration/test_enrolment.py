@@ -224,6 +224,15 @@ async def test_what_is_offered_depends_on_the_binding(desks: Desks) -> None:
     phone.post(ev.HangupNoticed())
 
 
+async def test_a_suppressed_number_is_offered_no_more(desks: Desks) -> None:
+    await desks.prove(NUMBER)
+    await desks.house.bindings.suppress(NUMBER, ADMIN)
+    phone = desks.dials()
+    await desks.said(phone, Prompt.ENROL_ENTER)
+    assert phone.said == [Prompt.ENROL_ENTER]
+    phone.post(ev.HangupNoticed())
+
+
 async def test_a_replacement_that_waits_is_the_number_that_is_offered(dsn: str, tmp_path: Path) -> None:
     async with opened(dsn, tmp_path, binding={"replace": "when_verified"}) as desks:
         await desks.prove(NUMBER)

@@ -48,7 +48,7 @@ async def test_a_busy_and_a_suppressed_number_look_alike(store: Store, world: Wo
     await world.accept("1001", A)
     with pytest.raises(Refusal) as busy:
         await world.accept("1002", A)
-    await store.suppressions.add(B.encode().ljust(32, b"#"), "asked by letter", "cli:root")
+    await store.suppressions.add(B, B.encode().ljust(32, b"#"), "asked by letter", "cli:root")
     with pytest.raises(Refusal) as suppressed:
         await world.accept("1002", B)
     assert busy.value.code == suppressed.value.code == "try_later"

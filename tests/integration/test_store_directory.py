@@ -142,8 +142,8 @@ async def test_own_numbers(store: Store, world: World) -> None:
 
 async def test_suppressions_hold_only_the_hash(store: Store, world: World) -> None:
     key = b"k" * 32
-    assert await store.suppressions.add(key, "by letter", "cli:root") is True
-    assert await store.suppressions.add(key, "again", "cli:root") is False
+    assert await store.suppressions.add(A, key, "by letter", "cli:root") is True
+    assert await store.suppressions.add(A, key, "again", "cli:root") is False
     [entry] = await store.suppressions.list()
     assert (entry.number_hash, entry.reason, entry.who) == (key, "by letter", "cli:root")
     assert await store.suppressions.has(key)

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -146,20 +147,21 @@ async def test_what_is_left_of_a_removed_user_goes_after_a_year(store: Store, wo
 
 
 async def test_exceptions_go_a_year_after_their_end(store: Store, world: World) -> None:
-    await world.sql(
-        "INSERT INTO binding_ivr.number_exceptions (prefix, whole, reason, who, expires_at)"
-        " VALUES ($1, true, 'a visitor', 'cli:root', now() + interval '10 days')",
-        A,
-    )
+    end = (await store.clock.read()).now + timedelta(days=10)
+    await store.exceptions.put("", A, "a visitor", end, Actor("cli:root", "cli"), whole=True)
     await days_pass(world, 370)
     await run(store)
     assert len(await world.sql("SELECT FROM binding_ivr.number_exceptions")) == 1
     await days_pass(world, 6)
     assert (await run(store))["exceptions_deleted"] == 1
     rows = await world.sql(
-        "SELECT detail ->> 'prefix' AS prefix FROM binding_ivr.audit WHERE action LIKE 'exception.%'"
+        "SELECT action, who, reason, detail ->> 'prefix' AS prefix, detail ->> 'reason' AS why FROM binding_ivr.audit"
+        " WHERE action LIKE 'exception.%' ORDER BY id"
     )
-    assert [row["prefix"] for row in rows] == ["…01", A]  # what was done just now is still whole
+    assert [tuple(row.values()) for row in rows] == [
+        ("exception.added", "cli:root", "", "…01", "a visitor"),  # who allowed what, and why, stays known
+        ("exception.removed", "system", "retention", A, "a visitor"),  # what was done just now is still whole
+    ]
 
 
 async def test_thousands_of_rows_go_in_batches_that_wait_for_nobody_and_hold_up_no_request(
@@ -444,7 +446,7 @@ async def test_a_service_that_owns_nothing_does_everything_but_touch_the_audit(r
         world = World(store)
         clock = owner.clock
         await fill(store, world, clock)
-        await store.suppressions.add(hash_of(A), "admin", "cli:root")
+        await store.suppressions.add(A, hash_of(A), "admin", "cli:root")
         await store.bindings.suspend("default", "1002", SuspendReason.ADMIN, world.actor)
         await store.bindings.resume("default", "1002", world.actor)
         await clock.advance(31 * DAY, world.actor)

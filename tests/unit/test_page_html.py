@@ -48,7 +48,8 @@ STATES: dict[str, View] = {
     "changed and limited": view("verified", bind=LIMITED, life=changed("system")),
     "no caller": view(caller_ids=()),
     **{
-        reason: view("suspended", reason=reason) for reason in ("reported", "taken_over", "aged", "admin", "own_number")
+        reason: view("suspended", reason=reason)
+        for reason in ("reported", "taken_over", "aged", "admin", "own_number", "suppressed")
     },
     **{f"ended {o.value}": view("pending", attempt(outcome=o)) for o in Outcome},
     **{state.value: live(state) for state in AttemptState if state is not AttemptState.ENDED},
