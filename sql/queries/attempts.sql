@@ -146,14 +146,16 @@ FROM binding_ivr.attempts WHERE attempt_id = $1;
 -- $1 account, $2 user_id
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
        key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
-FROM binding_ivr.attempts WHERE account = $1 AND user_id = $2 ORDER BY created_at DESC LIMIT 1;
+FROM binding_ivr.attempts WHERE account = $1 AND user_id = $2 ORDER BY timezone('UTC', created_at) DESC LIMIT 1;
 
 -- name: recent_attempts
 -- $1 since or null, $2 most. One query for each way of asking: in a plan that is kept for all values, what may be null
--- finds no index.
+-- finds no index. The indexes on all calls have this expression of the time (see 0017_given_back.sql).
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
        key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
-FROM binding_ivr.attempts WHERE created_at >= coalesce($1, '-infinity'::timestamptz) ORDER BY created_at DESC LIMIT $2;
+FROM binding_ivr.attempts
+WHERE timezone('UTC', created_at) >= timezone('UTC', coalesce($1, '-infinity'::timestamptz))
+ORDER BY timezone('UTC', created_at) DESC LIMIT $2;
 
 -- name: recent_attempts_of_account
 -- $1 account, $2 since or null, $3 most. As a range, so that the order is that of attempts_of_account and of no other
@@ -161,8 +163,9 @@ FROM binding_ivr.attempts WHERE created_at >= coalesce($1, '-infinity'::timestam
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
        key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
 FROM binding_ivr.attempts
-WHERE account >= $1 AND account <= $1 AND created_at >= coalesce($2, '-infinity'::timestamptz)
-ORDER BY account, created_at DESC LIMIT $3;
+WHERE account >= $1 AND account <= $1
+  AND timezone('UTC', created_at) >= timezone('UTC', coalesce($2, '-infinity'::timestamptz))
+ORDER BY account, timezone('UTC', created_at) DESC LIMIT $3;
 
 -- name: recent_attempts_of_user
 -- $1 accounts, $2 user_id, $3 since or null, $4 most
@@ -170,8 +173,8 @@ SELECT a.* FROM unnest($1::text[]) AS c (account), LATERAL (
   SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
          key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
   FROM binding_ivr.attempts WHERE account = c.account AND user_id = $2
-    AND created_at >= coalesce($3, '-infinity'::timestamptz)
-  ORDER BY created_at DESC LIMIT $4
+    AND timezone('UTC', created_at) >= timezone('UTC', coalesce($3, '-infinity'::timestamptz))
+  ORDER BY timezone('UTC', created_at) DESC LIMIT $4
 ) AS a
 ORDER BY a.created_at DESC LIMIT $4;
 

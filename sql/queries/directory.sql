@@ -103,6 +103,7 @@ SELECT digest FROM binding_ivr.key_checks WHERE name = 'number';
 INSERT INTO binding_ivr.key_checks AS k (name, digest) VALUES ('number', $1)
 ON CONFLICT (name) DO UPDATE SET digest = CASE
   WHEN EXISTS (SELECT FROM binding_ivr.suppressions)
-    OR (SELECT a.created_at FROM binding_ivr.attempts a ORDER BY a.created_at DESC LIMIT 1) IS NOT NULL THEN k.digest
+    OR (SELECT a.created_at FROM binding_ivr.attempts a
+        ORDER BY timezone('UTC', a.created_at) DESC LIMIT 1) IS NOT NULL THEN k.digest
   ELSE EXCLUDED.digest END
 RETURNING digest;

@@ -30,8 +30,9 @@ RETURNING a.attempt_id;
 -- $1 days
 WITH due AS MATERIALIZED (
   SELECT attempt_id FROM binding_ivr.attempts
-  WHERE state = 'ended' AND created_at < binding_ivr.clock() - make_interval(days => $1)
-  ORDER BY created_at LIMIT 500
+  WHERE state = 'ended'
+    AND timezone('UTC', created_at) < timezone('UTC', binding_ivr.clock() - make_interval(days => $1))
+  ORDER BY timezone('UTC', created_at) LIMIT 500
   FOR UPDATE SKIP LOCKED
 )
 DELETE FROM binding_ivr.attempts a USING due WHERE a.attempt_id = due.attempt_id RETURNING a.attempt_id;

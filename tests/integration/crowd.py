@@ -11,6 +11,8 @@ LIVE = 40
 
 HEAVY_USER, HEAVY_NUMBER = "heavy", "+15559990000"
 """Whose calls all go to one number: as many as one number may be called in a year, none of them proven."""
+FLOODER, FLOOD = "flood", 20_000
+"""Who has asked and canceled before the call left so often since yesterday: none of it counts."""
 OFFICE = "192.0.2.1"
 """The address from which a third of all requests comes."""
 
@@ -52,10 +54,19 @@ FROM ({_CALLS}) AS c,
      LATERAL (SELECT c.n < {LIVE} AS ive) AS l
 """
 _KEY = "ALTER TABLE binding_ivr.attempts ADD CONSTRAINT attempts_pkey PRIMARY KEY (attempt_id)"
+_FLOOD = f"""
+INSERT INTO binding_ivr.attempts (
+  attempt_id, account, user_id, number, number_hash, state, outcome, fault, key_id, counted, counted_number,
+  counted_line, counted_again, actor_who, actor_source, client, reserved_s, billed_s, not_before, shown_until,
+  expires_at, created_at, ended_at)
+SELECT md5('flood' || n)::uuid, 'default', '{FLOODER}', '{HEAVY_NUMBER}', sha256('{HEAVY_NUMBER}'::bytea), 'ended',
+       'canceled', 'policy', '1', false, false, false, false, 'user:{FLOODER}', 'web', '{OFFICE}', 180, 0, t, t, t, t, t
+FROM generate_series(1, {FLOOD}) AS n, LATERAL (SELECT now() - n * interval '1 s' AS t) AS at
+"""
 _REST = (
     "INSERT INTO binding_ivr.accounts (account) VALUES ('acme')",
     "INSERT INTO binding_ivr.users (account, user_id)"
-    f" SELECT a, u FROM unnest(ARRAY['default', 'acme']) AS a, (SELECT '{HEAVY_USER}' UNION ALL"
+    f" SELECT a, u FROM unnest(ARRAY['default', 'acme']) AS a, (VALUES ('{HEAVY_USER}'), ('{FLOODER}') UNION ALL"
     f" SELECT 'u' || n FROM generate_series(1, {USERS}) AS n) AS of (u)",
     "INSERT INTO binding_ivr.extensions SELECT account, user_id, user_id FROM binding_ivr.users",
     "INSERT INTO binding_ivr.bindings (account, user_id, status, number, since, verified_at)"
@@ -89,7 +100,7 @@ async def fill(dsn: str) -> None:
         await link.execute("ALTER TABLE binding_ivr.attempts DROP CONSTRAINT attempts_pkey")
         for index in indexes:
             await link.execute(f"DROP INDEX {index['name']}")
-        for statement in (*_REST, _FILL, _KEY, *(index["made"] for index in indexes)):
+        for statement in (*_REST, _FILL, _FLOOD, _KEY, *(index["made"] for index in indexes)):
             await link.execute(statement)
         for table in ("attempts", "bindings", "suppressions"):
             await link.execute(f"ALTER TABLE binding_ivr.{table} ENABLE TRIGGER USER")
