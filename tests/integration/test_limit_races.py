@@ -22,7 +22,7 @@ from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.dialing.orders import attempt_of
 from binding_ivr.errors import Refusal
 from binding_ivr.metrics import Metrics
-from binding_ivr.policy.limits import SENTENCES, WINDOWS, Limits
+from binding_ivr.policy.limits import BREAKERS, SENTENCES, WINDOWS, Limits
 from binding_ivr.ports import Actor, CallOrder
 from binding_ivr.store import PgAttempts, Store, open_store
 from tests.integration.conftest import hash_of
@@ -354,4 +354,4 @@ def most_in_window(calls: list[dict[str, Any]], name: str) -> int:
 def test_every_limit_is_raced_for() -> None:
     raced = {case.limit for case in CASES}
     assert raced == set(COUNTS)
-    assert set(SENTENCES) - raced == {"number_wait_s", "user_failed_tries"}  # these have a test of their own
+    assert set(SENTENCES) - raced == {"number_wait_s", "user_failed_tries", *BREAKERS}  # these have tests of their own
