@@ -168,6 +168,21 @@ def test_account_overrides() -> None:
     assert set(ACCOUNT_SECTIONS) <= set(Config.__struct_fields__)
 
 
+@pytest.mark.parametrize(
+    ("routes", "words"),
+    [
+        ([{"name": "own", "endpoint": "PJSIP/900"}], r"routes\[0\]\.endpoint: needs one of the placeholders"),
+        ([{"name": "own", "endpoint": "PJSIP/{number}@trunk"}], r"routes\[0\]\.endpoint: unknown placeholder"),
+        ([{"name": "own", "endpoint": "Local/{digits}&PJSIP/9@x"}], r"routes\[0\]\.endpoint: not a dial string"),
+        ([{"name": "own", "endpoint": "PJSIP/{e164}@a"}] * 2, "two routes have the same name"),
+    ],
+)
+def test_routes_of_an_account_are_checked_like_those_of_the_file(routes: list[dict[str, str]], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Config().for_account({"routes": routes})
+    assert Config().for_account_or_default({"routes": routes}).routes == ()
+
+
 def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
     config = read(tmp_path, f"[service]\nstate_dir = '{tmp_path / 'state'}'")
     keys = load_keys(config)
