@@ -341,7 +341,8 @@ class NewAttempt:
 
     `replace` is the rule R3 in force (`at_once` or `when_verified`), `delay_s` seconds until the call may leave,
     `shown_s` until the code is no longer shown for an unanswered call, `attempt_s` the whole life of the attempt.
-    `client` is what `address_hour` counts by, None when that limit is not for this asker.
+    `client` is what `address_hour` counts by, None when that limit is not for this asker. `denied`: refuse it as if
+    the number were suppressed.
     """
 
     attempt_id: UUID
@@ -357,6 +358,7 @@ class NewAttempt:
     limits: Limits
     actor: Actor
     client: str | None = None
+    denied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

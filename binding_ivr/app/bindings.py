@@ -18,7 +18,15 @@ from binding_ivr.metrics import Metrics
 from binding_ivr.policy.hours import CallingHours, calling_hours
 from binding_ivr.policy.lifecycle import Life, life_of
 from binding_ivr.policy.limit_state import Reset
-from binding_ivr.policy.numbers import NumberRules, PhoneNumber, accept, keyed, parse, typed_digits
+from binding_ivr.policy.numbers import (
+    NumberRules,
+    PhoneNumber,
+    consider,
+    is_denied_alone,
+    keyed,
+    parse,
+    typed_digits,
+)
 from binding_ivr.policy.own import OwnNumbers, own_numbers
 from binding_ivr.policy.ranges import Excepted
 from binding_ivr.policy.routes import serving, stored
@@ -182,7 +190,7 @@ class Bindings:
 
     async def _acceptable(self, account: str, text: str, config: Config, *, now: bool) -> PhoneNumber:
         excepted = [Excepted(row.prefix, row.whole) for row in await self._store.exceptions.active(account)]
-        number = accept(text, number_rules(config, excepted), await self._own(text, config))
+        number = consider(text, number_rules(config, excepted), await self._own(text, config))
         if not serving(config.routes, number.region):
             raise Refusal("no_route", "no route serves numbers of this country; ask your administrator")
         if not now:
@@ -207,7 +215,7 @@ class Bindings:
         return own_numbers([(number.kind, number.value) for number in own] + callers)
 
     async def _attempt(self, config: Config, account: str, user_id: str, number: PhoneNumber, actor: Actor) -> Shown:
-        new = self._new(config, account, user_id, number.e164, actor)
+        new = self._new(config, account, user_id, number.e164, actor, denied=number.denied)
         return self.shown(await self._store.attempts.accept(new, self._codes.of_number(number.e164)))
 
     async def next_steps(
@@ -218,7 +226,8 @@ class Bindings:
         *config* is the account's. None: nothing does. It foretells; what decides is the request.
         """
         number = binding.pending_number or binding.number
-        new = self._new(config, binding.account, binding.user_id, number or "", actor)
+        denied = number is not None and await self._denied(binding.account, number, config)
+        new = self._new(config, binding.account, binding.user_id, number or "", actor, denied=denied)
         bind, again = await self._store.attempts.foresee(new, self._codes.of_number(number) if number else None)
         if again is None:
             again = _no_number() if number is None else self._hours_now(binding, number, config)
@@ -231,7 +240,13 @@ class Bindings:
             return outside_hours(config, stored(number), binding.read_at)
         return None
 
-    def _new(self, config: Config, account: str, user_id: str, number: str, actor: Actor) -> NewAttempt:
+    async def _denied(self, account: str, number: str, config: Config) -> bool:
+        excepted = [Excepted(row.prefix, row.whole) for row in await self._store.exceptions.active(account)]
+        return is_denied_alone(number, number_rules(config, excepted))
+
+    def _new(
+        self, config: Config, account: str, user_id: str, number: str, actor: Actor, *, denied: bool
+    ) -> NewAttempt:
         return NewAttempt(
             attempt_id=self._new_id(),
             account=account,
@@ -246,6 +261,7 @@ class Bindings:
             limits=allowed(config, self._config),
             actor=actor,
             client=client(actor),
+            denied=denied,
         )
 
 

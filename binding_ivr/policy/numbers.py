@@ -6,7 +6,7 @@ What is accepted is E.164 of an allowed region and type; nothing else is ever di
 import re
 import unicodedata
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
@@ -66,12 +66,16 @@ class NumberRules:
 
 @dataclass(frozen=True, slots=True)
 class PhoneNumber:
-    """A valid number: E.164 with `+`, its ISO region and its libphonenumber type's name."""
+    """A valid number: E.164 with `+`, its ISO region and its libphonenumber type's name.
+
+    `denied`: the operator denied this one number. It must be refused, but only after all that is told by name.
+    """
 
     e164: str = field(repr=False)
     region: str
     kind: str
     national: str = field(repr=False)
+    denied: bool = False
 
     @property
     def digits(self) -> str:
@@ -144,11 +148,22 @@ def _valid(number: phonenumbers.PhoneNumber) -> PhoneNumber:
 
 
 def accept(text: str, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
-    """Return the number that may be called for what the user typed.
+    """Return the number that may be called for what the user typed. Raises like `consider`, and for a denied number.
+
+    The latter is Refusal `try_later`.
+    """
+    number = consider(text, rules, own)
+    if number.denied:
+        raise Refusal("try_later", "this number cannot be called now; try again later or use another number")
+    return number
+
+
+def consider(text: str, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
+    """Return the number for what the user typed, marked when it may not be called because it alone is denied.
 
     Raises Refusal with one stable code. Whatever the settings: `not_a_number`, `own_number`, `emergency_number`,
     `short_number`, `satellite_number`, `service_number`, `not_valid`, `premium_number`. By the settings:
-    `region_not_allowed`, `prefix_denied`, `try_later` (this one number is denied), `type_not_allowed`.
+    `region_not_allowed`, `prefix_denied`, `type_not_allowed`.
     """
     written, digits = _written(text), typed_digits(text)
     if digits in own.extensions:
@@ -163,7 +178,14 @@ def accept(text: str, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
         raise _premium_number()
     if not any(excepted.covers(number.e164) for excepted in rules.exceptions):
         _refuse_by_rules(number, rules)
-    return number
+    return replace(number, denied=is_denied_alone(number.e164, rules))
+
+
+def is_denied_alone(e164: str, rules: NumberRules) -> bool:
+    """Tell whether this very number is denied, because of what happened to it: that must look as if it were busy."""
+    if any(excepted.covers(e164) for excepted in rules.exceptions):
+        return False
+    return e164 in rules.deny and ranges.is_denied(e164, rules.deny, rules.allow)
 
 
 def exceptable(text: str, region: str, *, whole: bool) -> ranges.Excepted:
@@ -216,10 +238,7 @@ def _refuse_services(country_code: int) -> None:
 def _refuse_by_rules(number: PhoneNumber, rules: NumberRules) -> None:
     if number.region not in rules.regions:
         raise Refusal("region_not_allowed", "numbers of this country are not allowed here; ask your administrator")
-    if ranges.is_denied(number.e164, rules.deny, rules.allow):
-        if number.e164 in rules.deny:
-            # One number is denied because of what happened to it: that must look as if it were only busy.
-            raise Refusal("try_later", "this number cannot be called now; try again later or use another number")
+    if ranges.is_denied(number.e164, rules.deny, rules.allow) and not is_denied_alone(number.e164, rules):
         raise Refusal("prefix_denied", "numbers of this range are not allowed here; ask your administrator")
     if number.kind not in rules.types:
         raise Refusal("type_not_allowed", f"this is {_KIND_WORDS[number.kind]}; enter a cell phone number")

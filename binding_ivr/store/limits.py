@@ -106,7 +106,7 @@ def _facts(new: NewAttempt, row: Row) -> Facts:
         locked_until=row["locked_until"],
         spent=list(zip(row["buckets"], row["seconds"], strict=True)),
         reserved=row["reserved"],
-        hidden=row["hidden"],
+        hidden=row["hidden"] or new.denied,
         breakers={
             "account_breaker": Breaker(paused_until=row["account_paused"], probe_until=row["account_probe"]),
             "system_breaker": Breaker(paused_until=row["system_paused"], probe_until=row["system_probe"]),

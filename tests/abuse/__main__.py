@@ -46,7 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", metavar="NAME", action="append", choices=known, help=f"one of {', '.join(known)}")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     asked = parser.parse_args(words)
-    set_up("console", "error")
+    set_up("console", "critical")  # that calls are paused is what is wanted here
     begun = time.monotonic()
     results = asyncio.run(attack(asked.only or known, quiet=asked.json))
     if asked.json:

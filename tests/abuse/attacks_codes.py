@@ -16,7 +16,7 @@ STREAM = 880
 """Digits that fit into one message to the phone network: a hundred seconds of keys, more than a call takes."""
 PLANTED_AT = 3
 """Where in the stream the right code begins: an entry of six digits ends in the middle of it."""
-OF_THE_ASKER = ("user_", "account_", "address_", "system_hour", "system_day", "system_minutes", "paused")
+OF_THE_ASKER = ("user_", "account_", "address_", "system_hour", "system_day", "system_minutes", "system_breaker")
 """Refusals that another number does not get around."""
 
 

@@ -12,7 +12,7 @@ from tests.abuse.scene import ACCOUNT, REHEARSAL, Reply, Scene
 
 ROUNDS = 12
 VOLATILE = {"Date", "X-Request-Id"}
-PROBER = "prober"
+PROBER, THRIFTLESS = "prober", "thriftless"
 _OF_THIS_CALL = re.compile(
     r'"(id|code|number|number_written|created_at|shown_until|expires_at|since)":("[^"]*"|null)'
     r'|"(state)":"(?:queued|dialing|ringing)"'  # how far the call is by now
@@ -21,23 +21,37 @@ _OF_THIS_CALL = re.compile(
 
 async def probing(scene: Scene, rounds: int = ROUNDS) -> None:
     """Ask for numbers that others hold, suppressed, were called too often at or are called at: are they told apart?"""
-    await scene.users(PROBER, *(f"{1000 + n}" for n in range(20)))
+    await scene.users(PROBER, THRIFTLESS, *(f"{1000 + n}" for n in range(20)))
     hidden = await _hidden(scene)
-    told: dict[str, set[str]] = {}
     times: dict[str, list[float]] = {name: [] for name in hidden}
     for _ in range(rounds):
-        for name, number in hidden.items():
-            begun = time.perf_counter()
-            reply = await scene.ask(PROBER, number)
-            times[name].append(time.perf_counter() - begun)
-            told.setdefault(_face(reply), set()).add(name)
-    scene.expect(len(told) == 1, f"{len(told)} different answers: {sorted(map(sorted, told.values()))}")
+        await _alike(scene, PROBER, hidden, times)
     scene.expect(set(scene.refused) <= {"try_later"}, f"the prober was told more: {dict(scene.refused)}")
     medians = ", ".join(f"{name} {1000 * statistics.median(each):.1f}" for name, each in times.items())
-    scene.notes.append(f"{len(told)} answer to {len(hidden)} kinds of hidden numbers; median ms: {medians}")
+    scene.notes.append(f"{len(hidden)} kinds of hidden numbers; median ms of the answers: {medians}")
+    await _with_limits_used_up(scene, hidden)
     await _taken(scene)
     await _others(scene)
     await honest.served(scene)
+
+
+async def _alike(scene: Scene, user: str, numbers: Mapping[str, str], times: Mapping[str, list[float]]) -> None:
+    """Ask for each of *numbers* and compare what is told; add how long each answer took to *times*."""
+    told: dict[str, list[str]] = {}
+    for name, number in numbers.items():
+        begun = time.perf_counter()
+        reply = await scene.ask(user, number)
+        times[name].append(time.perf_counter() - begun)
+        told.setdefault(_face(reply), []).append(name)
+    scene.expect(len(told) == 1, f"{len(told)} different answers: {sorted(told.values())}")
+
+
+async def _with_limits_used_up(scene: Scene, hidden: Mapping[str, str]) -> None:
+    """A prober who is told of a limit of his own is told it for every number, the hidden ones too."""
+    before = scene.refused["user_new_numbers_day"]
+    await _alike(scene, THRIFTLESS, hidden, {name: [] for name in hidden})
+    told = scene.refused["user_new_numbers_day"] - before
+    scene.expect(told == len(hidden), f"{len(hidden) - told} hidden numbers are known by a limit that is not told")
 
 
 async def _hidden(scene: Scene) -> dict[str, str]:
@@ -51,6 +65,9 @@ async def _hidden(scene: Scene) -> dict[str, str]:
     deny = [*scene.config.number.deny, denied]
     await scene.house.store.directory.set_settings(ACCOUNT, {"number": {"deny": deny}})
     await scene.house.bindings.suppress(suppressed, REHEARSAL)
+    for at in range(scene.budget.user_new_numbers_day):
+        await _call(scene, THRIFTLESS, await scene.phone(20 + at, "busy"))
+    await scene.advance(HOUR)
     await _call(scene, "1000", reported)
     for n in range(scene.budget.number_unproven):
         await _call(scene, f"{1001 + n}", locked)

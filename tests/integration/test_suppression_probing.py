@@ -160,3 +160,41 @@ async def test_the_callee_who_pressed_star_is_not_told_of(web: Web, queries: lis
     assert "reported" not in str(after.binding)
     await web.house.bindings.unsuppress(NUMBER, OURS)
     assert (await probe(web, queries, NUMBER)).reply.status == 202
+
+
+async def test_denied_by_the_operator_and_suppressed_look_the_same(web: Web, queries: list[str]) -> None:
+    """Also when a limit of the prober's own stands against the call: that is told first, for either number."""
+    user, denied, suppressed = bearer(token("1002")), "+12125550144", "+12125550145"
+    deny = [*web.house.config.number.deny, denied]
+    await web.house.store.directory.set_settings("default", {"number": {"deny": deny}})
+    await web.house.bindings.suppress(suppressed, OURS)
+    one, other = [await probe(web, queries, number) for number in (denied, suppressed)]
+    assert one.reply.problem == "try_later"
+    assert (one.reply.text, one.queries, one.binding) == (other.reply.text, other.queries, other.binding)
+    assert "accept_facts" in one.queries
+    for n in range(LIMITS["user_hour"]):
+        attempt = (await web.put(binding("1002"), {"number": f"+1303555010{n}"}, user)).json["attempt"]["id"]
+        await finish(web, attempt, Outcome.BUSY)
+    one, other = [await probe(web, queries, number) for number in (denied, suppressed)]
+    assert one.reply.json["limit"] == "user_hour"
+    assert (one.reply.status, one.queries) == (other.reply.status, other.queries)
+    assert one.reply.json["retry_at"] == other.reply.json["retry_at"]
+
+
+async def test_a_number_that_is_denied_later_is_told_as_one_that_is_suppressed(web: Web) -> None:
+    for name, number in (("1001", NUMBER), ("1002", OTHER_NUMBER)):
+        attempt = (await web.put(binding(name), {"number": number}, bearer(token(name)))).json["attempt"]["id"]
+        await finish(web, attempt, Outcome.BUSY)
+    await web.house.store.directory.set_settings(
+        "default", {"number": {"deny": [*web.house.config.number.deny, NUMBER]}}
+    )
+    await web.house.bindings.suppress(OTHER_NUMBER, OURS)
+    told = []
+    for name in ("1001", "1002"):
+        foretold = (await web.get(binding(name), bearer(token(name)))).json["next"]["revalidate"]
+        came = await web.ask("POST", binding(name) + "/revalidate", bearer(token(name)))
+        assert (foretold["allowed"], foretold["code"], came.problem) == (False, "try_later", "try_later")
+        told.append((foretold, came.text))
+    assert told[0] == told[1]
+    await web.house.store.directory.set_settings("default", {})
+    assert (await web.ask("POST", binding("1001") + "/revalidate", bearer(token("1001")))).status == 202
