@@ -4,6 +4,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from binding_ivr.lab.behaviours import AREA_CODES
@@ -33,6 +34,13 @@ ATTACKS = (
     Attack("race", "200 requests in one moment at two nodes", race, 8, {"web": {"requests_per_second": 1000}}),
     Attack("sweep", "a stolen session calls one number after another", stolen_session, 3),
     Attack("codes", "10,000 wrong codes in three weeks", wrong_codes, 2),
+    Attack(
+        "no-breaker",
+        "the same with the circuit breaker switched off, all without telephony",
+        partial(wrong_codes, really=False),
+        1,
+        {"limits": {"breaker_calls": 0, "system_breaker_calls": 0}},
+    ),
     Attack("victim", "one victim is rung by fifty users", one_victim, 1),
     Attack("replay", "codes of other calls are keyed", replayed_codes, 1),
     Attack("greeting", "a voicemail greeting plays the code of the call before", recorded_greeting, 1),
