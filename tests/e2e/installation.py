@@ -48,6 +48,16 @@ class Installation:
         self.process = await self.stack.enter_async_context(running_service(self.path, self.config, self.log))
         return self.process
 
+    @asynccontextmanager
+    async def rings_long(self) -> AsyncIterator[None]:
+        """Let calls ring for 60 s: a command started meanwhile may take longer than the usual 4 s on a busy machine."""
+        accounts = self.house.store.directory
+        await accounts.set_settings("default", {"call": {"ring_s": 60}})
+        try:
+            yield
+        finally:
+            await accounts.set_settings("default", {})
+
     async def kill(self) -> None:
         """End the service as a crash does."""
         assert self.process is not None

@@ -36,10 +36,11 @@ async def both_doors(installation: Installation, user: str) -> dict[str, str]:
 async def test_lookup_and_dialplan_agree_through_the_life_of_a_number(installation: Installation) -> None:
     user, number = await installation.new_user(), installation.lab.number("right", 100)
     assert (await both_doors(installation, user))["status"] == "NONE"
-    await installation.lab.set_script(number, "right", ring_ms=3500)
-    shown = await installation.bind(user, number)
-    assert (await both_doors(installation, user))["status"] == "NONE"  # pending
-    assert (await installation.ended(shown)).outcome is Outcome.VERIFIED
+    await installation.lab.set_script(number, "right", ring_ms=9000)
+    async with installation.rings_long():
+        shown = await installation.bind(user, number)
+        assert (await both_doors(installation, user))["status"] == "NONE"  # pending
+        assert (await installation.ended(shown)).outcome is Outcome.VERIFIED
     found = await both_doors(installation, user)
     assert (found["status"], found["number"], found["extension"]) == ("FOUND", number, user)
     assert found["dial"] == f"PJSIP/{number}@trunk"
@@ -105,12 +106,13 @@ async def test_the_old_number_stays_until_the_new_one_is_proven(lab: Lab, tmp_pa
 
 async def test_a_second_bind_while_a_call_runs(installation: Installation) -> None:
     user, number = await installation.new_user(), installation.lab.number("no_answer", 10)
-    shown = await installation.bind(user, number)
-    status, _, told = await installation.command("bind", user, installation.lab.number("right", 105))
-    assert (status, told) == (1, "binding-ivr: a call is in progress; wait for its end or cancel it\n")
-    await installation.state(shown.attempt.attempt_id, AttemptState.RINGING)
-    assert (await installation.command("cancel", user))[0] == 0
-    attempt = await installation.ended(shown)
+    async with installation.rings_long():
+        shown = await installation.bind(user, number)
+        status, _, told = await installation.command("bind", user, installation.lab.number("right", 105))
+        assert (status, told) == (1, "binding-ivr: a call is in progress; wait for its end or cancel it\n")
+        await installation.state(shown.attempt.attempt_id, AttemptState.RINGING)
+        assert (await installation.command("cancel", user))[0] == 0
+        attempt = await installation.ended(shown)
     assert (attempt.outcome, attempt.tries) == (Outcome.CANCELED, 0)
     await installation.no_channels()
 

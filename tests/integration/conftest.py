@@ -19,6 +19,13 @@ from binding_ivr.store import Database, Store, migrate, open_embedded, open_stor
 
 EMBEDDED = "embedded"
 TEMPLATE = "binding_template"
+EVERYWHERE = {
+    "test_store_schema",
+    "test_store_embedded",
+    "test_store_attempts",
+    "test_store_lookups",
+    "test_store_clock",
+}
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
 
@@ -31,9 +38,12 @@ def servers() -> dict[str, Path | None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of the store on every kind of server, all others on the embedded one."""
+    """Run the tests of the schema and of the main path on every kind of server, all others on the embedded one.
+
+    The tests of the schema prepare every query there is.
+    """
     if "server" in metafunc.fixturenames:
-        kinds = list(servers()) if "test_store" in metafunc.module.__name__ else [EMBEDDED]
+        kinds = list(servers()) if metafunc.module.__name__.rpartition(".")[2] in EVERYWHERE else [EMBEDDED]
         metafunc.parametrize("server", kinds, indirect=True, scope="session")
 
 
