@@ -189,13 +189,16 @@ class Bindings:
         return self._config.for_account((await self._store.directory.account(account)).settings)
 
     async def _acceptable(self, account: str, text: str, config: Config, *, now: bool) -> PhoneNumber:
-        excepted = [Excepted(row.prefix, row.whole) for row in await self._store.exceptions.active(account)]
-        number = consider(text, number_rules(config, excepted), await self._own(text, config))
+        number = consider(text, await self._number_rules(account, config), await self._own(text, config))
         if not serving(config.routes, number.region):
             raise Refusal("no_route", "no route serves numbers of this country; ask your administrator")
         if not now:
             await self._check_hours(number, config)
         return number
+
+    async def _number_rules(self, account: str, config: Config) -> NumberRules:
+        excepted = [Excepted(row.prefix, row.whole) for row in await self._store.exceptions.active(account)]
+        return number_rules(config, excepted)
 
     async def _check_hours(self, number: PhoneNumber, config: Config) -> None:
         if not hours_of(config).is_always and (refusal := outside_hours(config, number, await self._now())):
@@ -241,8 +244,7 @@ class Bindings:
         return None
 
     async def _denied(self, account: str, number: str, config: Config) -> bool:
-        excepted = [Excepted(row.prefix, row.whole) for row in await self._store.exceptions.active(account)]
-        return is_denied_alone(number, number_rules(config, excepted))
+        return is_denied_alone(number, await self._number_rules(account, config))
 
     def _new(
         self, config: Config, account: str, user_id: str, number: str, actor: Actor, *, denied: bool

@@ -20,6 +20,7 @@ from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import Actor, LookupStatus
 
 SINCE_COLUMNS = ("created_at", "account", "user_id", "number", "state", "outcome", "fault", "tries", "detail")
+SHORTEST_REASON = 3
 LONGEST_REASON = 200
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -40,6 +41,14 @@ def actor(reason: str = "") -> Actor:
     except (KeyError, OSError):
         who = "unknown"
     return Actor(f"cli:{who}", "cli", reason=" ".join(reason.split())[:LONGEST_REASON])
+
+
+def with_reason(reason: str) -> Actor:
+    """Like `actor`, for what needs a reason. Raises ConfigError without one."""
+    who = actor(reason)
+    if len(who.reason) < SHORTEST_REASON:
+        raise ConfigError("--reason: say why in 3 characters or more; the audit keeps it, so name nobody")
+    return who
 
 
 async def bind(options: argparse.Namespace) -> int:

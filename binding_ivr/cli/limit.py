@@ -3,7 +3,7 @@
 import argparse
 
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import actor, house_of
+from binding_ivr.cli.commands import house_of, with_reason
 from binding_ivr.policy.limit_state import LimitState
 
 COLUMNS = ("what", "account", "user_id", "state", "until", "detail")
@@ -51,24 +51,27 @@ def _rows(state: LimitState) -> list[dict[str, object]]:
 
 async def limits_reset_user(options: argparse.Namespace) -> int:
     """limits reset-user USER --reason TEXT"""
+    who = with_reason(options.reason)
     async with house_of(options) as house:
-        done = await house.store.limits.reset_user(options.account, options.user, actor(options.reason))
+        done = await house.store.limits.reset_user(options.account, options.user, who)
     show.facts({"calls_that_count_no_more": done.calls, "locks_lifted": done.locks}, as_json=options.json)
     return 0
 
 
 async def limits_reset_number(options: argparse.Namespace) -> int:
     """limits reset-number NUMBER --reason TEXT"""
+    who = with_reason(options.reason)
     async with house_of(options) as house:
-        done = await house.bindings.reset_number(options.number, actor(options.reason))
+        done = await house.bindings.reset_number(options.number, who)
     show.facts({"calls_that_count_no_more": done.calls, "locks_lifted": done.locks}, as_json=options.json)
     return 0
 
 
 async def limits_resume(options: argparse.Namespace) -> int:
     """limits resume --account NAME | --system"""
+    who = with_reason(options.reason)
     account = "" if options.system else options.account
     async with house_of(options) as house:
-        await house.store.limits.resume(account, actor(options.reason))
+        await house.store.limits.resume(account, who)
     show.facts({"account": account or "* (the system)", "result": "calls leave again"}, as_json=options.json)
     return 0

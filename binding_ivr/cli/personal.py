@@ -8,11 +8,9 @@ import msgspec
 from binding_ivr.app.lookups import iso
 from binding_ivr.app.personal import erase as erase_user
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import actor, house_of, since_of
-from binding_ivr.errors import ConfigError
+from binding_ivr.cli.commands import house_of, since_of, with_reason
 
 AUDIT_COLUMNS = ("at", "account", "user_id", "action", "who", "address", "reason", "detail")
-SHORTEST_REASON = 3
 
 
 async def audit(options: argparse.Namespace) -> int:
@@ -42,9 +40,7 @@ async def export(options: argparse.Namespace) -> int:
 
 async def erase(options: argparse.Namespace) -> int:
     """erase USER --reason TEXT"""
-    who = actor(options.reason)
-    if len(who.reason) < SHORTEST_REASON:
-        raise ConfigError("--reason: say why in 3 characters or more; the audit keeps it, so name nobody")
+    who = with_reason(options.reason)
     async with house_of(options) as house:
         done = await erase_user(house, options.account, options.user, who)
     values = {

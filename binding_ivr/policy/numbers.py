@@ -13,6 +13,7 @@ from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberTyp
 
 from binding_ivr.errors import Refusal
 from binding_ivr.policy import ranges
+from binding_ivr.policy.limits import try_later
 from binding_ivr.policy.own import OwnNumbers, is_own
 
 LONGEST_INPUT = 40
@@ -154,7 +155,7 @@ def accept(text: str, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
     """
     number = consider(text, rules, own)
     if number.denied:
-        raise Refusal("try_later", "this number cannot be called now; try again later or use another number")
+        raise try_later()
     return number
 
 

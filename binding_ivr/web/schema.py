@@ -11,6 +11,10 @@ from binding_ivr.ports import BindingStatus, LookupStatus, SuspendReason
 
 Number = Annotated[str, Meta(min_length=1, max_length=40, description="National or international writing.")]
 Reason = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="The audit keeps it.")]
+Why = Annotated[
+    str, Meta(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="The audit keeps it.")
+]
+"""A reason that must be given."""
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
@@ -52,7 +56,7 @@ class SuppressIn(Struct, forbid_unknown_fields=True):
 class EraseIn(Struct, forbid_unknown_fields=True):
     """Why a person is forgotten; the audit keeps it, so name nobody."""
 
-    reason: Annotated[str, Meta(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    reason: Why
 
 
 class NothingIn(Struct, forbid_unknown_fields=True):

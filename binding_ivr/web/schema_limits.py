@@ -5,11 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from binding_ivr.web.schema import Number
-
-Why = Annotated[
-    str, Meta(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="The audit keeps it.")
-]
+from binding_ivr.web.schema import Number, Why
 
 
 class LimitReasonIn(Struct, forbid_unknown_fields=True):

@@ -95,6 +95,9 @@ async def test_limits_are_seen_and_lifted(world: World, dsn: str, tmp_path: Path
     assert (refused.status, refused.err.count("\n")) == (1, 1)
     assert "(limit user_failed_tries); try again in 2 h" in refused.err
     assert (await run("limits", "reset-user", "1001")).status == 2
+    for what in (["reset-user", "1001"], ["reset-number", A], ["resume"]):
+        unsaid = await run("limits", *what, "--reason", " ")
+        assert (unsaid.status, unsaid.err.startswith("binding-ivr: --reason: say why")) == (1, True)
     freed = await run.done("limits", "reset-user", "1001", "--reason", "showed their badge", "--json")
     assert freed.json == {"calls_that_count_no_more": 1, "locks_lifted": 1}
     assert "(limit account_breaker)" in (await run("bind", "1001", A)).err
