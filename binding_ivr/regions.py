@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from phonenumbers import SUPPORTED_REGIONS, country_code_for_region
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, country_code_for_region
 
 ANY = "*"
 
@@ -13,8 +13,8 @@ EU = frozenset(
     )
 )
 EEA = EU | {"IS", "LI", "NO"}
-NANP = frozenset(region for region in SUPPORTED_REGIONS if country_code_for_region(region) == 1)
-"""The regions that share +1."""
+NANP = frozenset(COUNTRY_CODE_TO_REGION_CODE[1])
+"""The regions that share +1, by the table: to ask each region for its code would load the data of all."""
 
 GROUPS = {ANY: frozenset(SUPPORTED_REGIONS), "EU": EU, "EEA": EEA, "NANP": NANP}
 _USUAL_MISTAKES = {"UK": "GB", "EL": "GR"}

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,6 @@ from binding_ivr.app.codes import Codes
 from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config, load_keys
 from binding_ivr.errors import NotFoundError, Refusal
-from binding_ivr.metrics import Metrics
 from binding_ivr.policy.hours import CallingHours, calling_hours
 from binding_ivr.policy.lifecycle import Life, life_of
 from binding_ivr.policy.limit_state import Reset
@@ -34,6 +34,9 @@ from binding_ivr.policy.zones import zones_of
 from binding_ivr.ports import Actor, AttemptRow, BindingRow, BindingStatus, NewAttempt, SuspendReason
 from binding_ivr.regions import expand
 from binding_ivr.store import Store, open_store
+
+if TYPE_CHECKING:
+    from binding_ivr.metrics import Metrics  # what it is made with takes long to import, and commands count nothing
 
 NUMBER_HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -55,10 +58,10 @@ class Bindings:
         store: Store,
         codes: Codes,
         new_id: Callable[[], UUID] = uuid4,
-        metrics: Metrics | None = None,
+        metrics: "Metrics | None" = None,
     ) -> None:
         """Serve the installation of *config*; *new_id* chooses the ids of attempts, *metrics* count what is refused."""
-        self._metrics = metrics or Metrics()
+        self._metrics = metrics
         self._new_id = new_id
         self._config = config
         self._store = store
@@ -115,7 +118,8 @@ class Bindings:
         try:
             yield
         except Refusal as refusal:
-            self._metrics.refusals.labels(refusal.limit or refusal.code).inc()
+            if self._metrics is not None:
+                self._metrics.refusals.labels(refusal.limit or refusal.code).inc()
             raise
 
     async def life(self, binding: BindingRow) -> Life:
@@ -308,7 +312,7 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(config: Config, metrics: Metrics | None = None) -> AsyncIterator[House]:
+async def open_house(config: Config, metrics: "Metrics | None" = None) -> AsyncIterator[House]:
     """Open the store (embedded when no DSN is set) and the use cases on it; close them at the end."""
     keys = load_keys(config)
     async with open_store(

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from binding_ivr.app import doctor_ami, doctor_ari, doctor_doors, doctor_notices
 from binding_ivr.app.checks import Check, Status, fail, ok, warn
-from binding_ivr.app.service import check_for_service
-from binding_ivr.config import Config
+from binding_ivr.config import Config, check_for_service
 from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.store import Store, open_store, pending
 

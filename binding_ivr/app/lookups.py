@@ -2,17 +2,20 @@
 
 import asyncio
 import re
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
+from binding_ivr.app.times import iso
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, Refusal
-from binding_ivr.metrics import Metrics
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.policy.routes import dial_string, serving, stored
 from binding_ivr.ports import BindingStatus, LookupAnswer, LookupStatus
 from binding_ivr.store import Store, TrustedRow
+
+if TYPE_CHECKING:
+    from binding_ivr.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -30,8 +33,8 @@ _ERROR = LookupAnswer(LookupStatus.ERROR)
 class StoreLookups:
     """Implements `ports.Lookups`."""
 
-    def __init__(self, config: Config, store: Store, metrics: Metrics) -> None:
-        """Look up in *store*; routes of *config* (and of the account) make the dial string."""
+    def __init__(self, config: Config, store: Store, metrics: "Metrics | None" = None) -> None:
+        """Look up in *store*; routes of *config* (and of the account) make the dial string; *metrics* count answers."""
         self._config = config
         self._store = store
         self._metrics = metrics
@@ -92,10 +95,6 @@ class StoreLookups:
         return _ERROR
 
     def _counted(self, question: str, answer: LookupAnswer) -> LookupAnswer:
-        self._metrics.lookups.labels(question, answer.status).inc()
+        if self._metrics is not None:
+            self._metrics.lookups.labels(question, answer.status).inc()
         return answer
-
-
-def iso(at: datetime) -> str:
-    """Write a time as ISO 8601 in UTC with whole seconds, for example 2026-11-23T16:00:00Z."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -28,8 +28,6 @@ from binding_ivr.store.outbox import Delivery, OutboxCounts, PgOutbox, Receiver
 log = structlog.get_logger()
 
 ROUTE_AT_ONCE = 500
-GIVE_UP_S = 259_200.0
-"""For how long a delivery is tried: three days."""
 DAY_S = 86_400.0
 _DOWN = (Result.UNAVAILABLE, Result.UNREACHABLE)
 _DONE = (Result.DELIVERED, Result.SKIPPED)
@@ -50,7 +48,7 @@ class OutboxTimes:
     lease_s: float = 60.0
     tidy_s: float = 3600.0
     hasten_s: float = 300.0
-    give_up_s: float = GIVE_UP_S
+    give_up_s: float = backoff.GIVE_UP_S
     stop_s: float = 1.0
     delivery: Backoff = backoff.DELIVERY
     receiver: Backoff = backoff.RECEIVER

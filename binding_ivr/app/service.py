@@ -20,16 +20,17 @@ from binding_ivr.app.notices import Readers, mail_channels
 from binding_ivr.app.notices_desk import desk_channels
 from binding_ivr.app.outbox import Outbox
 from binding_ivr.app.retention import Retention
-from binding_ivr.app.signin import StoredDoors, prepare_sign_in
+from binding_ivr.app.signin import prepare_sign_in
 from binding_ivr.app.user_events import UserEvents
+from binding_ivr.app.web_doors import StoredDoors
 from binding_ivr.app.web_portal import HousePortal
 from binding_ivr.app.web_upkeep import Upkeep
 from binding_ivr.asterisk.agi import AgiServer
 from binding_ivr.asterisk.ami import AmiClient
 from binding_ivr.asterisk.ari import AriDriver
-from binding_ivr.config import Config
+from binding_ivr.config import Config, check_for_service
 from binding_ivr.dialing.dispatcher import Dispatcher
-from binding_ivr.errors import BindingError, ConfigError
+from binding_ivr.errors import BindingError
 from binding_ivr.metrics import Metrics
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.ports import ClaimedAttempt
@@ -39,14 +40,6 @@ log = structlog.get_logger()
 
 READY_ANSWER_S = 2.0
 AMI_PATIENCE_S = 2.0
-
-
-def check_for_service(config: Config) -> None:
-    """Raise ConfigError when keys are missing without which no call can be made."""
-    if not config.ari.user:
-        raise ConfigError("ari.user: not set; write the section's name of ari.conf and its password")
-    if not config.routes:
-        raise ConfigError('routes: none; add a [[routes]] table with a name and an endpoint "PJSIP/{e164}@TRUNK"')
 
 
 class Service:

@@ -1,11 +1,15 @@
-"""The command `binding-ivr`: arguments in, one line per fault out. What a command does is in the modules beside."""
+"""The command `binding-ivr`: arguments in, one line per fault out. What a command does is in the modules beside.
 
-import asyncio
+A command's module is imported only when it runs, by its name in the parser's table: half of what there is to import is
+the service, the demonstration and the lab, and a look-up should not wait for them.
+"""
+
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
-from binding_ivr.cli import operate
 from binding_ivr.cli.parser import build_parser
 from binding_ivr.errors import BindingError
 
@@ -16,8 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 refused or failed, 2 usage (by argparse)."""
     options = build_parser().parse_args(arguments)
     try:
-        with asyncio.Runner(loop_factory=operate.event_loop()) as runner:
-            status: int = runner.run(options.run(options))
+        status: int = named("run.run")(named(options.run), options)
         return status
     except BindingError as error:
         print(f"binding-ivr: {error}", file=sys.stderr)
@@ -28,3 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has left; do not complain when Python flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_REFUSED
+
+
+def named(name: str) -> Any:
+    """Import and return the function that the parser's table names as `module.function`, a module of this package."""
+    module, function = name.split(".")
+    return getattr(import_module(f"{__name__}.{module}"), function)

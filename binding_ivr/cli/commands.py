@@ -12,10 +12,10 @@ from binding_ivr.app.live import follow, grouped, sentence
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.call.outcome import Outcome
 from binding_ivr.cli import show
+from binding_ivr.cli.facts import attempt_facts, binding_facts, lookup_facts, shown_facts
 from binding_ivr.config import load
 from binding_ivr.errors import ConfigError
 from binding_ivr.log import set_up
-from binding_ivr.metrics import Metrics
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import Actor, LookupStatus
 
@@ -79,7 +79,7 @@ async def _told(house: House, shown: Shown, options: argparse.Namespace) -> int:
     binding = await house.bindings.status(options.account, options.user)
     if options.json and not options.wait:
         life = await house.bindings.life(binding)
-        show.json_line({**show.binding_facts(binding, life), "attempt": show.shown_facts(shown)})
+        show.json_line({**binding_facts(binding, life), "attempt": shown_facts(shown)})
         return 0
     length = house.config.code.length
     if not options.json:
@@ -95,7 +95,7 @@ async def _told(house: House, shown: Shown, options: argparse.Namespace) -> int:
     def tell(step: str, now: Shown) -> None:
         nonlocal code_told
         if options.json:
-            show.json_line({"step": step, **show.attempt_facts(now.attempt), "code": now.code})
+            show.json_line({"step": step, **attempt_facts(now.attempt), "code": now.code})
             return
         if now.code is not None and not code_told:
             _print_code(now)
@@ -115,7 +115,7 @@ async def status(options: argparse.Namespace) -> int:
     """status USER"""
     async with house_of(options) as house:
         binding = await house.bindings.status(options.account, options.user)
-        values = show.binding_facts(binding, await house.bindings.life(binding))
+        values = binding_facts(binding, await house.bindings.life(binding))
         if not options.json:
             if last := values.pop("last_attempt"):
                 values["last_call"] = f"{last['outcome'] or last['state']} ({last['created_at']})"
@@ -166,12 +166,12 @@ def _done(options: argparse.Namespace, word: str) -> int:
 async def lookup(options: argparse.Namespace) -> int:
     """lookup EXTENSION | --caller NUMBER"""
     async with house_of(options) as house:
-        lookups = StoreLookups(house.config, house.store, Metrics())
+        lookups = StoreLookups(house.config, house.store)
         if options.caller is not None:
             answer = await lookups.trusted_caller(options.caller)
         else:
             answer = await lookups.trusted_number(options.account, options.extension)
-    show.facts(show.lookup_facts(answer), as_json=options.json)
+    show.facts(lookup_facts(answer), as_json=options.json)
     return 1 if answer.status is LookupStatus.ERROR else 0
 
 
@@ -182,7 +182,7 @@ async def attempts(options: argparse.Namespace) -> int:
         found = await house.store.attempts.attempts(
             account=options.account, user_id=options.user, since=since, limit=options.limit
         )
-    show.table([show.attempt_facts(attempt) for attempt in found], SINCE_COLUMNS, as_json=options.json)
+    show.table([attempt_facts(attempt) for attempt in found], SINCE_COLUMNS, as_json=options.json)
     return 0
 
 

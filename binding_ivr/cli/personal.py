@@ -5,10 +5,11 @@ import sys
 
 import msgspec
 
-from binding_ivr.app.lookups import iso
 from binding_ivr.app.personal import erase as erase_user
+from binding_ivr.app.times import iso
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import house_of, since_of, with_reason
+from binding_ivr.cli.facts import audit_facts, in_short
 
 AUDIT_COLUMNS = ("at", "account", "user_id", "action", "who", "address", "reason", "detail")
 
@@ -20,10 +21,10 @@ async def audit(options: argparse.Namespace) -> int:
         found = await house.store.personal.audit(
             account=options.account, user_id=options.user, since=since, limit=options.limit
         )
-    rows = [show.audit_facts(row) for row in found]
+    rows = [audit_facts(row) for row in found]
     if not options.json:
         for row in rows:
-            row["detail"] = show.in_short(row["detail"])
+            row["detail"] = in_short(row["detail"])
     show.table(rows, AUDIT_COLUMNS, as_json=options.json)
     return 0
 

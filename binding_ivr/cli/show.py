@@ -7,11 +7,7 @@ from typing import Any
 
 import msgspec
 
-from binding_ivr.app.bindings import Shown
-from binding_ivr.app.lookups import iso
-from binding_ivr.policy.lifecycle import Life
-from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.ports import AttemptRow, AuditRow, BindingRow, LookupAnswer
+from binding_ivr.app.times import iso
 
 
 def json_line(value: Any) -> None:
@@ -54,103 +50,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(str(item) for item in value)
     return str(value)
-
-
-def attempt_facts(attempt: AttemptRow) -> dict[str, Any]:
-    """An attempt for `--json` and tables; never its code."""
-    return {
-        "id": str(attempt.attempt_id),
-        "account": attempt.account,
-        "user_id": attempt.user_id,
-        "number": attempt.number,
-        "state": attempt.state.value,
-        "digits": attempt.digits,
-        "outcome": attempt.outcome.value if attempt.outcome else None,
-        "fault": attempt.fault.value if attempt.fault else None,
-        "tries": attempt.tries,
-        "cause": attempt.cause,
-        "tech_cause": attempt.tech_cause,
-        "detail": attempt.detail,
-        "created_at": iso(attempt.created_at),
-        "answered_at": iso(attempt.answered_at) if attempt.answered_at else None,
-        "ended_at": iso(attempt.ended_at) if attempt.ended_at else None,
-        "expires_at": iso(attempt.expires_at),
-    }
-
-
-def binding_facts(binding: BindingRow, life: Life) -> dict[str, Any]:
-    """A binding for `--json`."""
-    back = life.undo
-    return {
-        "account": binding.account,
-        "user_id": binding.user_id,
-        "status": binding.status.value,
-        "reason": binding.reason.value if binding.reason else None,
-        "number": binding.number,
-        "number_written": as_people_write_it(binding.number) if binding.number else None,
-        "pending_number": binding.pending_number,
-        "since": iso(binding.since) if binding.since else None,
-        "verified_at": iso(binding.verified_at) if binding.verified_at else None,
-        "stale_since": iso(binding.stale_at) if binding.stale_at else None,
-        "verify_by": iso(life.verify_by) if life.verify_by else None,
-        "undo": {
-            "number": back.number,
-            "changed_at": iso(back.changed_at),
-            "changed_by": back.changed_by,
-            "until": iso(back.until),
-        }
-        if back
-        else None,
-        "last_attempt": attempt_facts(binding.last_attempt) if binding.last_attempt else None,
-    }
-
-
-def audit_facts(row: AuditRow) -> dict[str, Any]:
-    """One line of the audit for `--json` and tables."""
-    return {
-        "id": row.id,
-        "at": iso(row.at),
-        "account": row.account,
-        "user_id": row.user_id,
-        "action": row.action,
-        "who": row.who,
-        "source": row.source,
-        "address": row.address,
-        "attempt_id": str(row.attempt_id) if row.attempt_id else None,
-        "reason": row.reason,
-        "detail": dict(row.detail),
-    }
-
-
-def in_short(detail: Mapping[str, Any]) -> str:
-    """Return the facts of an audit row that are not in its other columns, for a table."""
-    told = {name: value for name, value in detail.items() if name not in _IN_COLUMNS and not name.endswith("_hash")}
-    return " ".join(f"{name}={value}" for name, value in told.items())
-
-
-_IN_COLUMNS = ("account", "user_id", "attempt_id")
-
-
-def shown_facts(shown: Shown) -> dict[str, Any]:
-    """A new attempt with its code, for the user who asked."""
-    return {
-        "id": str(shown.attempt.attempt_id),
-        "code": shown.code,
-        "state": shown.attempt.state.value,
-        "expires_at": iso(shown.attempt.expires_at),
-    }
-
-
-def lookup_facts(answer: LookupAnswer) -> dict[str, Any]:
-    """A look-up's answer in the words of the dialplan's variables."""
-    return {
-        "status": answer.status.value,
-        "number": answer.number,
-        "dial": answer.dial,
-        "account": answer.account,
-        "extension": answer.extension,
-        "since": answer.since,
-    }
 
 
 def now() -> datetime:

@@ -2,7 +2,7 @@
 
 from binding_ivr.config.checks import LOCKED
 from binding_ivr.config.keys import Keys, load_keys
-from binding_ivr.config.reading import load
+from binding_ivr.config.reading import check_for_service, load
 from binding_ivr.config.sections import (
     Auth,
     Call,
@@ -42,6 +42,7 @@ __all__ = [
     "Route",
     "Web",
     "Webhook",
+    "check_for_service",
     "load",
     "load_keys",
 ]

@@ -38,6 +38,14 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
     return _checked(convert(tree))
 
 
+def check_for_service(config: Config) -> None:
+    """Raise ConfigError when keys are missing without which no call can be made."""
+    if not config.ari.user:
+        raise ConfigError("ari.user: not set; write the section's name of ari.conf and its password")
+    if not config.routes:
+        raise ConfigError('routes: none; add a [[routes]] table with a name and an endpoint "PJSIP/{e164}@TRUNK"')
+
+
 def _read(path: Path, *, required: bool) -> dict[str, Any]:
     try:
         with path.open("rb") as file:

@@ -3,11 +3,8 @@
 from enum import Enum
 
 from binding_ivr.web.identity import Identity
+from binding_ivr.web.names import ACCOUNT_SCOPE, LOOKUP_SCOPE
 from binding_ivr.web.problems import Problem
-
-LOOKUP_SCOPE = "lookup"
-ADMIN_SCOPE = "admin"
-ACCOUNT_SCOPE = "account:"
 
 
 class Access(Enum):

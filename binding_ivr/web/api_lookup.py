@@ -2,7 +2,8 @@
 
 from binding_ivr.ports import LookupAnswer, LookupStatus
 from binding_ivr.web import render
-from binding_ivr.web.access import LOOKUP_SCOPE, accounts_of
+from binding_ivr.web.access import accounts_of
+from binding_ivr.web.names import LOOKUP_SCOPE
 from binding_ivr.web.operation import Answer, Call
 from binding_ivr.web.problems import unavailable
 

@@ -9,10 +9,9 @@ from aiohttp import hdrs, web
 
 from binding_ivr.config import Config
 from binding_ivr.ports import KeyRow
-from binding_ivr.web.access import ADMIN_SCOPE
 from binding_ivr.web.identity import Identity
 from binding_ivr.web.jwks import KeySet
-from binding_ivr.web.names import ACCOUNT, USER
+from binding_ivr.web.names import ACCOUNT, ADMIN_SCOPE, FIRST_RUN, USER
 from binding_ivr.web.peers import Peers
 from binding_ivr.web.portal import Doors
 from binding_ivr.web.problems import Problem
@@ -23,8 +22,6 @@ log = structlog.get_logger()
 
 COOKIE = "binding_ivr"
 SECURE_COOKIE = "__Host-binding_ivr"
-FIRST_RUN = "first-run"
-"""The name of the key that is made at the first start when no sign-in is configured."""
 DEFAULT_ACCOUNT = "default"
 LONGEST_COOKIE = 200
 _MOST_TOLD = 100

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from binding_ivr.app.service import check_for_service
 from binding_ivr.cli.parser import build_parser
-from binding_ivr.config import load, load_keys
+from binding_ivr.config import check_for_service, load, load_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

@@ -1,0 +1,23 @@
+"""The command that checks the configuration, or prints the sample."""
+
+import argparse
+from importlib.resources import files
+
+from binding_ivr.cli import show
+from binding_ivr.config import check_for_service, load, load_keys
+
+
+async def check_config(options: argparse.Namespace) -> int:
+    """check-config [--sample]"""
+    if options.sample:
+        print(files("binding_ivr").joinpath("binding-ivr.sample.toml").read_text(), end="")
+        return 0
+    config = load(options.config)
+    check_for_service(config)
+    if config.code.keys:
+        load_keys(config)
+    if options.json:
+        show.json_line({"status": "ok", "node": config.node})
+    else:
+        print(f"the configuration is good (node {config.node})")
+    return 0

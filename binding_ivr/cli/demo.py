@@ -1,0 +1,10 @@
+"""The command that shows it all with one real call."""
+
+import argparse
+
+from binding_ivr.app.demo import Demo
+
+
+async def demo(options: argparse.Namespace) -> int:
+    """demo [--auto]"""
+    return await Demo(auto=options.auto).run()

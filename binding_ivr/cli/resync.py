@@ -1,0 +1,17 @@
+"""The command that compares Asterisk's AstDB with the database."""
+
+import argparse
+
+from binding_ivr.app.resync import resync as make_mirrors_equal
+from binding_ivr.cli import show
+from binding_ivr.cli.commands import house_of
+
+COLUMNS = ("node", "status", "keys", "put", "deleted")
+
+
+async def resync(options: argparse.Namespace) -> int:
+    """resync"""
+    async with house_of(options) as house:
+        rows = await make_mirrors_equal(house)
+    show.table(rows, COLUMNS, as_json=options.json)
+    return 0 if all(row["status"] == "ok" for row in rows) else 1
