@@ -8,8 +8,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, assert_never
 
-import structlog
-
 from binding_ivr.app.bindings import House, Shown
 from binding_ivr.app.live import follow
 from binding_ivr.call import desk
@@ -20,10 +18,11 @@ from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config
 from binding_ivr.dialing.orders import spoken
 from binding_ivr.errors import BindingError, NotFoundError, Refusal
+from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.ports import Actor, BindingRow, BindingStatus, DeskCaller, DeskConversation, SuspendReason, User
 
-log = structlog.get_logger()
+log = get_logger()
 
 RESULT_VARIABLE = "BINDING_ENROL"
 """The channel variable that tells the dialplan how the dialogue ended; not set when it ended by a fault."""

@@ -8,16 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from binding_ivr.app.outbox import happens
 from binding_ivr.errors import BindingError, UnavailableError
+from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.policy.limit_state import LimitState
 from binding_ivr.ports import Notice, Notices
 from binding_ivr.store import PgJobs, PgLifecycle, PgLimitDesk
 
-log = structlog.get_logger()
+log = get_logger()
 
 STATUSES = ("none", "pending", "verified", "suspended")
 

@@ -5,14 +5,13 @@ One run does what is due now; when to run, and on which node, is a matter of app
 
 from collections import Counter
 
-import structlog
-
 from binding_ivr.app.jobs import Turn
 from binding_ivr.config import Config
+from binding_ivr.log import get_logger
 from binding_ivr.store import Store
 from binding_ivr.store.lifecycle import BATCH, PAGE
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Lifecycle:

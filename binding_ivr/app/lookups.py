@@ -4,11 +4,10 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-import structlog
-
 from binding_ivr.app.times import iso
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, Refusal
+from binding_ivr.log import get_logger
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.policy.routes import dial_string, serving, stored
 from binding_ivr.ports import BindingStatus, LookupAnswer, LookupStatus
@@ -17,7 +16,7 @@ from binding_ivr.store import Store, TrustedRow
 if TYPE_CHECKING:
     from binding_ivr.metrics import Metrics
 
-log = structlog.get_logger()
+log = get_logger()
 
 ANSWER_S = 1.5
 """Less than the 2 s for which the dialplan waits, so that it hears ERROR and not nothing."""

@@ -5,10 +5,9 @@ from datetime import date, datetime
 from typing import ClassVar
 from uuid import UUID
 
-import structlog
-
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError
+from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.notify import kinds
 from binding_ivr.notify.kinds import Kind
@@ -20,7 +19,7 @@ from binding_ivr.ports import User
 from binding_ivr.store import Store
 from binding_ivr.store.outbox import Delivery, OutEvent, Receiver
 
-log = structlog.get_logger()
+log = get_logger()
 
 MAIL_AT_ONCE = 4
 MARGIN_S = 15.0

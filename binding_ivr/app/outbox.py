@@ -12,11 +12,10 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import structlog
-
 from binding_ivr.app.webhooks import WebhookChannel
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError
+from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.notify import backoff
 from binding_ivr.notify.backoff import Backoff, Jitter
@@ -25,7 +24,7 @@ from binding_ivr.notify.reply import Reply, Result
 from binding_ivr.ports import Notice, Notices
 from binding_ivr.store.outbox import Delivery, OutboxCounts, PgOutbox, Receiver
 
-log = structlog.get_logger()
+log = get_logger()
 
 ROUTE_AT_ONCE = 500
 DAY_S = 86_400.0

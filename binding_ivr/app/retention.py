@@ -3,15 +3,14 @@
 import asyncio
 from collections import Counter
 
-import structlog
-
 from binding_ivr.app.jobs import Turn
 from binding_ivr.config import Config
+from binding_ivr.log import get_logger
 from binding_ivr.policy.masking import HashOf
 from binding_ivr.store import Store
 from binding_ivr.store.retention import BATCH
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Retention:

@@ -6,8 +6,6 @@ from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
-import structlog
-
 from binding_ivr import __version__
 from binding_ivr.app import astdb
 from binding_ivr.app.bindings import House, open_house
@@ -31,12 +29,13 @@ from binding_ivr.asterisk.ari import AriDriver
 from binding_ivr.config import Config, check_for_service
 from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.errors import BindingError
+from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.ports import ClaimedAttempt
 from binding_ivr.web.server import WebServer
 
-log = structlog.get_logger()
+log = get_logger()
 
 READY_ANSWER_S = 2.0
 AMI_PATIENCE_S = 2.0

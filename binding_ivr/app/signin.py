@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
-
 from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
+from binding_ivr.log import get_logger
 from binding_ivr.store import Store
 from binding_ivr.web.names import ACCOUNT, ACCOUNT_SCOPE, ADMIN_SCOPE, FIRST_RUN, LOOKUP_SCOPE
 from binding_ivr.web.secrets import LINK_PREFIX, digest_of, new_key, new_secret
 
-log = structlog.get_logger()
+log = get_logger()
 
 LINK_S = 600.0
 FIRST_KEY_FILE = "first-admin-key"

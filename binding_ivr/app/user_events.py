@@ -10,16 +10,15 @@ from typing import Protocol
 from urllib.parse import quote
 from uuid import UUID
 
-import structlog
-
 from binding_ivr.app.outbox import happens
 from binding_ivr.asterisk.ami import AmiReply, FieldError
 from binding_ivr.errors import BindingError
+from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.ports import Notice, Notices
 from binding_ivr.store.outbox import OutEvent, PgOutbox
 
-log = structlog.get_logger()
+log = get_logger()
 
 NEWS_S = 60.0
 """An event that is older is not told any more, for example after Asterisk was away."""

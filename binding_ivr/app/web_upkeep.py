@@ -3,12 +3,11 @@
 import asyncio
 import random
 
-import structlog
-
 from binding_ivr.errors import BindingError
+from binding_ivr.log import get_logger
 from binding_ivr.store import PgWeb
 
-log = structlog.get_logger()
+log = get_logger()
 
 PAUSE_S = 600.0
 

@@ -2,15 +2,14 @@
 
 from typing import Protocol
 
-import structlog
-
 from binding_ivr.config import Webhook
+from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.notify import message
 from binding_ivr.notify.reply import Reply, Result
 from binding_ivr.store.outbox import Delivery, Receiver
 
-log = structlog.get_logger()
+log = get_logger()
 
 AT_ONCE = 8
 

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from uuid import UUID
 
-import structlog
-
 from binding_ivr.asterisk.agi_desk import DeskRoute
 from binding_ivr.asterisk.agi_edge import AgiEdge, AgiRequest
 from binding_ivr.asterisk.agi_lookups import LookupRoutes
 from binding_ivr.asterisk.agi_talk import Talk, TalkTimes
 from binding_ivr.asterisk.lag import LoopLag
 from binding_ivr.errors import ConfigError
+from binding_ivr.log import get_logger
 from binding_ivr.ports import Conversation, Desk, EventSink, Lookups
 
-log = structlog.get_logger()
+log = get_logger()
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from binding_ivr.asterisk.agi_edge import AgiRequest
 from binding_ivr.asterisk.agi_talk import Talk, TalkTimes
+from binding_ivr.log import get_logger
 from binding_ivr.ports import Desk, DeskCaller, DeskDialogue
 
-log = structlog.get_logger()
+log = get_logger()
 
 END_S = 12.0
 """How long a dialogue may take to end after its phone has gone, in seconds; a request under way has its own limit."""

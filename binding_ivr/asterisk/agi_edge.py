@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
-import structlog
 from panoramisk.fast_agi import Application, Request
 
 from binding_ivr.asterisk.agi_protocol import (
@@ -22,8 +21,9 @@ from binding_ivr.asterisk.agi_protocol import (
     parse_hello,
 )
 from binding_ivr.asterisk.quiet import Quiet
+from binding_ivr.log import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 Networks = Sequence[IPv4Network | IPv6Network]
 

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Awaitable
 
-import structlog
-
 from binding_ivr.asterisk.agi_edge import AgiRequest
 from binding_ivr.asterisk.agi_protocol import AgiProtocolError, is_plain, quoted
 from binding_ivr.asterisk.quiet import Quiet
+from binding_ivr.log import get_logger
 from binding_ivr.ports import LookupAnswer, Lookups, LookupStatus
 
-log = structlog.get_logger()
+log = get_logger()
 
 _ERROR = LookupAnswer(LookupStatus.ERROR)
 

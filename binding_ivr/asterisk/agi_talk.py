@@ -6,14 +6,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from binding_ivr.asterisk.agi_edge import AgiRequest, PeerGoneError
 from binding_ivr.asterisk.agi_protocol import DIGITS, AgiProtocolError, Answer, quoted
 from binding_ivr.call.events import Digit, Event, HangupNoticed, SayDone, Silence, Talking, TalkLost
+from binding_ivr.log import get_logger
 from binding_ivr.ports import EventSink
 
-log = structlog.get_logger()
+log = get_logger()
 
 _KEYS = "BINDING_KEYS"
 _KEYS_THAT_STOP = "0123456789*"  # not `#`: it ends an entry, and there is none yet

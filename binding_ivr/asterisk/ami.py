@@ -11,14 +11,13 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import structlog
-
 from binding_ivr.asterisk.ami_wire import Connection, FieldError, LostError, TreeSink, checked
 from binding_ivr.errors import BindingError, ConfigError, UnavailableError
+from binding_ivr.log import get_logger
 
 __all__ = ["AmiClient", "AmiReply", "AmiState", "AmiTimes", "FieldError", "UnknownActionError", "Write"]
 
-log = structlog.get_logger()
+log = get_logger()
 
 LOGIN_HINT = "Asterisk refuses the AMI login: [ami] user/secret must be a section of Asterisk's manager.conf"
 DENIED_HINT = "Asterisk's AMI user may not do {action}: its section in manager.conf needs write = system"

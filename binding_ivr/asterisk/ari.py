@@ -6,16 +6,15 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from binding_ivr.asterisk.ari_events import AriEvent, Channel, Line, Stage, UndecodableError, decode_channels
 from binding_ivr.asterisk.ari_http import LOGIN_HINT, AriHttp, RefusedError, Reply, UnreachableError
 from binding_ivr.asterisk.ari_link import AriLink, LinkState, LinkTimes
 from binding_ivr.call.events import Event
 from binding_ivr.errors import ConfigError
+from binding_ivr.log import get_logger
 from binding_ivr.ports import CallOrder, EventSink, PlaceError
 
-log = structlog.get_logger()
+log = get_logger()
 
 _APP = re.compile(r"[A-Za-z0-9_-]{1,40}\Z")
 _URL = re.compile(r"https?://[^\s/@?#]+(/[^\s@?#]*)?\Z")

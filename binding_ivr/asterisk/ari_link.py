@@ -10,13 +10,13 @@ from enum import StrEnum
 
 import aiohttp
 import msgspec
-import structlog
 
 from binding_ivr.asterisk.ari_events import SILENCED, AriEvent, UndecodableError, decode_event
 from binding_ivr.asterisk.ari_http import LOGIN_HINT, AriHttp, RefusedError, UnreachableError
 from binding_ivr.asterisk.quiet import Quiet
+from binding_ivr.log import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _OLDEST_SERIES = 18
 _SERIES_22_SAFE = (22, 10, 1)

@@ -7,8 +7,6 @@ import random
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
-import structlog
-
 from binding_ivr.call import events as ev
 from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Report, Say
 from binding_ivr.call.machine import CallMachine
@@ -16,10 +14,11 @@ from binding_ivr.call.outcome import Verdict
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.orders import RoutedOrder
 from binding_ivr.errors import BindingError, NotFoundError
+from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.ports import AttemptLedger, ClaimedAttempt, Conversation, Conversations, PlaceError, Telephony
 
-log = structlog.get_logger()
+log = get_logger()
 
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0

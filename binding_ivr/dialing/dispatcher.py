@@ -7,8 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
 
-import structlog
-
 from binding_ivr.call import events as ev
 from binding_ivr.call.machine import CallMachine
 from binding_ivr.call.outcome import FAULTS, Outcome, Verdict
@@ -19,12 +17,12 @@ from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.orders import RoutedOrder, attempt_of, orders
 from binding_ivr.dialing.pacing import Pacer
 from binding_ivr.errors import BindingError
-from binding_ivr.log import masked
+from binding_ivr.log import get_logger, masked
 from binding_ivr.metrics import Metrics
 from binding_ivr.policy.code import is_code
 from binding_ivr.ports import AttemptLedger, ClaimedAttempt, Conversations, Notice, Notices, Telephony
 
-log = structlog.get_logger()
+log = get_logger()
 
 LEASE_S = 20.0
 """A node that renews no lease for so long is taken for dead."""

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-import structlog
-
 from binding_ivr.call.outcome import AttemptState, Outcome, Verdict
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.log import get_logger
 from binding_ivr.policy import limits
 from binding_ivr.ports import Actor, AttemptRow, ClaimedAttempt, NewAttempt
 from binding_ivr.store.breakers import Turned, begin_probes, tell
@@ -16,7 +15,7 @@ from binding_ivr.store.endings import end_call, own_among, write_verdict
 from binding_ivr.store.limits import LimitsOf, alert, follow_up, foresee, refuse
 from binding_ivr.store.rows import attempt_row, claimed_attempt
 
-log = structlog.get_logger()
+log = get_logger()
 
 OF_THE_CALL = Actor("system", "call")
 OF_THE_QUEUE = Actor("system", "system")

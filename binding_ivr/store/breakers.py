@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-import structlog
-
 from binding_ivr import config
+from binding_ivr.log import get_logger
 from binding_ivr.policy import breaker
 from binding_ivr.policy.breaker import Answered, Breaker, Rules
 from binding_ivr.store.database import Row, Transaction
 
-log = structlog.get_logger()
+log = get_logger()
 
 SYSTEM = ""
 """The account name under which the breaker of the whole system is kept."""

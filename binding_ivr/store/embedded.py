@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-import structlog
-
 from binding_ivr.errors import ConfigError, UnavailableError
+from binding_ivr.log import get_logger
 from binding_ivr.store.postmaster import START_S, SUPERUSER, Postmaster
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class EmbeddedPostgres:

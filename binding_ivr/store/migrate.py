@@ -4,14 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from binding_ivr.errors import ConfigError
+from binding_ivr.log import get_logger
 from binding_ivr.resources import data_dir
 from binding_ivr.store.database import Database, Link
 from binding_ivr.store.queries import queries
 
-log = structlog.get_logger()
+log = get_logger()
 
 MIGRATION_TIMEOUT_S = 600.0
 

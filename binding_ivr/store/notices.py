@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import asyncpg
 import msgspec
-import structlog
 
 from binding_ivr.errors import BindingError
+from binding_ivr.log import get_logger
 from binding_ivr.ports import Notice, NoticeHandler
 from binding_ivr.store.database import APPLICATION
 from binding_ivr.store.faults import describe, translated
 from binding_ivr.store.queries import queries
 
-log = structlog.get_logger()
+log = get_logger()
 
 CHANNEL = "binding_ivr"
 RESYNC = Notice(kind="resync")

@@ -17,12 +17,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from shutil import rmtree
 
-import structlog
-
 from binding_ivr.errors import ConfigError, UnavailableError
+from binding_ivr.log import get_logger
 from binding_ivr.store.system_user import RunAs, run_as
 
-log = structlog.get_logger()
+log = get_logger()
 
 START_S = 60.0
 STOP_S = 20.0

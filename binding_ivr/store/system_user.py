@@ -7,11 +7,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from binding_ivr.errors import ConfigError
+from binding_ivr.log import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 PREFERRED = ("binding-ivr", "postgres")
 

@@ -4,10 +4,10 @@ import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-import structlog
 from aiohttp import hdrs, web
 
 from binding_ivr.config import Config
+from binding_ivr.log import get_logger
 from binding_ivr.ports import KeyRow
 from binding_ivr.web.identity import Identity
 from binding_ivr.web.jwks import KeySet
@@ -18,7 +18,7 @@ from binding_ivr.web.problems import Problem
 from binding_ivr.web.secrets import KEY_PREFIX, csrf_of, digest_of, keyed_csrf, same, split_key
 from binding_ivr.web.tokens import Tokens, UserToken, refused
 
-log = structlog.get_logger()
+log = get_logger()
 
 COOKIE = "binding_ivr"
 SECURE_COOKIE = "__Host-binding_ivr"

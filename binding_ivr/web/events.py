@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import msgspec
-import structlog
 from aiohttp import hdrs, web
 
 from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Web
 from binding_ivr.errors import BindingError, NotFoundError
+from binding_ivr.log import get_logger
 from binding_ivr.ports import AttemptRow, Notice
 from binding_ivr.web import render
 from binding_ivr.web.access import Access, authorize
@@ -23,7 +23,7 @@ from binding_ivr.web.portal import PORTAL, Portal, Shown, View
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import CONFIG, METRICS
 
-log = structlog.get_logger()
+log = get_logger()
 
 KEEPALIVE_S = 15.0
 CHECK_S = 60.0

@@ -5,12 +5,12 @@ import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from binding_ivr.config import Web
 from binding_ivr.errors import BindingError, UnavailableError
+from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.web.buckets import Buckets
 from binding_ivr.web.identity import ADDRESS, AUTHENTICATE, IDENTITY, Identity
@@ -19,7 +19,7 @@ from binding_ivr.web.peers import Peers
 from binding_ivr.web.problems import Problem, problem_of
 from binding_ivr.web.secrets import same
 
-log = structlog.get_logger()
+log = get_logger()
 
 LARGEST_BODY = 16 * 1024
 BODY_S = 10.0

@@ -6,17 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-import structlog
 from aiohttp import web
 
 from binding_ivr.errors import UnavailableError
+from binding_ivr.log import get_logger
 from binding_ivr.web.portal import REPLIES, KeptReply
 from binding_ivr.web.problems import Problem
 
 if TYPE_CHECKING:
     from binding_ivr.web.operation import Answer, Call, Operation
 
-log = structlog.get_logger()
+log = get_logger()
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"

@@ -8,11 +8,11 @@ from typing import Any
 import aiohttp
 import jwt
 import msgspec
-import structlog
 
+from binding_ivr.log import get_logger
 from binding_ivr.web.problems import Problem
 
-log = structlog.get_logger()
+log = get_logger()
 
 FRESH_S = 300.0
 """Keys are asked for again after this time."""

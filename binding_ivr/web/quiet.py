@@ -2,10 +2,11 @@
 
 import logging
 
-import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
-log = structlog.get_logger()
+from binding_ivr.log import get_logger
+
+log = get_logger()
 
 
 class _Lines(logging.Handler):
