@@ -46,7 +46,7 @@ e2e: $(READY)
 	$(BIN)/pytest -q tests/e2e
 
 test: $(READY) lint
-	$(BIN)/pytest tests/unit tests/integration tests/e2e
+	$(BIN)/python -m tests
 
 # A wheel, installed in a fresh virtual environment outside of the checkout, must run the demo all by itself.
 wheel: $(READY)

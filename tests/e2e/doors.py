@@ -15,6 +15,7 @@ from binding_ivr.lab import Lab
 from binding_ivr.lab.configure import adapt
 from binding_ivr.resources import data_dir
 from tests.e2e.installation import Installation
+from tests.patience import SLOW
 
 NAMES = ("STATUS", "NUMBER", "ACCOUNT", "EXTENSION", "SINCE", "DIAL")
 _ASK = {
@@ -150,7 +151,7 @@ class Asker:
         }
         reply = await self._manager.send_action(order, as_list=False)
         assert reply.success, reply.message
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s * SLOW):
             await self._done[identity].wait()
         found = self._replies.pop(identity)
         return [found[place] for place in range(first, last)]

@@ -20,6 +20,7 @@ from binding_ivr.config import Config
 from binding_ivr.lab import Lab
 from binding_ivr.ports import Actor, AttemptRow, User
 from tests import generous
+from tests.patience import SLOW
 
 TESTER = Actor("test", "cli")
 QUICK_CALL = {"delay_s": 0, "first_digit_s": 2, "loops": 2, "next_digit_s": 2, "ring_s": 4, "max_s": 60}
@@ -87,12 +88,12 @@ class Installation:
 
     async def ended(self, shown: Shown) -> AttemptRow:
         """Wait for the end of an attempt."""
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(120 * SLOW):
             return await follow(self.house, shown, lambda step, now: None)
 
     async def state(self, attempt_id: UUID, *states: AttemptState) -> AttemptRow:
         """Wait until the attempt is in one of *states*."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(60 * SLOW):
             while True:
                 attempt = await self.house.store.attempts.attempt(attempt_id)
                 if attempt.state in states:
@@ -101,13 +102,13 @@ class Installation:
 
     async def logged(self, text: str, times: int = 1) -> None:
         """Wait until the service has logged *text* so many times."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30 * SLOW):
             while (await asyncio.to_thread(self.log.read_text)).count(text) < times:
                 await asyncio.sleep(0.02)
 
     async def no_channels(self) -> None:
         """Wait until neither Asterisk has a channel."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30 * SLOW):
             while await self.lab.pbx.channels() or await self.lab.carrier.channels():
                 await asyncio.sleep(0.1)
 
@@ -122,7 +123,7 @@ class Installation:
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "BINDING_IVR_CONFIG": str(self.path), **(environ or {})},
         )
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(120 * SLOW):
             out, err = await process.communicate()
         assert process.returncode is not None
         return process.returncode, out.decode(), err.decode()

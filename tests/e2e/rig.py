@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from binding_ivr.lab import Handset, Lab, Phone, Softphone
+from tests.patience import SLOW
 
 
 class Take:
@@ -43,6 +44,6 @@ async def pair(one: Handset, other: Handset) -> None:
 
 async def no_channels(lab: Lab, timeout_s: float = 10.0) -> None:
     """Wait until neither Asterisk has a channel."""
-    async with asyncio.timeout(timeout_s):
+    async with asyncio.timeout(timeout_s * SLOW):
         while await lab.pbx.channels() or await lab.carrier.channels():
             await asyncio.sleep(0.05)

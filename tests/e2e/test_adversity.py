@@ -15,6 +15,7 @@ from binding_ivr.ports import BindingStatus
 from binding_ivr.store import migrate, open_embedded, open_store
 from tests.e2e.installation import Installation, installed
 from tests.e2e.proxy import Proxy
+from tests.patience import SLOW
 
 
 @asynccontextmanager
@@ -53,7 +54,7 @@ async def test_postgresql_is_away_while_the_code_is_keyed(lab: Lab, tmp_path: Pa
         shown = await one.bind(user, number)
         await one.state(shown.attempt.attempt_id, AttemptState.ANSWERED)
         await proxy.cut() if how == "cut" else proxy.stall()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30 * SLOW):
             while "digits" not in await lab.heard(number):  # the code has been keyed
                 await asyncio.sleep(0.1)
         assert (await one.house.bindings.status("default", user)).status is BindingStatus.PENDING

@@ -8,6 +8,7 @@ from uuid import uuid4
 import aiohttp
 
 from tests.e2e.installation import Installation
+from tests.patience import SLOW
 
 
 async def test_a_number_is_proven_over_http(installation: Installation) -> None:
@@ -50,7 +51,7 @@ async def test_a_number_is_proven_over_http(installation: Installation) -> None:
 async def attempts(stream: aiohttp.ClientResponse, attempt_id: str) -> Any:
     """The `attempt` events of one call up to its end."""
     name = ""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60 * SLOW):
         async for raw in stream.content:
             field, _, value = raw.decode().rstrip("\n").partition(": ")
             if field == "event":

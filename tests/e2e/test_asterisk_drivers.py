@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
@@ -28,8 +27,8 @@ from binding_ivr.call.events import (
 )
 from binding_ivr.lab import Lab
 from binding_ivr.ports import CallOrder, Conversation, LookupAnswer, LookupStatus, PlaceError
+from tests.patience import SLOW
 
-SLOW = float(os.environ.get("BINDING_IVR_TEST_SLOWNESS", "1"))
 KEYS = "0123456789*#ABCD"
 TRUSTED = "+12025550150"
 

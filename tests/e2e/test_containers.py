@@ -16,6 +16,7 @@ from binding_ivr.app.demo import running_service
 from binding_ivr.config import load
 from binding_ivr.lab import engine, net
 from binding_ivr.lab.ami import Ami
+from tests.patience import SLOW
 from tests.unit.test_containers import ROOT, environment, of_stage
 
 BLOCK = f"127.73.{os.getpid() % 250 + 1}"  # two runs at once do not meet
@@ -82,7 +83,7 @@ async def booted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Boot
     pbx = await asyncio.to_thread(Booted, tmp_path_factory.mktemp("asterisk"))
     process = pbx.start()
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(60 * SLOW):
             while "fully booted" not in (await pbx.rx("core waitfullybooted")).lower():
                 assert process.poll() is None, pbx.err.read_text()
                 await asyncio.sleep(0.05)

@@ -24,6 +24,7 @@ from binding_ivr.ports import AttemptRow, BindingStatus, User
 from tests.e2e.installation import QUICK_CALL, TESTER, Installation, installed
 from tests.e2e.overheard import hears, overheard
 from tests.e2e.rig import Take, no_channels, phones_of
+from tests.patience import SLOW
 
 CALL = {**QUICK_CALL, "ring_s": 100, "first_digit_s": 5, "max_s": 100}
 CELL, OTHER_CELL = "+12025550161", "+12025550162"
@@ -165,7 +166,7 @@ async def key_named(call: PhoneCall, times: int) -> str:
     def named() -> list[Prompt]:
         return [prompt for prompt in overheard(call) if prompt.startswith("digit_")]
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(30 * SLOW):
         while len(named()) < times:
             await asyncio.sleep(0.05)
     return named()[-1][-1]
@@ -295,7 +296,7 @@ async def test_no_answer_and_no_event_has_the_code_before_the_call_is_answered(n
 
 
 async def until_told(told: list[tuple[str, dict[str, Any]]], state: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(30 * SLOW):
         while state not in [event["state"] for name, event in told if name == "attempt"]:
             await asyncio.sleep(0.02)
 

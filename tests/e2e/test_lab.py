@@ -23,10 +23,10 @@ from binding_ivr.lab.ami import Ami
 from binding_ivr.lab.behaviours import BY_NAME
 from binding_ivr.lab.process import ProcessId
 from binding_ivr.lab.sweep import read_state
+from tests.patience import SLOW
 
 QUIET_MS = 4000
 """How long the test's server waits for a digit; longer than any pause of the phones."""
-SLOW = float(os.environ.get("BINDING_IVR_TEST_SLOWNESS", "1"))
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:

@@ -11,6 +11,7 @@ from binding_ivr.errors import Refusal
 from binding_ivr.lab import Lab
 from binding_ivr.ports import AttemptRow, BindingStatus, SuspendReason
 from tests.e2e.installation import TESTER, Installation, installed
+from tests.patience import SLOW
 
 FIELDS = ("status", "number", "dial", "account", "extension", "since")
 
@@ -23,7 +24,7 @@ async def prove(installation: Installation, user: str, number: str) -> AttemptRo
 
 async def both_doors(installation: Installation, user: str) -> dict[str, str]:
     """Ask the command and a real dialplan call; their answers must be the same within the mirror's second."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(30 * SLOW):
         while True:
             command: dict[str, str] = await installation.json_command("lookup", user)
             answer = await installation.lab.trusted_number("default", user)
@@ -158,7 +159,7 @@ async def test_stop_lets_a_call_end_and_the_second_signal_hangs_up(lab: Lab, tmp
         await one.state(shown.attempt.attempt_id, AttemptState.ANSWERED)
         process.send_signal(signal.SIGTERM)
         assert (await one.ended(shown)).outcome is Outcome.VERIFIED
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 * SLOW):
             assert await process.wait() == 0
         process = await one.serve()
         silent = await one.bind(await one.new_user(), lab.number("silent", 13))
@@ -166,7 +167,7 @@ async def test_stop_lets_a_call_end_and_the_second_signal_hangs_up(lab: Lab, tmp
         process.send_signal(signal.SIGTERM)
         await one.logged('"service.stopping"')
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 * SLOW):
             assert await process.wait() == 0
         attempt = await one.house.store.attempts.attempt(silent.attempt.attempt_id)
         assert (attempt.outcome, attempt.fault) == (Outcome.FAILED, Fault.US)

@@ -14,6 +14,7 @@ from binding_ivr.policy.lock import LockRules, Out, Timed, lock
 from binding_ivr.policy.numbers import accept
 from tests.e2e.installation import Installation, installed
 from tests.e2e.test_calls import CASES, Case, Result, run
+from tests.patience import SLOW
 from tests.unit.number_profiles import EXCEPTIONS, OWN, rules
 from tests.unit.test_number_decisions import decisions
 
@@ -154,7 +155,7 @@ async def test_nothing_hostile_leaves_although_the_daemon_is_not_asked(lab: Lab,
 
     allowed = lab.number("hangup_at", 20)
     await call(allowed[1:])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(20 * SLOW):
         while await processed(lab) == before:
             await asyncio.sleep(0.05)
     await installation.no_channels()
@@ -230,7 +231,7 @@ async def test_no_more_calls_at_once_than_the_lock_has_channels(own_lab: Lab, re
         await ami.originate(
             {"Channel": f"Local/{digits}@binding-ivr-out/n", "Application": "Wait", "Data": "60", "Timeout": "60000"}
         )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(20 * SLOW):
         # they ring for ever; the lock's own limit of 3 s ends them
         while await own_lab.pbx.channels() or await own_lab.carrier.channels():
             await asyncio.sleep(0.1)

@@ -1,7 +1,6 @@
 """The look-ups' four doors in a real Asterisk: one answer to each of 1,000 questions, and what each does in trouble."""
 
 import asyncio
-import os
 import re
 import socket
 import time
@@ -20,8 +19,8 @@ from binding_ivr.metrics import Metrics
 from binding_ivr.ports import User
 from tests.e2e.doors import Asker, Question, Reply, open_http_door, open_sql_door
 from tests.e2e.installation import Installation, installed
+from tests.patience import SLOW
 
-SLOW = float(os.environ.get("BINDING_IVR_TEST_SLOWNESS", "1"))
 Facts = tuple[str, str, str, str]
 NONE: Facts = ("NONE", "", "", "")
 ACCOUNTS = ("default", "acme", "a.b-C_1")

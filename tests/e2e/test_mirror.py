@@ -19,8 +19,8 @@ from binding_ivr.lab.ami import Ami
 from binding_ivr.ports import User
 from tests.e2e.installation import TESTER, Installation, installed
 from tests.integration.tcp_proxy import TcpProxy
+from tests.patience import SLOW
 
-SLOW = float(os.environ.get("BINDING_IVR_TEST_SLOWNESS", "1"))
 MANY = 10_000
 WANTED = """
 SELECT 'binding/ext/' || e.account || '/' || e.extension AS key, b.number AS value

@@ -13,6 +13,7 @@ from binding_ivr.lab import Lab
 from binding_ivr.ports import User
 from tests.e2e.installation import Installation, installed
 from tests.integration.mail_server import MailServer
+from tests.patience import SLOW
 
 ALL = ["verified", "replaced", "suspended", "stale", "removed", "reported"]
 PHONE = "1001"
@@ -46,7 +47,7 @@ async def one(lab: Lab, mta: MailServer, tmp_path_factory: pytest.TempPathFactor
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(30 * SLOW):
         while not await condition():
             await asyncio.sleep(0.05)
 

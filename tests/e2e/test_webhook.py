@@ -14,6 +14,7 @@ from binding_ivr.call.outcome import Outcome
 from binding_ivr.lab import Lab
 from tests.e2e.installation import GENEROUS, TESTER, Installation, installed
 from tests.integration.webhook_receiver import SECRET, WebhookReceiver
+from tests.patience import SLOW
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ async def listening(lab: Lab) -> AsyncIterator[asyncio.StreamReader]:
 
 async def heard(reader: asyncio.StreamReader) -> dict[str, str]:
     """The next UserEvent of ours."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(30 * SLOW):
         while True:
             block = (await reader.readuntil(b"\r\n\r\n")).decode()
             fields = dict(line.partition(": ")[::2] for line in block.splitlines() if line)
@@ -121,7 +122,7 @@ async def test_stopping_with_a_receiver_that_stalls_is_quick(one: Installation, 
     await receiver.wait(lambda: len(receiver.got) == 1)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(10 * SLOW):
         await process.wait()
     print(f"\nstopped after {time.monotonic() - began:.2f} s")
     assert process.returncode == 0
@@ -144,7 +145,7 @@ async def test_the_operators_commands(one: Installation, receiver: WebhookReceiv
         rows: list[dict[str, Any]] = await one.json_command("outbox", "list", "--dead")
         return rows
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(30 * SLOW):
         while len(await dead()) < 2:
             await asyncio.sleep(0.05)
     first, second = await dead()

@@ -12,6 +12,7 @@ from binding_ivr.asterisk.agi_talk import TalkTimes
 from binding_ivr.call.events import Event, Talking
 from binding_ivr.ports import LookupAnswer, LookupStatus
 from tests.integration.fake_ari import until
+from tests.patience import SLOW
 
 ATTEMPT = UUID("0b8f4f2e-63c5-4b5e-a5cf-7d1a2d3e4f50")
 CHANNEL = f"binding_ivr.{ATTEMPT}.0"
@@ -62,7 +63,7 @@ class Peer:
 
     async def command(self) -> str:
         """The next command; empty at the end of the session."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * SLOW):
             return (await self.reader.readline()).decode().rstrip("\n")
 
     async def expect(self, command: str, reply: str) -> None:

@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
+from tests.patience import SLOW
+
 CHALLENGE = "123456"
 Fields = dict[str, str]
 
 
 async def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
     """Wait for *condition*, yielding to the loop between looks at it."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(within_s * SLOW):
         while not condition():
             await asyncio.sleep(0.002)
 

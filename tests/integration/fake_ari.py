@@ -9,12 +9,14 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from tests.patience import SLOW
+
 Handler = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse | None]]
 
 
 async def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
     """Wait for *condition*, yielding to the loop between looks at it."""
-    async with asyncio.timeout(within_s):
+    async with asyncio.timeout(within_s * SLOW):
         while not condition():
             await asyncio.sleep(0.002)
 

@@ -16,6 +16,8 @@ from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.patience import SLOW
+
 USER, PASSWORD = "binding", "a-password-of-the-tests"
 
 
@@ -107,7 +109,7 @@ class MailServer:
 
     async def wait(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
         """Wait until *condition* is true after some try."""
-        async with asyncio.timeout(seconds), self._came:
+        async with asyncio.timeout(seconds * SLOW), self._came:
             await self._came.wait_for(condition)
 
     def _protocol(self) -> SMTP:

@@ -13,6 +13,7 @@ from binding_ivr.call.events import Digit, Event, HangupNoticed, SayDone, Talkin
 from binding_ivr.ports import DeskCaller, DeskConversation
 from tests.integration.fake_agi import Peer, hang_up, refusal
 from tests.integration.fake_ari import until
+from tests.patience import SLOW
 
 TARGET = "enrol?account=acme&extension=1001"
 
@@ -95,7 +96,7 @@ async def test_a_dialogue_speaks_asks_and_leaves_a_result(agi: AgiServer, desk: 
     await peer.expect('STREAM FILE binding_ivr/digit_8 ""', "200 result=0 endpos=1")
     await peer.expect('STREAM FILE binding_ivr/enrol_confirm "0123456789*"', "200 result=49 endpos=1")
     await peer.expect('SET VARIABLE BINDING_ENROL "verified"', "200 result=1")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(5 * SLOW):
         await talk.ended()
     dialogue.end.set()
     assert await peer.ended()

@@ -17,6 +17,7 @@ from binding_ivr.app.demo import toml_text
 from binding_ivr.daytimes import ALWAYS
 from tests.generous import GENEROUS
 from tests.integration.api_service import ROUTES, SECRET
+from tests.patience import SLOW
 
 CASES_PER_CALL = 25
 SETTINGS = """
@@ -61,12 +62,12 @@ async def service_process(dsn: str, folder: Path) -> AsyncIterator[tuple[str, Pa
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 * SLOW):
             assert await process.wait() == 0
 
 
 async def until_live(url: str, process: asyncio.subprocess.Process) -> None:
-    async with aiohttp.ClientSession() as http, asyncio.timeout(30):
+    async with aiohttp.ClientSession() as http, asyncio.timeout(30 * SLOW):
         while process.returncode is None:
             try:
                 async with http.get(f"{url}/health/live") as reply:

@@ -24,6 +24,7 @@ from binding_ivr.ports import Actor, AttemptRow, BindingStatus, DeskCaller, Susp
 from tests.integration.api_service import config_for
 from tests.integration.conftest import World
 from tests.integration.fake_ari import until
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from binding_ivr.app.bindings import Shown
@@ -111,7 +112,7 @@ class Desks:
 
     async def done(self, phone: Phone, result: str) -> None:
         assert phone.dialogue is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * SLOW):
             await phone.dialogue.over.wait()
         assert phone.result == result
 
@@ -142,7 +143,7 @@ async def opened(dsn: str, folder: Path, **sections: dict[str, object]) -> Async
         made = Desks(house, Enrolment(config, house, metrics), World(house.store), metrics)
         yield made
         await made.enrolment.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 * SLOW):
             await asyncio.gather(*made.tasks)
 
 

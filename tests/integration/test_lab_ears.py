@@ -13,6 +13,7 @@ import pytest
 from binding_ivr.lab.ears import Ears
 from binding_ivr.lab.hearing import Hearing, Packet, tone_packet
 from binding_ivr.lab.relay import Relay
+from tests.patience import SLOW
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def network(ears: Ears) -> Iterator[Network]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(10 * SLOW):
         while not condition():
             await asyncio.sleep(0.005)
 

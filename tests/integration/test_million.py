@@ -28,6 +28,7 @@ from binding_ivr.store.queries import queries
 from binding_ivr.store.retention import BATCH
 from tests.integration import crowd
 from tests.integration.conftest import TEMPLATE, Server, World, hash_of
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -258,7 +259,7 @@ async def test_calls_from_request_to_bill_never_read_it_all(
         for n in range(10):
             await one_call(store, f"u{1000 + n}", f"+1555777{1000 * PLANS.index(mode) + 1000 + n}")
     await server.admin(f"ALTER DATABASE {database} RESET plan_cache_mode")
-    async with asyncio.timeout(30):  # counts arrive when their connection has ended
+    async with asyncio.timeout(30 * SLOW):  # counts arrive when their connection has ended
         while (after := await scans(crowded))["n_tup_ins"] < before["n_tup_ins"] + 10:
             await asyncio.sleep(0.05)
     assert after["seq_scan"] == before["seq_scan"]

@@ -19,6 +19,7 @@ from binding_ivr.ports import SuspendReason, User
 from binding_ivr.store import Store
 from binding_ivr.store.queries import queries
 from tests.integration.fake_ami import FakeAmi, Fields, until
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World
@@ -285,7 +286,7 @@ async def told(store: Store) -> datetime | None:
 async def eventually(
     look: Callable[[], Awaitable[datetime | None]], good: Callable[[datetime | None], bool]
 ) -> datetime | None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(5 * SLOW):
         while not good(found := await look()):
             await asyncio.sleep(0.01)
         return found

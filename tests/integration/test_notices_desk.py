@@ -17,6 +17,7 @@ from binding_ivr.metrics import Metrics
 from binding_ivr.ports import Actor, SuspendReason, User
 from binding_ivr.store import Store
 from tests.integration.test_webhook import QUICK, states, until
+from tests.patience import SLOW
 from tests.unit.test_notices_desk import Asterisk
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ async def test_a_phone_that_comes_back(store: Store, world: World) -> None:
     async with node(store, "pbx1", one):
         await store.bindings.suspend("sales", "sales", SuspendReason.ADMIN, ROOT)
         await store.bindings.suspend("default", "default", SuspendReason.ADMIN, ROOT)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 * SLOW):
             while len(one.of("MessageSend")) < 4:  # the absent one is tried again, the other is not
                 await asyncio.sleep(0.01)
         one.phones = ("default", "sales")

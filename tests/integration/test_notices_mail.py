@@ -24,7 +24,8 @@ from binding_ivr.notify.smtp import SmtpClient
 from binding_ivr.ports import Actor, SuspendReason, User
 from binding_ivr.store import Store
 from tests.integration.mail_server import PASSWORD, USER, MailServer, certificate
-from tests.integration.test_webhook import QUICK, SLOW, states, until
+from tests.integration.test_webhook import QUICK, states, until
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World

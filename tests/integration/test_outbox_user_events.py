@@ -17,6 +17,7 @@ from binding_ivr.errors import NotFoundError, UnavailableError
 from binding_ivr.metrics import Metrics
 from binding_ivr.ports import SuspendReason
 from binding_ivr.store import Store
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World
@@ -56,7 +57,7 @@ async def telling(store: Store, ami: FakeManager, metrics: Metrics | None = None
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(15 * SLOW):
         while not condition():
             await asyncio.sleep(0.01)
 

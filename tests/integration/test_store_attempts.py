@@ -12,6 +12,7 @@ from binding_ivr.call.outcome import AttemptState, Fault, Outcome
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.ports import BindingStatus, SuspendReason
 from binding_ivr.store import PgAttempts, Store
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World
@@ -516,7 +517,7 @@ async def test_the_rows_of_a_swap_are_locked_in_one_order(store: Store, world: W
             await asyncio.sleep(0.005)
 
     # Whoever took the own row first would now wait with it for the other's: let go of one row, then of the second.
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(30 * SLOW):
         async with store.db.link() as second, second.transaction():
             pid_of_second = await second.fetchval(hold, "1002")
             async with store.db.link() as first, first.transaction():

@@ -15,6 +15,7 @@ from binding_ivr.errors import Refusal
 from binding_ivr.ports import Actor, Notice
 from binding_ivr.store import Store
 from tests.integration.api_service import config_for
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +84,7 @@ async def test_moving_it_is_audited_and_told(store: Store, world: World) -> None
     await store.notices.start()
     await store.notices.wait_connected()
     await store.clock.advance(60, REHEARSAL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(10 * SLOW):
         await heard.wait()
     [row] = await world.sql("SELECT who, source, detail::text AS detail FROM binding_ivr.audit")
     assert (row["who"], row["source"], row["detail"]) == ("test", "cli", '{"ahead_s": 60.000000}')

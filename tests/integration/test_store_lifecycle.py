@@ -18,6 +18,7 @@ from binding_ivr.metrics import Metrics
 from binding_ivr.policy import lifecycle
 from binding_ivr.ports import BindingRow, BindingStatus, OwnNumber, SuspendReason, User
 from binding_ivr.store import Store
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World
@@ -175,7 +176,7 @@ async def test_many_are_aged_in_batches_and_what_is_locked_is_left(store: Store,
     )
     async with store.db.transaction() as tx:
         await tx.row("lock_binding", "default", "1200")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20 * SLOW):
             assert await run(store) == {"stale": 449}
     assert await run(store) == {"stale": 1}
 

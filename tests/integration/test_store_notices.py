@@ -17,6 +17,7 @@ from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.errors import ConfigError, UnavailableError
 from binding_ivr.ports import Notice
 from binding_ivr.store import Database, PgNotices, Store, open_embedded, open_store
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Server, World
@@ -26,7 +27,7 @@ A = "+15551230001"
 
 async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
     """Wait for a condition."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(seconds * SLOW):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -137,9 +138,9 @@ async def test_a_silent_connection_is_noticed(dsn: str, server: Server, tmp_path
     name = dsn.split("/postgres?")[0].rsplit("?")[0].rsplit("/", 1)[1]
     through = f"postgresql://binding_ivr@127.0.0.1:{port}/{name}?sslmode=disable"
     got: list[Notice] = []
-    notices = PgNotices(through, connect_timeout=0.5, keepalive_s=0.1, answer_timeout=0.5)
+    notices = PgNotices(through, connect_timeout=0.5 * SLOW, keepalive_s=0.1, answer_timeout=0.5 * SLOW)
     notices.subscribe(got.append)
-    db = await Database.connect(through, 2, connect_timeout=0.5, command_timeout=0.5)
+    db = await Database.connect(through, 2, connect_timeout=0.5 * SLOW, command_timeout=0.5 * SLOW)
     try:
         await notices.start()
         await until(lambda: notices.connected)
@@ -148,7 +149,7 @@ async def test_a_silent_connection_is_noticed(dsn: str, server: Server, tmp_path
         with pytest.raises(UnavailableError):
             await db.row("ping")
         await until(lambda: not notices.connected)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 10 * SLOW
         flows.set()
         await until(lambda: notices.connected)
         assert got == [Notice("resync")] * 2
@@ -167,7 +168,7 @@ async def test_a_silent_connection_is_noticed(dsn: str, server: Server, tmp_path
 async def test_a_stopped_server_is_said_quickly_and_used_again_when_back(tmp_path: Path) -> None:
     first = await open_embedded(tmp_path)
     try:
-        async with open_store(first.dsn, tmp_path, connect_timeout=2.0) as store:
+        async with open_store(first.dsn, tmp_path, connect_timeout=2.0 * SLOW) as store:
             await store.notices.start()
             await until(lambda: store.notices.connected)
             await store.directory.accounts()
@@ -176,7 +177,7 @@ async def test_a_stopped_server_is_said_quickly_and_used_again_when_back(tmp_pat
                 began = time.monotonic()
                 with pytest.raises(UnavailableError, match="does not answer"):
                     await store.directory.accounts()
-                assert time.monotonic() - began < 2
+                assert time.monotonic() - began < 2 * SLOW
             await until(lambda: not store.notices.connected)
             again = await open_embedded(tmp_path)
             try:
@@ -192,7 +193,7 @@ async def test_a_stopped_server_is_said_quickly_and_used_again_when_back(tmp_pat
 async def test_a_crash_of_the_server_in_a_transaction_loses_nothing_half(tmp_path: Path) -> None:
     embedded = await open_embedded(tmp_path)
     try:
-        async with open_store(embedded.dsn, tmp_path, connect_timeout=2.0) as store:
+        async with open_store(embedded.dsn, tmp_path, connect_timeout=2.0 * SLOW) as store:
             pid = embedded.pid
             assert pid is not None
 
@@ -257,7 +258,7 @@ async def test_wrong_password_database_and_privilege(server: Server, dsn: str) -
 
 
 async def test_too_many_connections_pass(dsn: str) -> None:
-    db = await Database.connect(dsn, 1, connect_timeout=0.2)
+    db = await Database.connect(dsn, 1, connect_timeout=0.2 * SLOW)
     try:
         async with db.link():
             with pytest.raises(UnavailableError):
@@ -268,9 +269,9 @@ async def test_too_many_connections_pass(dsn: str) -> None:
 
 
 async def test_closing_does_not_wait_for_ever(dsn: str) -> None:
-    db = await Database.connect(dsn, 1, connect_timeout=0.2)
+    db = await Database.connect(dsn, 1, connect_timeout=0.2 * SLOW)
     async with db.link() as link:
         began = time.monotonic()
         await db.close()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 2 * SLOW
         assert isinstance(link, asyncpg.pool.PoolConnectionProxy)

@@ -30,6 +30,7 @@ from binding_ivr.store.faults import StatementRefused
 from binding_ivr.store.queries import queries
 from tests.integration.conftest import Server, World
 from tests.integration.test_store_schema import fill as fill_tables
+from tests.patience import SLOW
 
 A, B = "+15551230001", "+15551230002"
 DAY = 86_400.0
@@ -183,12 +184,12 @@ async def test_thousands_of_rows_go_in_batches_that_wait_for_nobody_and_hold_up_
             "lock_attempt", (await world.sql("SELECT attempt_id FROM binding_ivr.attempts LIMIT 1"))[0]["attempt_id"]
         )
         assert held
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30 * SLOW):
             assert (await run(store))["attempts_masked"] == 1249
     assert (await run(store))["attempts_masked"] == 1
     async with store.db.link() as link, link.transaction():
         await link.fetch("SELECT FROM binding_ivr.attempts WHERE user_id = '1001' FOR UPDATE")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 * SLOW):
             await world.accept("1001", B)
 
 

@@ -24,6 +24,7 @@ from binding_ivr.ports import Actor
 from binding_ivr.web.page_texts import LANGUAGES, texts
 from tests.integration.api_service import Reply, Web, bearer, binding, config_for, running_web, token
 from tests.integration.conftest import World
+from tests.patience import SLOW
 
 REHEARSAL = Actor("test", "cli")
 JUST = 8.0
@@ -345,7 +346,7 @@ async def test_a_full_queue_is_empty_again_after_a_minute(tell: Tell) -> None:
             await user.world.accept(f"other{n}", f"+1213555{n:04}", account="acme", queue_length=5)
         await user.told_without_a_time("queue_full", A)
         await user.pass_time(61)
-        async with asyncio.timeout(20):  # a node ends what waited too long, and so does the next request
+        async with asyncio.timeout(20 * SLOW):  # a node ends what waited too long, and so does the next request
             while {one.outcome for one in await user.world.store.attempts.attempts()} != {Outcome.EXPIRED}:
                 await asyncio.sleep(0.02)
         await user.call(A)

@@ -29,11 +29,11 @@ from binding_ivr.store import Store, open_embedded, open_store
 from binding_ivr.store.outbox import Receiver
 from tests.integration.tcp_proxy import TcpProxy
 from tests.integration.webhook_receiver import SECRET, WebhookReceiver
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World
 
-SLOW = float(os.environ.get("BINDING_IVR_TEST_SLOWNESS", "1"))
 A, B, C = "+15551230001", "+15551230002", "+15551230003"
 QUICK = OutboxTimes(
     poll_s=0.05,
@@ -422,7 +422,7 @@ async def test_postgresql_goes_away_between_the_answer_and_the_note(
 
     embedded = await open_embedded(tmp_path)
     try:
-        async with open_store(embedded.dsn, tmp_path, connect_timeout=1.0, command_timeout=1.0) as store:
+        async with open_store(embedded.dsn, tmp_path, connect_timeout=SLOW, command_timeout=SLOW) as store:
             world = Words(store)
             await world.users("1001")
             await store.notices.start()

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from tests.patience import SLOW
+
 SECRET = "a-secret-of-the-tests"
 PAGE = Path(__file__).resolve().parents[2] / "docs/webhooks.md"
 
@@ -91,7 +93,7 @@ class WebhookReceiver:
 
     async def wait(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
         """Wait until *condition* is true after some message."""
-        async with asyncio.timeout(seconds), self._came:
+        async with asyncio.timeout(seconds * SLOW), self._came:
             await self._came.wait_for(condition)
 
     async def _elsewhere(self, _: web.Request) -> web.Response:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, ViewportSize, async_playwright
 
+from binding_ivr.lab import apt
+
 SHOTS = Path(__file__).resolve().parents[3] / "build" / "screenshots"
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -33,12 +35,7 @@ async def chromium() -> str:
             return found
     if os.getuid() != 0 or not shutil.which("apt-get"):
         raise AssertionError("the browser tests need Chromium: as root, apt-get install chromium fonts-noto-cjk")
-    for words in (["update"], ["install", "--yes", "--no-install-recommends", "chromium", "fonts-noto-cjk"]):
-        process = await asyncio.create_subprocess_exec(
-            "apt-get", "-qq", *words, stdout=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        )  # fmt: skip
-        assert await process.wait() == 0, f"apt-get {words[0]} failed; install chromium by hand"
+    await asyncio.to_thread(apt.install, "chromium", "fonts-noto-cjk")
     return "/usr/bin/chromium"
 
 

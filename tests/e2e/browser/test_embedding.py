@@ -14,6 +14,7 @@ from binding_ivr.app.signin import add_key
 from binding_ivr.ports import User
 from tests.e2e.browser.chromium import SHOTS, person
 from tests.e2e.browser.conftest import SECRET, Office, free_port
+from tests.patience import SLOW
 
 DOC = Path(__file__).resolve().parents[3] / "docs" / "embedding.md"
 
@@ -39,7 +40,7 @@ async def running(program: str, *words: str, **environ: str) -> AsyncIterator[as
 
 
 async def listening(port: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(20 * SLOW):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

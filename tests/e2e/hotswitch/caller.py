@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from binding_ivr.lab import Lab
+from tests.patience import SLOW
 
 TIMEOUT_S = 10.0
 
@@ -61,7 +62,7 @@ class Caller(asyncio.DatagramProtocol):
             "m=audio 30000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
         )
         self._send("INVITE", 1, dialog, *headers, "Content-Type: application/sdp", body=sdp)
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(TIMEOUT_S * SLOW):
             while True:
                 reply = await self._replies.get()
                 status = int(reply.split()[1])
