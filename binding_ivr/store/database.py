@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from binding_ivr.errors import ConfigError
+from binding_ivr.errors import ConfigError, UnavailableError
 from binding_ivr.ports import Actor
 from binding_ivr.store.faults import BAD_DSN, describe, translated
 from binding_ivr.store.queries import queries
@@ -100,8 +100,23 @@ class Database:
     async def link(self) -> AsyncIterator[Link]:
         """Lend one connection, for what named queries cannot do (scripts, session locks)."""
         with translated(self.server):
-            async with self._pool.acquire(timeout=self._timeout_s) as link:
+            link = await self._free_connection()
+            try:
                 yield link
+            finally:
+                await self._pool.release(link)
+
+    async def _free_connection(self) -> Link:
+        try:
+            return await self._pool.acquire(timeout=self._timeout_s)
+        except TimeoutError:
+            size = self._pool.get_size()
+            if size < self._pool.get_max_size() or self._pool.get_idle_size():
+                raise
+            raise UnavailableError(
+                f"{self.server} is busy: all {size} connections of this node were in use for {self._timeout_s:g} s;"
+                " try again, and if it stays so, raise [database] pool_max"
+            ) from None
 
     @asynccontextmanager
     async def transaction(
