@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from tests.patience import SLOWNESS
 
-E2E_FOLDERS = ("tests/e2e/browser", "tests/e2e/freepbx", "tests/e2e/hotswitch")
+FIRST_E2E = ("tests/e2e/browser", "tests/e2e/freepbx", "tests/e2e/hotswitch", "tests/e2e/test_hardened.py")
+"""As long as all the others of tests/e2e take."""
 NOTHING_COLLECTED = 5  # of pytest: as with -k
 
 
@@ -48,8 +49,8 @@ class Lane:
 
 SIDE_BY_SIDE = (
     Lane("unit and integration", ("tests/unit", "tests/integration"), niceness=10),
-    Lane("e2e: browser, FreePBX, hot-switch", ("-m", "not alone", *E2E_FOLDERS)),
-    Lane("e2e: the service", ("-m", "not alone", "tests/e2e", *(f"--ignore={folder}" for folder in E2E_FOLDERS))),
+    Lane("e2e: browser, FreePBX, hot-switch, hardened mode", ("-m", "not alone", *FIRST_E2E)),
+    Lane("e2e: the rest", ("-m", "not alone", "tests/e2e", *(f"--ignore={path}" for path in FIRST_E2E))),
 )
 AT_THE_END = Lane("e2e: alone", ("-m", "alone", "tests/e2e"))
 

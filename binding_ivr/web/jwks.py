@@ -37,6 +37,7 @@ class KeySet:
         self._clock = clock
         self._keys: list[jwt.PyJWK] = []
         self._asked_at = -KEPT_S
+        self._ended_at = -KEPT_S
         self._good_at = -KEPT_S
         self._asking = asyncio.Lock()
         self._http: aiohttp.ClientSession | None = None
@@ -78,17 +79,19 @@ class KeySet:
         return fit[0] if len(fit) == 1 or (fit and kid is not None) else None
 
     async def _renew(self) -> None:
-        asked = self._asked_at
+        ended = self._ended_at
         async with self._asking:
-            if self._asked_at != asked or self._age(self._asked_at) <= 1.0:
-                return  # somebody else asked while we waited, or just before
+            # The end counts: who came while somebody asked in vain would ask a silent issuer once more.
+            if self._ended_at != ended or self._age(ended) <= 1.0:
+                return
             self._asked_at = self._clock()
             try:
                 self._keys = read_keys(await self._fetch())
+                self._good_at = self._clock()
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 log.warning("web.jwks_failed", reason=type(error).__name__)
-                return
-            self._good_at = self._clock()
+            finally:
+                self._ended_at = self._clock()
 
     async def _fetch(self) -> bytes:
         assert self._http is not None
