@@ -91,11 +91,30 @@ async function load(address, options) {
     return location.assign(main.dataset.page);
   }
   const before = landmark();
+  if (options.method !== "POST") keepRefusal(drawn);
   trouble(false);
   document.title = fresh.title;
   become(main, drawn);
   tick();
   follow(before);
+}
+
+/** The server draws a refusal only in its answer to a form: news must not wipe it away before it was read. */
+function keepRefusal(drawn) {
+  const said = [...main.querySelectorAll("[data-refusal]")].filter((place) => place.childElementCount);
+  const lifts = said.map((place) => place.querySelector("time[data-countdown]")?.dateTime).find(Boolean);
+  if (drawn.querySelector("#call") || (lifts && new Date(lifts) <= Date.now())) return;
+  for (const place of said) {
+    const fresh = drawn.querySelector(`#${place.id}`);
+    if (place.id === "refusal" && drawn.querySelector("#revalidate-hindered")) continue; // it says so by itself
+    fresh?.replaceChildren(...place.cloneNode(true).childNodes);
+    if (place.id !== "number-refusal") continue;
+    drawn.querySelector("#bind-hindered")?.remove();
+    const field = drawn.querySelector("#number");
+    for (const name of ["aria-invalid", "aria-describedby"]) {
+      field.setAttribute(name, document.getElementById("number").getAttribute(name));
+    }
+  }
 }
 
 function trouble(there) {

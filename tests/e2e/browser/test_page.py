@@ -8,6 +8,7 @@ from playwright.async_api import Page, expect
 from binding_ivr.call.outcome import Outcome
 from tests.e2e.browser.chromium import SHOTS, person
 from tests.e2e.browser.conftest import Office, enter
+from tests.e2e.installation import TESTER
 from tests.integration.tcp_proxy import TcpProxy
 
 REMEMBER = """() => {
@@ -170,6 +171,30 @@ async def test_a_refused_number_stays_to_be_mended(office: Office) -> None:
             await expect(field).to_be_focused()
             await expect(field).to_have_attribute("aria-invalid", "true")
         await me.shot("refused")
+
+
+async def test_news_do_not_wipe_a_refusal_away(office: Office) -> None:
+    number = await office.phone("right", 1002)
+    user = await office.user()
+    async with office.signed_in(user) as me:
+        badge, field = me.page.locator("#badge"), me.page.get_by_label("New Number Binding")
+        await enter(me.page, number)
+        await office.reads_code(me.page, number)
+        await expect(badge).to_have_text("Verified")
+        await enter(me.page, "911")
+        refusal = me.page.locator("#number-error")
+        await expect(refusal).to_contain_text("Emergency numbers cannot be used.")
+        await office.node.house.bindings.suspend("default", user, TESTER)
+        await expect(badge).to_have_text("Suspended")
+        await expect(refusal).to_contain_text("Emergency numbers cannot be used.")
+        await expect(field).to_have_value("911")
+        await expect(field).to_have_attribute("aria-invalid", "true")
+        await expect(field).to_have_attribute("aria-describedby", "number-hint number-error")
+        await me.shot("refused-then-news")
+        await enter(me.page, "hello")
+        await expect(refusal).to_contain_text("This is not a phone number.")
+        await me.page.reload()
+        await expect(refusal).to_have_count(0)
 
 
 async def test_remove_asks_first(office: Office) -> None:
