@@ -1,7 +1,7 @@
-"""Runs all tests: three lanes side by side, each a pytest of its own, and at the end what needs the machine to itself.
+"""Runs all tests: two lanes side by side, each a pytest of its own, and at the end what needs the machine to itself.
 
-A lane waits for telephones more than it computes, so side by side they take half the time. What a lane says is shown as
-a whole when it has ended. Arguments are handed to every pytest: `python -m tests -k mirror`.
+The one waits for telephones while the other computes; with a third lane two cores are so busy that calls suffer.
+What a lane says is shown as a whole when it has ended. Arguments go to every pytest: `python -m tests -k mirror`.
 """
 
 import asyncio
@@ -14,23 +14,20 @@ from dataclasses import dataclass
 
 from tests.patience import SLOWNESS
 
-FIRST_E2E = ("tests/e2e/browser", "tests/e2e/freepbx", "tests/e2e/hotswitch", "tests/e2e/test_hardened.py")
-"""As long as all the others of tests/e2e take."""
 NOTHING_COLLECTED = 5  # of pytest: as with -k
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A part of the tests. A *niceness* above 0 lets it have only the processor time that the others leave."""
+    """A part of the tests."""
 
     name: str
     words: tuple[str, ...]
-    niceness: int = 0
 
     async def run(self, more: Sequence[str]) -> bool:
         """Run it and show what it says; tell whether all went well."""
         process = await asyncio.create_subprocess_exec(
-            "nice", "-n", str(self.niceness), sys.executable, "-m", "pytest", *self.words, *more,
+            sys.executable, "-m", "pytest", *self.words, *more,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
             env={SLOWNESS: "3", **os.environ}, start_new_session=True,  # an interrupt reaches it once: from here
         )  # fmt: skip
@@ -48,9 +45,8 @@ class Lane:
 
 
 SIDE_BY_SIDE = (
-    Lane("unit and integration", ("tests/unit", "tests/integration"), niceness=10),
-    Lane("e2e: browser, FreePBX, hot-switch, hardened mode", ("-m", "not alone", *FIRST_E2E)),
-    Lane("e2e: the rest", ("-m", "not alone", "tests/e2e", *(f"--ignore={path}" for path in FIRST_E2E))),
+    Lane("unit and integration", ("tests/unit", "tests/integration")),
+    Lane("e2e", ("-m", "not alone", "tests/e2e")),
 )
 AT_THE_END = Lane("e2e: alone", ("-m", "alone", "tests/e2e"))
 

@@ -159,6 +159,7 @@ async def write(one: Installation, made: World) -> None:
             )
 
 
+@pytest.mark.alone
 async def test_every_door_gives_the_same_answer_to_each_of_1000_questions(lab: Lab, tmp_path: Path) -> None:
     made = world()
     asked = questions(made)

@@ -16,6 +16,7 @@ from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdi
 from binding_ivr.policy.limits import Limits
 from binding_ivr.ports import Actor, AttemptRow, NewAttempt, User
 from binding_ivr.store import Database, Store, migrate, open_embedded, open_store
+from tests.patience import SLOW
 
 EMBEDDED = "embedded"
 TEMPLATE = "binding_template"
@@ -112,7 +113,8 @@ async def dsn(server: Server) -> AsyncIterator[str]:
 @pytest.fixture
 async def store(dsn: str, tmp_path: Path) -> AsyncIterator[Store]:
     """An open store on a fresh database."""
-    async with open_store(dsn, tmp_path, 10, migrations="skip") as it:
+    opened = open_store(dsn, tmp_path, 10, migrations="skip", connect_timeout=5 * SLOW, command_timeout=10 * SLOW)
+    async with opened as it:
         yield it
 
 

@@ -66,7 +66,7 @@ def desk() -> FakeDesk:
 @pytest.fixture
 async def agi(desk: FakeDesk) -> AsyncIterator[AgiServer]:
     times = TalkTimes(admission_s=0.3, prompt_s=1.0, reply_s=1.0)
-    made = AgiServer(None, desk, port=0, header_s=1.0, times=times, desks=2)
+    made = AgiServer(None, desk, port=0, header_s=1.0, times=times, desks=2, late_s=3600.0)
     await made.start()
     yield made
     for dialogue in desk.dialogues:

@@ -18,7 +18,7 @@ from tests.e2e.installation import Installation, installed
 
 SITE = "Acme Telecom"
 SECRET = "a secret that only the tests' portal knows"
-PATIENT_CALL = {"delay_s": 0, "first_digit_s": 15, "loops": 1, "next_digit_s": 6, "ring_s": 25, "max_s": 60}
+PATIENT_CALL = {"delay_s": 0, "first_digit_s": 15, "loops": 1, "next_digit_s": 6, "ring_s": 60, "max_s": 60}
 BRISK = {"call": {"ring_s": 3, "first_digit_s": 2, "loops": 1, "next_digit_s": 2, "max_s": 20}}
 """The account whose calls end soon."""
 TIGHT = {"limits": {"user_hour": 1}}
