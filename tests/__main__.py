@@ -41,7 +41,7 @@ class Lane:
             await saying
             raise
         print(f"\n#### {self.name}\n{said.decode(errors='replace')}", flush=True)
-        return process.returncode in (0, NOTHING_COLLECTED)
+        return process.returncode == 0 or (bool(more) and process.returncode == NOTHING_COLLECTED)
 
 
 SIDE_BY_SIDE = (

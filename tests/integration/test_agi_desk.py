@@ -8,10 +8,9 @@ import structlog
 
 from binding_ivr.asterisk import agi_desk
 from binding_ivr.asterisk.agi import AgiServer
-from binding_ivr.asterisk.agi_talk import TalkTimes
 from binding_ivr.call.events import Digit, Event, HangupNoticed, SayDone, Talking, TalkLost
 from binding_ivr.ports import DeskCaller, DeskConversation
-from tests.integration.fake_agi import Peer, hang_up, refusal
+from tests.integration.fake_agi import Peer, hang_up, make, refusal
 from tests.integration.fake_ari import until
 from tests.patience import SLOW
 
@@ -65,8 +64,7 @@ def desk() -> FakeDesk:
 
 @pytest.fixture
 async def agi(desk: FakeDesk) -> AsyncIterator[AgiServer]:
-    times = TalkTimes(admission_s=0.3, prompt_s=1.0, reply_s=1.0)
-    made = AgiServer(None, desk, port=0, header_s=1.0, times=times, desks=2, late_s=3600.0)
+    made = make(None, desk=desk, desks=2)
     await made.start()
     yield made
     for dialogue in desk.dialogues:

@@ -243,13 +243,13 @@ async def test_a_thousand_streams(dsn: str, tmp_path: Path) -> None:
                 assert (await web.put(binding(names[at]), {"number": number}, admin)).status == 202
                 await listeners[at].until("attempt", state="queued")
                 lags.append(time.monotonic() - began)
-            assert max(lags) < 2 * SLOW
+            assert max(lags) < 2  # generous: the cores may be shared
             stall.cancel()
-            assert stall_of(await asyncio.gather(stall, return_exceptions=True)) < SLOW
+            assert stall_of(await asyncio.gather(stall, return_exceptions=True)) < 1
             began = time.monotonic()
             assert web.service.web is not None
             await web.service.web.stop()
-            assert time.monotonic() - began < 4 * SLOW
+            assert time.monotonic() - began < 4
             for it in listeners[:20]:
                 with pytest.raises((EOFError, aiohttp.ClientError)):
                     await it.until("never")

@@ -149,7 +149,7 @@ async def test_a_silent_connection_is_noticed(dsn: str, server: Server, tmp_path
         with pytest.raises(UnavailableError):
             await db.row("ping")
         await until(lambda: not notices.connected)
-        assert time.monotonic() - began < 10 * SLOW
+        assert time.monotonic() - began < 10
         flows.set()
         await until(lambda: notices.connected)
         assert got == [Notice("resync")] * 2
@@ -177,7 +177,7 @@ async def test_a_stopped_server_is_said_quickly_and_used_again_when_back(tmp_pat
                 began = time.monotonic()
                 with pytest.raises(UnavailableError, match="does not answer"):
                     await store.directory.accounts()
-                assert time.monotonic() - began < 2 * SLOW
+                assert time.monotonic() - began < 2
             await until(lambda: not store.notices.connected)
             again = await open_embedded(tmp_path)
             try:
@@ -273,5 +273,5 @@ async def test_closing_does_not_wait_for_ever(dsn: str) -> None:
     async with db.link() as link:
         began = time.monotonic()
         await db.close()
-        assert time.monotonic() - began < 2 * SLOW
+        assert time.monotonic() - began < 2
         assert isinstance(link, asyncpg.pool.PoolConnectionProxy)
