@@ -189,7 +189,8 @@ async def test_every_door_gives_the_same_answer_to_each_of_1000_questions(lab: L
                 return [*half[0], *half[1]]
 
             names = ("astdb,agi", "agi", "sql", "http", "agi,astdb", "astdb")
-            answers = dict(zip(names, await asyncio.gather(*map(through, names)), strict=True))
+            # One after another: all at once keep both cores full, and then a door may say ERROR because it is late.
+            answers = {name: await through(name) for name in names}
         seconds = time.monotonic() - began
         for name in names[:-1]:
             wrong = [
