@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from binding_ivr.app.times import iso
 from binding_ivr.config import Config
@@ -46,7 +47,7 @@ class StoreLookups:
         try:
             async with asyncio.timeout(ANSWER_S):
                 row = await self._store.bindings.trusted_number(account, extension)
-                answer = await self._answer(row)
+                answer = self._answer(row)
         except (BindingError, TimeoutError) as error:
             answer = self._failed("trusted_number", error)
         return self._counted("trusted_number", answer)
@@ -58,12 +59,12 @@ class StoreLookups:
         try:
             async with asyncio.timeout(ANSWER_S):
                 row = await self._store.bindings.trusted_caller(number, self._plan)
-                answer = await self._answer(row)
+                answer = self._answer(row)
         except (BindingError, TimeoutError) as error:
             answer = self._failed("trusted_caller", error)
         return self._counted("trusted_caller", answer)
 
-    async def _answer(self, row: TrustedRow | None) -> LookupAnswer:
+    def _answer(self, row: TrustedRow | None) -> LookupAnswer:
         if row is None:
             return _NONE
         if row.status is not BindingStatus.VERIFIED or row.number is None:
@@ -72,15 +73,14 @@ class StoreLookups:
         return LookupAnswer(
             LookupStatus.FOUND,
             number=row.number,
-            dial=await self._dial(row.account, row.number),
+            dial=self._dial(row.settings, row.number),
             account=row.account,
             extension=row.extension,
             since=iso(row.since),
         )
 
-    async def _dial(self, account: str, e164: str) -> str:
-        """The dial string of the first route that serves the number; empty when none does."""
-        settings = (await self._store.directory.account(account)).settings
+    def _dial(self, settings: Mapping[str, Any], e164: str) -> str:
+        """The dial string of the first route of these settings that serves the number; empty when none does."""
         routes = self._config.for_account_or_default(settings).routes
         try:
             number = stored(e164)

@@ -1,7 +1,9 @@
 """The users' bindings and the look-ups on them. Proving a number is not here: see attempts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.policy.callers import E164_ONLY, CallerPlan
@@ -9,12 +11,15 @@ from binding_ivr.ports import Actor, BindingRow, BindingStatus, SuspendReason
 from binding_ivr.store.attempts import cancel_live
 from binding_ivr.store.database import Database, Row, Transaction
 from binding_ivr.store.endings import own_among
-from binding_ivr.store.rows import attempt_row
+from binding_ivr.store.rows import attempt_row, settings
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedRow:
-    """What a look-up finds. `number` (E.164) is None unless `status` is verified; `since` when the status began."""
+    """What a look-up finds, with all that its answer needs: each further query would make the dialplan wait for it.
+
+    `number` (E.164) is None unless `status` is verified; `since` when the status began; `settings` are the account's.
+    """
 
     account: str
     extension: str
@@ -22,6 +27,7 @@ class TrustedRow:
     status: BindingStatus
     number: str | None = field(repr=False)
     since: datetime
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +164,5 @@ def _trusted(row: Row | None) -> TrustedRow | None:
         status=BindingStatus(row["status"]),
         number=row["number"],
         since=row["since"],
+        settings=settings(row["settings"]),
     )

@@ -92,14 +92,17 @@ WHERE b.account = $1 AND b.user_id = $2 AND b.status = 'suspended';
 -- name: trusted_number
 -- $1 account, $2 extension
 SELECT e.account, e.extension, e.user_id, b.status,
-       CASE WHEN b.status = 'verified' THEN b.number END AS number, b.since
+       CASE WHEN b.status = 'verified' THEN b.number END AS number, b.since, a.settings::text AS settings
 FROM binding_ivr.extensions e
 JOIN binding_ivr.bindings b ON b.account = e.account AND b.user_id = e.user_id
+JOIN binding_ivr.accounts a ON a.account = e.account
 WHERE e.account = $1 AND e.extension = $2 AND b.status IN ('verified', 'suspended');
 
 -- name: trusted_caller
 -- $1 caller ID, $2 country code, $3 national prefix, $4 international prefix
-SELECT account, extension, user_id, status, number, since FROM binding_ivr.find_caller($1, $2, $3, $4);
+SELECT f.account, f.extension, f.user_id, f.status, f.number, f.since, a.settings::text AS settings
+FROM binding_ivr.find_caller($1, $2, $3, $4) f
+JOIN binding_ivr.accounts a ON a.account = f.account;
 
 -- name: set_caller_plan
 -- $1 country code, $2 national prefix, $3 international prefix: how the SQL door reads caller IDs
