@@ -2,7 +2,16 @@
 
 from aiohttp import hdrs, web
 
-from binding_ivr.web import api_admin, api_binding, api_limits, api_lookup, schema, schema_limits
+from binding_ivr.web import (
+    api_admin,
+    api_binding,
+    api_limits,
+    api_lookup,
+    api_numbers,
+    schema,
+    schema_limits,
+    schema_numbers,
+)
 from binding_ivr.web.access import Access
 from binding_ivr.web.events import stream
 from binding_ivr.web.openapi import document
@@ -115,16 +124,16 @@ OPERATIONS = (
     ),
     Operation(
         "listSuppressions", GET, "/v1/suppressions", "Numbers that are never called, by keyed hash.",
-        Access.ADMIN, api_admin.suppressions, {200: schema.Suppressions},
+        Access.ADMIN, api_numbers.suppressions, {200: schema_numbers.Suppressions},
     ),
     Operation(
         "suppress", POST, "/v1/suppressions", "Have a number never called again.",
-        Access.ADMIN, api_admin.suppress, {200: schema.Suppressed, 201: schema.Suppressed}, schema.SuppressIn,
-        problems=(409,),
+        Access.ADMIN, api_numbers.suppress, {200: schema_numbers.Suppressed, 201: schema_numbers.Suppressed},
+        schema_numbers.SuppressIn, problems=(409,),
     ),
     Operation(
         "unsuppress", DELETE, "/v1/suppressions/{number}", "Allow a number (or its hash) again.",
-        Access.ADMIN, api_admin.unsuppress, {204: None}, query=schema.ReasonQuery, problems=(422,),
+        Access.ADMIN, api_numbers.unsuppress, {204: None}, query=schema.ReasonQuery, problems=(422,),
     ),
     Operation(
         "listAudit", GET, "/v1/audit", "The audit, newest first.",
@@ -140,15 +149,16 @@ OPERATIONS = (
     ),
     Operation(
         "listExceptions", GET, "/v1/exceptions", "Numbers allowed for a time although the policy refuses them.",
-        Access.ADMIN, api_admin.exceptions, {200: schema.NumberExceptions},
+        Access.ADMIN, api_numbers.exceptions, {200: schema_numbers.NumberExceptions},
     ),
     Operation(
         "addException", POST, "/v1/exceptions", "Allow a number, or all that begin alike, for a time.",
-        Access.ADMIN, api_admin.add_exception, {201: schema.ExceptionAdded}, schema.ExceptionIn, problems=(404, 409),
+        Access.ADMIN, api_numbers.add_exception, {201: schema_numbers.ExceptionAdded}, schema_numbers.ExceptionIn,
+        problems=(404, 409),
     ),
     Operation(
         "removeException", DELETE, "/v1/exceptions/{number}", "End an exception now.",
-        Access.ADMIN, api_admin.remove_exception, {204: None}, query=schema.ExceptionQuery, problems=(422,),
+        Access.ADMIN, api_numbers.remove_exception, {204: None}, query=schema_numbers.ExceptionQuery, problems=(422,),
     ),
     Operation(
         "getLimitState", GET, "/v1/limits", "What is paused, who is locked out, and how much is used.",

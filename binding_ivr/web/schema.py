@@ -46,13 +46,6 @@ class ReasonIn(Struct, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
-class SuppressIn(Struct, forbid_unknown_fields=True):
-    """A phone number that shall never be called, and why."""
-
-    number: Number
-    reason: Reason = ""
-
-
 class EraseIn(Struct, forbid_unknown_fields=True):
     """Why a person is forgotten; the audit keeps it, so name nobody."""
 
@@ -83,26 +76,6 @@ class ReasonQuery(Struct, forbid_unknown_fields=True):
     """Why, in your words; the audit keeps it."""
 
     reason: Reason = ""
-
-
-class ExceptionIn(Struct, forbid_unknown_fields=True):
-    """A number, or with `prefix` all that begin so (then `number` is + and digits), allowed until a time.
-
-    Without `account` in all accounts. `reason` is kept by the audit.
-    """
-
-    number: Number
-    reason: Annotated[str, Meta(min_length=3, max_length=200)]
-    until: Annotated[datetime, Meta(tz=True, description="ISO 8601 with a time zone, within 366 days.")]
-    prefix: bool = False
-    account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
-
-
-class ExceptionQuery(Struct, forbid_unknown_fields=True):
-    """Which exception: of an account (default: of all accounts), of a number or of a prefix."""
-
-    account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
-    prefix: Literal["true", "false"] = "false"
 
 
 class NoQuery(Struct, forbid_unknown_fields=True):
@@ -308,58 +281,6 @@ class Limits(Struct):
     """The limits in force, by their configuration keys."""
 
     limits: dict[str, float | list[float]]
-
-
-class Suppression(Struct):
-    """A number that is never called, by its keyed hash."""
-
-    number_hash: str
-    reason: str
-    who: str
-    created_at: datetime
-    note: str
-
-
-class Suppressions(Struct):
-    """Newest first."""
-
-    suppressions: list[Suppression]
-
-
-class NumberException(Struct):
-    """What is allowed although the policy refuses it: the `whole` number, or all that begin with `number`.
-
-    An empty `account` means all accounts.
-    """
-
-    number: str
-    whole: bool
-    account: str
-    reason: str
-    who: str
-    created_at: datetime
-    expires_at: datetime
-    expired: bool
-
-
-class NumberExceptions(Struct):
-    """Those that count first."""
-
-    exceptions: list[NumberException]
-
-
-class ExceptionAdded(Struct):
-    """The exception as it is kept."""
-
-    number: str
-    whole: bool
-    expires_at: datetime
-
-
-class Suppressed(Struct):
-    """`added` is false when it was suppressed before."""
-
-    added: bool
 
 
 class AuditEntry(Struct):
