@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from binding_ivr.app.times import iso
@@ -44,25 +44,22 @@ class StoreLookups:
         """The trusted number of an extension; SUSPENDED when its binding is suspended."""
         if not _NAME.match(account) or not _EXTENSION.match(extension):
             return self._counted("trusted_number", _NONE)
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                row = await self._store.bindings.trusted_number(account, extension)
-                answer = self._answer(row)
-        except (BindingError, TimeoutError) as error:
-            answer = self._failed("trusted_number", error)
-        return self._counted("trusted_number", answer)
+        return await self._asked("trusted_number", self._store.bindings.trusted_number(account, extension))
 
     async def trusted_caller(self, number: str) -> LookupAnswer:
         """The extension whose user's trusted number is *number*, written as trunks do (see `policy.callers`)."""
         if not _CALLER.match(number):
             return self._counted("trusted_caller", _NONE)
+        return await self._asked("trusted_caller", self._store.bindings.trusted_caller(number, self._plan))
+
+    async def _asked(self, question: str, query: Awaitable[TrustedRow | None]) -> LookupAnswer:
         try:
             async with asyncio.timeout(ANSWER_S):
-                row = await self._store.bindings.trusted_caller(number, self._plan)
-                answer = self._answer(row)
+                answer = self._answer(await query)
         except (BindingError, TimeoutError) as error:
-            answer = self._failed("trusted_caller", error)
-        return self._counted("trusted_caller", answer)
+            log.warning("lookup.failed", question=question, reason=str(error) or type(error).__name__)
+            answer = _ERROR
+        return self._counted(question, answer)
 
     def _answer(self, row: TrustedRow | None) -> LookupAnswer:
         if row is None:
@@ -88,10 +85,6 @@ class StoreLookups:
             return ""
         served = serving(routes, number.region)
         return dial_string(served[0].endpoint, number) if served else ""
-
-    def _failed(self, question: str, error: Exception) -> LookupAnswer:
-        log.warning("lookup.failed", question=question, reason=str(error) or type(error).__name__)
-        return _ERROR
 
     def _counted(self, question: str, answer: LookupAnswer) -> LookupAnswer:
         if self._metrics is not None:
