@@ -1,4 +1,7 @@
-"""How slow this machine may be. Bounds on time in tests are multiplied by it: they are there to end, not to measure."""
+"""How slow this machine may be. Waits that end a test which hangs are multiplied by it.
+
+Not so the bounds that measure what the product promises: multiplied, they would let a broken promise pass.
+"""
 
 import os
 

@@ -322,7 +322,7 @@ async def test_screening_listens(lab: Lab, caller: Caller, spoken: bool) -> None
     heard = await lab.heard(number)
     assert heard["speech"] == ("yes" if spoken else "no")
     if spoken:
-        assert 0 < int(heard["speech_ms"]) < 3500 * SLOW
+        assert 0 < int(heard["speech_ms"]) < 3500
 
 
 async def test_voicemail_records_what_is_said(lab: Lab, caller: Caller) -> None:
@@ -461,6 +461,7 @@ async def test_a_silent_server_does_not_hold_a_caller(lab: Lab, agi: Agi) -> Non
     await asyncio.gather(lookup, return_exceptions=True)
 
 
+@pytest.mark.alone
 async def test_a_silent_server_costs_two_seconds_and_leaves_the_calls_own_limit(lab: Lab, agi: Agi) -> None:
     agi.answers = {"trusted-number?account=default&extension=98": ["WAIT FOR DIGIT 60000"]}
     ask = "Gosub(binding-ivr-trusted-number,s,1(default,98))"
@@ -483,12 +484,12 @@ async def test_a_silent_server_costs_two_seconds_and_leaves_the_calls_own_limit(
             event = await ami.asked(call, 10 * SLOW)
             if left is None:  # the call's own limit comes first: the call is where its dialplan says
                 assert event["Status"] in ("ERROR", "own limit")
-                assert time.monotonic() - began < 1.5 * SLOW
+                assert time.monotonic() - began < 1.5
                 continue
             began_us, ended_us = map(int, event["Us"].split("-"))
             assert event["Status"] == "ERROR"
-            assert 1.9e6 < ended_us - began_us < 2.3e6 * SLOW
-            assert abs(float(event["Left"]) - left) < 0.3 * SLOW
+            assert 1.9e6 < ended_us - began_us < 2.3e6
+            assert abs(float(event["Left"]) - left) < 0.3
     await lab.pbx.rx("channel request hangup all")
     await until(lambda: _count(lab, 0))
 

@@ -65,7 +65,7 @@ async def sending(
     finally:
         began = time.monotonic()
         await outbox.stop()
-        assert time.monotonic() - began < 2 * SLOW
+        assert time.monotonic() - began < 2
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ async def test_a_notice_wakes_it(store: Store, world: World, receiver: WebhookRe
         await world.prove("1001", A)
         await receiver.wait(lambda: len(receiver.got) == 2)
         print(f"\nproof to second message: {time.monotonic() - began:.3f} s")
-        assert time.monotonic() - began < 2 * SLOW
+        assert time.monotonic() - began < 2
 
 
 async def test_who_wants_what(store: Store, world: World) -> None:
@@ -537,7 +537,7 @@ async def test_an_endless_reply_is_not_read(receiver: WebhookReceiver) -> None:
         body = b'{"user_id": "1", "event": "x"}'
         reply = await client.post(receiver.url, SECRET, event="x", delivery="1", body=body)
         assert reply.result is Result.DELIVERED
-        assert time.monotonic() - began < 2 * SLOW
+        assert time.monotonic() - began < 2
 
 
 async def test_old_events_and_dead_letters_are_forgotten(store: Store, world: World, receiver: WebhookReceiver) -> None:
@@ -619,7 +619,7 @@ async def test_the_claim_of_one_among_many_is_quick(store: Store, world: World) 
     claimed = await store.outbox.claim("a", "one", 8, 60)
     print(f"\nnone of 100,000 due: {worst:.3f} s; the first 8: {time.monotonic() - began:.3f} s")
     assert len(claimed) == 8
-    assert worst < 5 * SLOW
+    assert worst < 5
 
 
 async def test_the_end_of_a_call_alone(store: Store, world: World, receiver: WebhookReceiver) -> None:
