@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from binding_ivr.asterisk.ari_events import AriEvent, Channel, Line, Stage, UndecodableError, decode_channels
 from binding_ivr.asterisk.ari_http import LOGIN_HINT, AriHttp, RefusedError, Reply, UnreachableError
@@ -257,15 +257,14 @@ class AriDriver:
             log.warning("ari.stray_ended", channel=channel_id)
             self._spawn(self.hangup(channel_id))
 
-    def _tell(self, channel_id: str, line: Line, event: Event | None) -> None:
+    def _tell(self, channel_id: str, line: Line, events: Iterable[Event]) -> None:
         if line.ended and self._lines.get(channel_id) is line:
             del self._lines[channel_id]
-        if event is None:
-            return
-        try:
-            line.sink(event)
-        except Exception:  # one call's fault must not deafen the others
-            log.exception("ari.sink_failed", channel=channel_id)
+        for event in events:
+            try:
+                line.sink(event)
+            except Exception:  # one call's fault must not deafen the others
+                log.exception("ari.sink_failed", channel=channel_id)
 
     async def _up(self) -> None:
         await self._recover()

@@ -92,49 +92,49 @@ class Line:
     seen: bool = False
     rang: bool = False
     answered: bool = False
-    noticed: bool = False
+    hangup_requested: bool = False
     ended: bool = False
 
-    def translate(self, event: AriEvent) -> Event | None:
-        """Note *event* and return what the call must hear of it, if anything."""
+    def translate(self, event: AriEvent) -> tuple[Event, ...]:
+        """Note *event* and return what the call must hear of it, in this order; mostly one thing or nothing."""
         self.seen = True
         match event.type:
             case "Dial":
-                return self._ringing() if event.dialstatus in ("RINGING", "PROGRESS") else None
+                return self._ringing() if event.dialstatus in ("RINGING", "PROGRESS") else ()
             case "ChannelStateChange":
-                return self._ringing() if event.channel is not None and event.channel.state == "Ringing" else None
+                return self._ringing() if event.channel is not None and event.channel.state == "Ringing" else ()
             case "StasisStart":
                 return self.answer()
             case "ChannelHangupRequest":
-                return self._hangup_noticed()
+                return self._hangup_requested()
             case "ChannelDestroyed":
                 return self.end(event.cause or None, event.tech_cause or None)  # 0 is Asterisk's word for unknown
             case _:
-                return None
+                return ()
 
-    def answer(self) -> Event | None:
+    def answer(self) -> tuple[Event, ...]:
         """The channel was answered."""
         if self.answered or self.ended:
-            return None
+            return ()
         self.answered = True
-        return Answered()
+        # A callee who hangs up at once is quicker than the application: the request then comes before StasisStart.
+        return (Answered(), HangupNoticed()) if self.hangup_requested else (Answered(),)
 
-    def end(self, cause: int | None, tech_cause: int | None) -> Event | None:
+    def end(self, cause: int | None, tech_cause: int | None) -> tuple[Event, ...]:
         """The channel is gone."""
         if self.ended:
-            return None
+            return ()
         self.ended = True
-        return Ended(cause, tech_cause)
+        return (Ended(cause, tech_cause),)
 
-    def _ringing(self) -> Event | None:
+    def _ringing(self) -> tuple[Event, ...]:
         if self.rang or self.answered or self.ended:
-            return None
+            return ()
         self.rang = True
-        return Ringing()
+        return (Ringing(),)
 
-    def _hangup_noticed(self) -> Event | None:
-        # A request before the answer is the network's refusal on its way; ChannelDestroyed brings its cause.
-        if self.noticed or self.ended or not self.answered:
-            return None
-        self.noticed = True
-        return HangupNoticed()
+    def _hangup_requested(self) -> tuple[Event, ...]:
+        # Without an answer the request is the network's refusal on its way; ChannelDestroyed brings its cause.
+        news = self.answered and not self.hangup_requested and not self.ended
+        self.hangup_requested = True
+        return (HangupNoticed(),) if news else ()

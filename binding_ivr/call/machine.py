@@ -29,6 +29,7 @@ HANGUP_S = 5.0
 """Between two requests to end the channel."""
 HANGUPS = 3
 """Requests to end the channel before the call is left to the sweep for strays."""
+NEVER_BEGAN = "answered, but the conversation never began: include binding_ivr.conf in the dialplan and check [agi]"
 
 CLOSING_PROMPT: dict[Outcome, Prompt] = {
     Outcome.VERIFIED: Prompt.VERIFIED,
@@ -252,10 +253,7 @@ class CallMachine:
             return []
         self._phase_until = None
         if self._phase is Phase.HANDOFF and not self._hangup_noticed:
-            detail = (
-                "answered, but the conversation never began: include binding_ivr.conf in the dialplan and check [agi]"
-            )
-            finish = self._finish(Outcome.FAILED, now, cause=cause, tech_cause=tech_cause, detail=detail)
+            finish = self._finish(Outcome.FAILED, now, cause=cause, tech_cause=tech_cause, detail=NEVER_BEGAN)
         elif self._hangup_noticed or (cause is not None and not self._lost_detail):
             finish = self._finish(Outcome.HUNG_UP, now, cause=cause, tech_cause=tech_cause)
         else:
@@ -338,13 +336,11 @@ class CallMachine:
         match self._phase:
             case Phase.DIALING | Phase.RINGING:
                 return self._finish(Outcome.NO_ANSWER, now, detail="no end of the ringing was reported", hangup=True)
-            case Phase.HANDOFF:
-                detail = "answered, but the conversation never began: include binding_ivr.conf and check [agi]"
+            case Phase.HANDOFF | Phase.LOST:
+                if self._hangup_noticed:
+                    return self._finish(Outcome.HUNG_UP, now, hangup=True)
+                detail = NEVER_BEGAN if self._phase is Phase.HANDOFF else self._lost_detail
                 return self._finish(Outcome.FAILED, now, detail=detail, hangup=True)
-            case Phase.LOST:
-                outcome = Outcome.HUNG_UP if self._hangup_noticed else Outcome.FAILED
-                detail = "" if self._hangup_noticed else self._lost_detail
-                return self._finish(outcome, now, detail=detail, hangup=True)
             case Phase.RECORDING:
                 return self._close(Prompt.PROBLEM, now)
             case Phase.CLOSING:

@@ -1,6 +1,7 @@
 """Every scripted behaviour of the phone network: outcome, fault, tries, the row, the binding, and no channel left."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -127,6 +128,19 @@ async def test_call(results: dict[str, Result], case: Case) -> None:
         assert attempt.tech_cause == case.tech_cause
     expected = {Outcome.VERIFIED: BindingStatus.VERIFIED, Outcome.REPORTED: BindingStatus.SUSPENDED}
     assert status is expected.get(case.outcome, BindingStatus.PENDING)
+
+
+async def hung_up_at_once(installation: Installation, number: str) -> AttemptRow:
+    await installation.lab.set_script(number, "hangup_at", after_ms=0)
+    return await installation.ended(await installation.bind(await installation.new_user(), number))
+
+
+async def test_whoever_hangs_up_at_once_has_hung_up(installation: Installation) -> None:
+    """The hang-up and the application race for the channel; whichever is first, it is no fault of ours."""
+    numbers = [installation.lab.number("right", 1100 + i) for i in range(60)]
+    ended = await asyncio.gather(*(hung_up_at_once(installation, number) for number in numbers))
+    ends = Counter((attempt.outcome, attempt.fault, attempt.cause) for attempt in ended)
+    assert ends == {(Outcome.HUNG_UP, Fault.CALLEE, 16): 60}
 
 
 async def test_no_channel_is_left(results: dict[str, Result], installation: Installation) -> None:

@@ -163,6 +163,18 @@ async def test_a_call_from_ringing_to_its_end(ari: FakeAri, driver: AriDriver) -
         await driver.handoff(CALL)
 
 
+async def test_a_hang_up_that_overtakes_the_application_is_told_behind_the_answer(
+    ari: FakeAri, driver: AriDriver
+) -> None:
+    heard = watched(driver)
+    await driver.place(order())
+    await ari.about(CALL, "ChannelHangupRequest")
+    await ari.about(CALL, "StasisStart")
+    await ari.end(CALL, 16)
+    await until(lambda: Ended(16) in heard)
+    assert heard == [Answered(), HangupNoticed(), Ended(16)]
+
+
 async def test_the_end_before_the_orders_reply(ari: FakeAri, driver: AriDriver) -> None:
     heard = watched(driver)
 

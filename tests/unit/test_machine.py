@@ -226,6 +226,17 @@ def test_a_hang_up_that_crosses_the_hand_over_is_the_callees() -> None:
         assert m.done
 
 
+def test_a_hang_up_before_the_conversation_is_the_callees_though_its_end_is_never_told() -> None:
+    m = machine()
+    m.handle(ev.Begin(), 0.0)
+    m.handle(ev.Answered(), 1.0)
+    assert m.handle(ev.HangupNoticed(), 1.0) == []
+    assert m.deadline is not None
+    commands = m.tick(m.deadline)
+    assert verdict(commands).outcome is Outcome.HUNG_UP
+    assert commands[-1] == Hangup()
+
+
 def test_cancel_before_and_in_the_call() -> None:
     new = machine()
     assert verdict(new.handle(ev.CancelRequested(), 0.0)).outcome is Outcome.CANCELED
