@@ -243,7 +243,7 @@ DIGITS = {
 @pytest.fixture(scope="module")
 async def failed(caller: Caller) -> dict[str, tuple[str, dict[str, Any]]]:
     """One call to each phone that does not answer, all at the same time."""
-    ends = await asyncio.gather(*(caller.call(Lab.number(name), timeout=2) for name in ENDS))
+    ends = await asyncio.gather(*(caller.call(Lab.number(name), timeout=5) for name in ENDS))
     return dict(zip(ENDS, ends, strict=True))
 
 

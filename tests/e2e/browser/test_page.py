@@ -27,6 +27,7 @@ async def outcome(page: Page, wanted: Outcome) -> None:
     await expect(page.locator("#ending")).to_have_attribute("data-outcome", wanted.value)
 
 
+@pytest.mark.alone  # digits are told one by one only while the service's event loop is never late
 async def test_a_number_is_proven_while_the_page_stays(office: Office) -> None:
     number = await office.phone("right", 1000, ring_ms=2500, after_ms=1500, gap_ms=1200)
     async with office.signed_in() as me:
@@ -54,6 +55,7 @@ async def test_a_number_is_proven_while_the_page_stays(office: Office) -> None:
             assert text.removeprefix("+") not in page.url
 
 
+@pytest.mark.alone
 async def test_digits_show_as_filled_dots(office: Office) -> None:
     number = await office.phone("slow", 1, ring_ms=300, after_ms=300, pace_ms=5000)
     async with office.signed_in() as me:
