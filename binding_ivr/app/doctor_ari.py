@@ -21,8 +21,8 @@ LISTEN_S = 2.0
 _SAFE_22 = (22, 10, 1)
 
 
-async def examine(config: Config) -> list[Check]:
-    """Check all of it."""
+async def examine(config: Config, *, gated: bool) -> list[Check]:
+    """Check all of it; *gated* says that calls of the installation or of an account begin with the gate."""
     ari = config.ari
     probe = AriProbe(url=ari.url, user=ari.user, password=ari.password, app=ari.app)
     async with probe:
@@ -48,7 +48,7 @@ async def examine(config: Config) -> list[Check]:
             found.append(await _app(config, probe))
             for route in config.routes:
                 found += await _route(route, probe)
-            found += await _prompts(config, probe)
+            found += await _prompts(config, probe, gated=gated)
             found += await _way(config, probe)
             found += await doctor_doors.lookups(config, probe)
             found += await doctor_hotswitch.examine(probe, config.routes)
@@ -94,7 +94,7 @@ async def _route(route: Route, probe: AriProbe) -> list[Check]:
     return [ok(check, f"{tech}/{name} is {state}")]
 
 
-async def _prompts(config: Config, probe: AriProbe) -> list[Check]:
+async def _prompts(config: Config, probe: AriProbe, *, gated: bool) -> list[Check]:
     """Ask Asterisk itself, wherever it runs, in which languages it finds each recording."""
     if not await probe.has_module("res_ari_sounds.so"):
         return [warn("prompts", "not looked at: load res_ari_sounds.so in Asterisk, or see: binding-ivr prompts list")]
@@ -104,7 +104,7 @@ async def _prompts(config: Config, probe: AriProbe) -> list[Check]:
         language: [prompt for prompt, found in zip(Prompt, there, strict=True) if language not in found]
         for language in config.prompts.languages
     }
-    played = {PromptGroup.CALL, PromptGroup.DIGITS} if config.call.gate else {PromptGroup.CALL}
+    played = {PromptGroup.CALL, PromptGroup.DIGITS} if gated else {PromptGroup.CALL}
     bad = [_lacking(language, names, path, played) for language, names in lacking.items() if names]
     return bad or [ok("prompts", f"all {len(Prompt)} in {', '.join(config.prompts.languages)}")]
 

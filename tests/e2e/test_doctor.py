@@ -253,7 +253,10 @@ async def test_a_missing_prompt(one: Installation) -> None:
         told = next(line["detail"] for line in lines if line["check"] == "prompts fr")
         assert "any prompt of hotswitch, digit_3 under" in told
         await only(one, "prompts fr", "digit_3", BINDING_IVR__CALL__GATE="true")  # the call itself names a digit
+        await one.house.store.directory.set_settings("default", {"call": {"gate": True}})
+        await only(one, "prompts fr", "digit_3")  # and so do the calls of this one account
     finally:
+        await one.house.store.directory.set_settings("default", {})
         shutil.rmtree(link)
         link.symlink_to(target)
 
