@@ -164,7 +164,7 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """An API key as stored; the key itself is not."""
+    """An API key as stored; the key itself is not. `use_is_due`: who lets it in should note that it is used now."""
 
     key_id: str
     name: str
@@ -172,6 +172,7 @@ class KeyRow:
     digest: bytes = field(repr=False)
     created_at: datetime
     used_at: datetime | None
+    use_is_due: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,5 +152,11 @@ class PgWeb:
 
 def _key(row: Row) -> KeyRow:
     return KeyRow(
-        row["key_id"], row["name"], frozenset(row["scopes"]), row["digest"], row["created_at"], row["used_at"]
+        row["key_id"],
+        row["name"],
+        frozenset(row["scopes"]),
+        row["digest"],
+        row["created_at"],
+        row["used_at"],
+        row["use_is_due"],
     )

@@ -87,7 +87,8 @@ class Credentials:
         row = await self._doors.key(parts[0]) if parts else None
         if row is None or parts is None or not same(row.digest, parts[1]):
             raise Problem(401, "bad_key", "there is no such API key; see: binding-ivr api-key list")
-        await self._doors.used(row.key_id)
+        if row.use_is_due:
+            await self._doors.used(row.key_id)
         return row
 
     async def token(self, text: str) -> UserToken:

@@ -1,8 +1,12 @@
 -- name: api_key
-SELECT key_id, name, scopes, digest, created_at, used_at FROM binding_ivr.api_keys WHERE key_id = $1;
+SELECT key_id, name, scopes, digest, created_at, used_at,
+       used_at IS NULL OR used_at < clock_timestamp() - interval '1 minute' AS use_is_due
+FROM binding_ivr.api_keys WHERE key_id = $1;
 
 -- name: api_keys
-SELECT key_id, name, scopes, digest, created_at, used_at FROM binding_ivr.api_keys ORDER BY name;
+SELECT key_id, name, scopes, digest, created_at, used_at,
+       used_at IS NULL OR used_at < clock_timestamp() - interval '1 minute' AS use_is_due
+FROM binding_ivr.api_keys ORDER BY name;
 
 -- name: add_api_key
 -- $1 key_id, $2 name, $3 scopes, $4 digest; no row: the name is taken
@@ -22,7 +26,7 @@ DELETE FROM binding_ivr.api_keys WHERE name = $1 RETURNING key_id;
 SELECT EXISTS (SELECT FROM binding_ivr.api_keys) AS there;
 
 -- name: note_api_key_use
--- at most once a minute, so that a busy key writes little
+-- at most once a minute, so that a busy key writes little; `use_is_due` spares most of the asking, not the race of two
 UPDATE binding_ivr.api_keys SET used_at = clock_timestamp()
 WHERE key_id = $1 AND (used_at IS NULL OR used_at < clock_timestamp() - interval '1 minute');
 

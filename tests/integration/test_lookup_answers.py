@@ -1,4 +1,4 @@
-"""The service's own answer to a look-up: how it dials for each account, and that it asks PostgreSQL once."""
+"""The service's own answer to a look-up: how it dials for each account, and how seldom it asks PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from binding_ivr.app.lookups import StoreLookups
+from binding_ivr.app.signin import add_key
+from binding_ivr.app.web_doors import StoredDoors
 from binding_ivr.config import Config
 from binding_ivr.config.sections import Route
 from binding_ivr.ports import LookupStatus, SuspendReason
+from binding_ivr.web.credentials import Credentials
 
 if TYPE_CHECKING:
     from binding_ivr.store import Store
@@ -54,6 +57,26 @@ async def test_every_answer_costs_one_query(world: World, monkeypatch: pytest.Mo
     ]
     assert [answer.status.value for answer in answers] == ["FOUND", "SUSPENDED", "NONE", "FOUND", "NONE"]
     assert asked == ["trusted_number"] * 3 + ["trusted_caller"] * 2
+
+
+async def test_the_use_of_a_key_is_asked_for_once_a_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call waits for a look-up over HTTP, too, and its key is always the same."""
+    key = (await add_key(world.store, "pbx", ["lookup"])).text
+    credentials = Credentials(CONFIG, StoredDoors(world.store), b"x" * 32)
+    asked = counted(world.store, monkeypatch)
+    for _ in range(3):
+        await credentials.key(key)
+    assert asked == ["api_key", "note_api_key_use", "api_key", "api_key"]
+    (before,) = await world.store.web.keys()
+    async with world.store.db.link() as link:
+        await link.execute("UPDATE binding_ivr.api_keys SET used_at = used_at - interval '61 seconds'")
+    asked.clear()
+    await credentials.key(key)
+    assert asked == ["api_key", "note_api_key_use"]
+    (after,) = await world.store.web.keys()
+    assert before.used_at is not None
+    assert after.used_at is not None
+    assert after.used_at > before.used_at
 
 
 def counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
