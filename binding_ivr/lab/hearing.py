@@ -185,9 +185,15 @@ class Hearing:
         befores = self.spans(before)
         for span in self.spans(after):
             ends = [other.end for other in befores if other.start < span.start]
-            if span.start >= since and span.ms >= 60 and ends:
+            if span.start >= since and ends and self._audio_ms(after, span) >= 60:
                 return (span.start - ends[-1]) * 1000
         return None
+
+    def _audio_ms(self, hertz: int, span: Span) -> int:
+        """Return how much of the tone came within *span*: more than its length when packets came in bursts."""
+        return FRAME_MS * sum(
+            hertz in tones for packet in self._since(span.start) if packet.at < span.end for tones in packet.tones()
+        )
 
     def linear(self) -> bytes:
         """Return everything as 16-bit little-endian samples at 8 kHz, with silence where nothing came."""

@@ -97,6 +97,16 @@ def test_the_gap_of_a_move(gap_ms: int) -> None:
     assert hearing.gap_ms(2200, 2400) is None
 
 
+def test_the_gap_of_a_move_on_a_machine_that_stands_still_again_and_again() -> None:
+    # Four packets at once every 80 ms: all of the tone comes, and none of its stretches is longer than a packet.
+    bursts = [(100.3 + burst * 0.08 + i * 0.0001, tone_packet(2300)) for burst in range(10) for i in range(4)]
+    hearing = heard(*stream(100.0, 2200, 10), *bursts)
+    assert hearing.now(101.1) == {2300}
+    assert hearing.gap_ms(2200, 2300) == pytest.approx(100, abs=0.01)
+    two = heard(*stream(100.0, 2200, 10), *stream(100.25, 2300, 2), *stream(100.5, 2300, 3))
+    assert two.gap_ms(2200, 2300) == pytest.approx(300, abs=0.01)
+
+
 def test_a_gap_counts_from_a_moment_on() -> None:
     hearing = heard(*stream(100.0, 2200, 10), *stream(100.25, 2300, 10), *stream(100.5, 2200, 10))
     assert hearing.gap_ms(2300, 2200) == pytest.approx(50, abs=0.01)
