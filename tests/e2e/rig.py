@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from binding_ivr.lab import Handset, Lab, Phone, Softphone
+from binding_ivr.lab.handset import until
+from binding_ivr.lab.phone import NetworkCall
 from tests.patience import SLOW
 
 
@@ -40,6 +42,12 @@ async def phones_of(lab: Lab) -> AsyncIterator[Take]:
 async def pair(one: Handset, other: Handset) -> None:
     """Wait until the two hear each other and nobody else."""
     await asyncio.gather(one.hears(other), other.hears(one))
+
+
+async def got(call: NetworkCall, keys: str) -> None:
+    """Wait until the far end of a call has *keys*, and no others: the PBX has them a moment before."""
+    await until(lambda: len(call.digits) >= len(keys), lambda: f"{call} got {call.digits}, not {keys}")
+    assert call.digits == keys
 
 
 async def no_channels(lab: Lab, timeout_s: float = 10.0) -> None:
