@@ -141,6 +141,7 @@ async def test_whoever_hangs_up_at_once_has_hung_up(installation: Installation) 
     ended = await asyncio.gather(*(hung_up_at_once(installation, number) for number in numbers))
     ends = Counter((attempt.outcome, attempt.fault, attempt.cause) for attempt in ended)
     assert ends == {(Outcome.HUNG_UP, Fault.CALLEE, 16): 60}
+    await installation.no_channels()
 
 
 async def test_no_channel_is_left(results: dict[str, Result], installation: Installation) -> None:
