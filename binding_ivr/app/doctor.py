@@ -40,9 +40,8 @@ async def examine(config: Config) -> list[Check]:
         migrated = store if store is not None and not any(check.is_bad for check in found if _of_store(check)) else None
         if migrated is not None:
             found.append(await doctor_doors.sql_door(config, migrated))
-        gated = config.call.gate or (migrated is not None and await _an_account_is_gated(config, migrated))
         if config.ari.user:
-            found += await _bounded("ari", lambda: doctor_ari.examine(config, gated=gated))
+            found += await _bounded("ari", lambda: doctor_ari.examine(config, migrated))
         found += await _bounded("ami", lambda: doctor_ami.examine(config, migrated))
     found += await _bounded("notices", lambda: doctor_notices.examine(config))
     return found
@@ -114,11 +113,6 @@ async def _database(config: Config, store: Store | None) -> list[Check]:
         return [*found, ok("schema", "up to date"), *await _clock(store)]
     tell = fail if config.database.dsn else warn  # an embedded one is migrated by every start
     return [*found, tell("schema", f"lacks the migration {missing[0]}; run: binding-ivr migrate")]
-
-
-async def _an_account_is_gated(config: Config, store: Store) -> bool:
-    accounts = await store.directory.accounts()
-    return any(config.for_account_or_default(account.settings).call.gate for account in accounts)
 
 
 async def _clock(store: Store) -> list[Check]:

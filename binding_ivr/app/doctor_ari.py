@@ -15,14 +15,16 @@ from binding_ivr.asterisk.ari_http import RefusedError, UnreachableError
 from binding_ivr.asterisk.ari_probe import AriProbe, Way
 from binding_ivr.call.prompts import Prompt, PromptGroup
 from binding_ivr.config import Config, Route
+from binding_ivr.errors import BindingError
+from binding_ivr.store import Store
 
 CONTEXT = "binding-ivr-call"
 LISTEN_S = 2.0
 _SAFE_22 = (22, 10, 1)
 
 
-async def examine(config: Config, *, gated: bool) -> list[Check]:
-    """Check all of it; *gated* says that calls of the installation or of an account begin with the gate."""
+async def examine(config: Config, store: Store | None) -> list[Check]:
+    """Check all of it; *store* is None when the accounts' settings cannot be looked at."""
     ari = config.ari
     probe = AriProbe(url=ari.url, user=ari.user, password=ari.password, app=ari.app)
     async with probe:
@@ -48,12 +50,14 @@ async def examine(config: Config, *, gated: bool) -> list[Check]:
             found.append(await _app(config, probe))
             for route in config.routes:
                 found += await _route(route, probe)
-            found += await _prompts(config, probe, gated=gated)
+            found += await _prompts(config, probe, store)
             found += await _way(config, probe)
             found += await doctor_doors.lookups(config, probe)
             found += await doctor_hotswitch.examine(probe, config.routes)
         except (RefusedError, UnreachableError) as error:
             found.append(fail("ari", f"Asterisk stopped answering in the middle of the checks: {error}"))
+        except BindingError as error:
+            found.append(fail("postgresql", str(error)))
         return found
 
 
@@ -94,7 +98,7 @@ async def _route(route: Route, probe: AriProbe) -> list[Check]:
     return [ok(check, f"{tech}/{name} is {state}")]
 
 
-async def _prompts(config: Config, probe: AriProbe, *, gated: bool) -> list[Check]:
+async def _prompts(config: Config, probe: AriProbe, store: Store | None) -> list[Check]:
     """Ask Asterisk itself, wherever it runs, in which languages it finds each recording."""
     if not await probe.has_module("res_ari_sounds.so"):
         return [warn("prompts", "not looked at: load res_ari_sounds.so in Asterisk, or see: binding-ivr prompts list")]
@@ -104,9 +108,15 @@ async def _prompts(config: Config, probe: AriProbe, *, gated: bool) -> list[Chec
         language: [prompt for prompt, found in zip(Prompt, there, strict=True) if language not in found]
         for language in config.prompts.languages
     }
-    played = {PromptGroup.CALL, PromptGroup.DIGITS} if gated else {PromptGroup.CALL}
+    played = {PromptGroup.CALL, PromptGroup.DIGITS} if await _gated(config, store) else {PromptGroup.CALL}
     bad = [_lacking(language, names, path, played) for language, names in lacking.items() if names]
     return bad or [ok("prompts", f"all {len(Prompt)} in {', '.join(config.prompts.languages)}")]
+
+
+async def _gated(config: Config, store: Store | None) -> bool:
+    """Tell whether calls of the installation or of one of its accounts begin with the gate."""
+    accounts = await store.directory.accounts() if store is not None else []
+    return config.call.gate or any(config.for_account_or_default(account.settings).call.gate for account in accounts)
 
 
 def _lacking(language: str, names: list[Prompt], path: str, played: set[PromptGroup]) -> Check:

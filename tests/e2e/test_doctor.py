@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from binding_ivr.app import doctor_ari
+from binding_ivr.app.checks import Status
 from binding_ivr.app.demo import toml_text
 from binding_ivr.lab import Lab
+from binding_ivr.store import open_store
 from tests.e2e.installation import Installation, installed
 
 Line = dict[str, str]
@@ -259,6 +262,15 @@ async def test_a_missing_prompt(one: Installation) -> None:
         await one.house.store.directory.set_settings("default", {})
         shutil.rmtree(link)
         link.symlink_to(target)
+
+
+async def test_postgresql_goes_away_in_the_middle(one: Installation) -> None:
+    async with open_store(one.config.database.dsn or None, one.config.state_dir, 1, migrations="skip") as store:
+        pass
+    found = {check.check: check for check in await doctor_ari.examine(one.config, store)}
+    assert found["ari"].status is Status.OK
+    assert found["postgresql"].status is Status.FAIL
+    assert "\n" not in found["postgresql"].detail
 
 
 @pytest.mark.parametrize(
