@@ -29,7 +29,6 @@ HANGUP_S = 5.0
 """Between two requests to end the channel."""
 HANGUPS = 3
 """Requests to end the channel before the call is left to the sweep for strays."""
-NEVER_BEGAN = "answered, but the conversation never began: include binding_ivr.conf in the dialplan and check [agi]"
 
 CLOSING_PROMPT: dict[Outcome, Prompt] = {
     Outcome.VERIFIED: Prompt.VERIFIED,
@@ -252,14 +251,20 @@ class CallMachine:
         if self._phase is Phase.NEW:
             return []
         self._phase_until = None
-        if self._phase is Phase.HANDOFF and not self._hangup_noticed:
-            finish = self._finish(Outcome.FAILED, now, cause=cause, tech_cause=tech_cause, detail=NEVER_BEGAN)
-        elif self._hangup_noticed or (cause is not None and not self._lost_detail):
+        in_talk = self._phase is not Phase.HANDOFF
+        if self._hangup_noticed or (in_talk and cause is not None and not self._lost_detail):
             finish = self._finish(Outcome.HUNG_UP, now, cause=cause, tech_cause=tech_cause)
         else:
-            detail = self._lost_detail or "the channel vanished; was Asterisk restarted?"
-            finish = self._finish(Outcome.FAILED, now, cause=cause, tech_cause=tech_cause, detail=detail)
+            finish = self._finish(Outcome.FAILED, now, cause=cause, tech_cause=tech_cause, detail=self._what_broke())
         return finish + self._gone()
+
+    def _what_broke(self) -> str:
+        """What to tell the operator of an answered call that did not end by the callee's hand."""
+        if self._phase is Phase.HANDOFF:
+            return (
+                "answered, but the conversation never began: include binding_ivr.conf in the dialplan and check [agi]"
+            )
+        return self._lost_detail or "the channel vanished; was Asterisk restarted?"
 
     def _ended_unanswered(self, cause: int | None, tech_cause: int | None, now: float) -> list[Command]:
         outcome, fault = of_unanswered(cause, tech_cause)
@@ -339,8 +344,7 @@ class CallMachine:
             case Phase.HANDOFF | Phase.LOST:
                 if self._hangup_noticed:
                     return self._finish(Outcome.HUNG_UP, now, hangup=True)
-                detail = NEVER_BEGAN if self._phase is Phase.HANDOFF else self._lost_detail
-                return self._finish(Outcome.FAILED, now, detail=detail, hangup=True)
+                return self._finish(Outcome.FAILED, now, detail=self._what_broke(), hangup=True)
             case Phase.RECORDING:
                 return self._close(Prompt.PROBLEM, now)
             case Phase.CLOSING:
