@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import time
 import wave
 from array import array
@@ -61,6 +62,20 @@ class Scene:
         self.gaps.append(f"{before.name[-4:]} -> {after.name[-4:]}: {gap:.0f} ms")
         # Break-before-make would take seconds: as long as the new leg rings and accepts.
         assert gap < 1000
+
+    async def asks(self) -> None:
+        """The desk presses the code, and the PBX has taken it.
+
+        Asterisk stretches a short digit to 80 ms (option `mindtmfduration`): its end may be told after the key was let
+        go, and a hang-up in between is a hang-up and nothing else.
+        """
+        before = _pairs(self.lab, "[0-9]+", "hotswitch-move")
+        await self.desk.press("*77")
+
+        async def taken() -> bool:
+            return _pairs(self.lab, "[0-9]+", "hotswitch-move") > before
+
+        await until(taken, "the PBX did not take the code")
 
     async def to_cell(self) -> None:
         """Move the call from the desk to the cell phone."""
@@ -123,14 +138,15 @@ async def until_quiet(lab: Lab, but: int = 0) -> None:
     await until(quiet, f"the PBX has not {but} channels but: {await lab.pbx.rx('core show channels concise')}", 30.0)
 
 
+def _pairs(lab: Lab, exten: str, context: str) -> int:
+    """How many pairs of Local channels the PBX has begun so far to *exten* (a regular expression) of *context*."""
+    second = re.compile(rf"Local/{exten}@{context}-[0-9a-f]+;2")
+    return sum(row["event"] == "CHAN_START" and bool(second.fullmatch(row["channel"])) for row in lab.cel())
+
+
 def notices(lab: Lab, prompt: str) -> int:
     """How often the PBX has said *prompt* in somebody's ear so far."""
-    return sum(
-        row["event"] == "CHAN_START"
-        and row["channel"].startswith(f"Local/{prompt}@hotswitch-say-")
-        and row["channel"].endswith(";2")
-        for row in lab.cel()
-    )
+    return _pairs(lab, prompt, "hotswitch-say")
 
 
 async def noticed(lab: Lab, prompt: str, before: int) -> None:

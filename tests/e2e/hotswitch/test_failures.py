@@ -171,7 +171,7 @@ async def test_accepted_after_the_other_party_hung_up(scene: Scene) -> None:
 
 async def test_the_desk_hangs_up_right_after_the_code(scene: Scene) -> None:
     await scene.received()
-    await scene.desk.press("*77")
+    await scene.asks()
     await scene.desk.hangup()
     await scene.cell.answered()
     await scene.customer.hears("ringing")
@@ -183,7 +183,7 @@ async def test_the_desk_hangs_up_and_nobody_accepts(lab: Lab, take: Take) -> Non
     """The desk phone is rung again, and the call goes on there."""
     async with scene_of(lab, take, cell_answers=False) as scene:
         await scene.received()
-        await scene.desk.press("*77")
+        await scene.asks()
         await scene.desk.hangup()
         await scene.customer.hears("ringing")
         await pair(scene.desk, scene.customer)
