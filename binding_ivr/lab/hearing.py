@@ -172,9 +172,14 @@ class Hearing:
         return found
 
     def holes(self, hertz: int, since: float = 0.0, until: float = math.inf, hole_ms: float = HOLE_MS) -> list[Span]:
-        """Return when the tone was away between two times that it was heard."""
+        """Return when the tone was away between two times that it was heard.
+
+        What came late is not away: after a machine stood still all of it comes at once, and a listener with a jitter
+        buffer misses nothing.
+        """
         spans = self.spans(hertz, since, until, hole_ms)
-        return [Span(one.end, other.start) for one, other in pairwise(spans)]
+        away = [Span(one.end, other.start) for one, other in pairwise(spans)]
+        return [hole for hole in away if hole.ms - self._late_ms(hertz, hole) >= hole_ms]
 
     def gap_ms(self, before: int, after: int, since: float = 0.0) -> float | None:
         """Return how long neither was heard when tone *after* followed on tone *before*; None when it did not.
@@ -188,6 +193,12 @@ class Hearing:
             if span.start >= since and ends and self._audio_ms(after, span) >= 60:
                 return (span.start - ends[-1]) * 1000
         return None
+
+    def _late_ms(self, hertz: int, hole: Span) -> float:
+        """Return how much more of the tone than its length has room for came as long after *hole* as that lasted."""
+        after = Span(hole.end, hole.end + hole.end - hole.start)
+        # The last packet that began in that time may end after it.
+        return max(0.0, self._audio_ms(hertz, after) - after.ms - PACKET_MS)
 
     def _audio_ms(self, hertz: int, span: Span) -> int:
         """Return how much of the tone came within *span*: more than its length when packets came in bursts."""

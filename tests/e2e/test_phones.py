@@ -80,13 +80,17 @@ async def test_a_customer_calls_a_desk(lab: Lab, take: Take) -> None:
     await lab.keyed("trunk", "4#")
     await customer.hangup()
     await desk.idle()
-    rows = [row for row in lab.cdr() if row["src"] == "+12125550199"]
-    assert [(row["dst"], row["disposition"]) for row in rows] == [("1002", "ANSWERED")]
+
+    def rows() -> list[dict[str, str]]:
+        return [row for row in lab.cdr() if row["src"] == "+12125550199"]
+
+    # Both records are written after the channel has gone.
+    await until(lambda: rows() != [], lambda: "the PBX wrote no record of the call")
+    assert [(row["dst"], row["disposition"]) for row in rows()] == [("1002", "ANSWERED")]
 
     def told() -> set[str]:
-        return {row["event"] for row in lab.cel() if row["linkedid"] == rows[0]["uniqueid"]}
+        return {row["event"] for row in lab.cel() if row["linkedid"] == rows()[0]["uniqueid"]}
 
-    # The last one is written after the channel has gone.
     wanted = {"CHAN_START", "ANSWER", "BRIDGE_ENTER", "BRIDGE_EXIT", "HANGUP", "LINKEDID_END"}
     await until(lambda: wanted <= told(), lambda: f"the PBX told {sorted(told())}")
 

@@ -122,6 +122,14 @@ def test_holes_and_spans() -> None:
     assert [round(hole.ms) for hole in hearing.holes(2200, hole_ms=20)] == [100, 30]
 
 
+def test_what_comes_late_is_no_hole() -> None:
+    # The machine stands still for 100 ms: what was sent meanwhile comes at once, and then one packet after another.
+    before, burst, after = stream(100.0, 2200, 10), [(100.3, tone_packet(2200))] * 6, stream(100.32, 2200, 10)
+    assert heard(*before, *burst, *after).holes(2200) == []
+    lost = heard(*before, *burst[:2], *after)
+    assert [round(hole.ms) for hole in lost.holes(2200)] == [100]
+
+
 def test_what_was_heard_becomes_samples_with_its_silence() -> None:
     hearing = heard(*stream(100.0, 2200, 10), *stream(100.3, 2300, 10))
     samples = memoryview(hearing.linear()).cast("h")

@@ -87,7 +87,7 @@ class Scene:
         """The call is as it was: both hear each other, nobody else is there, and all the helpers are gone."""
         await until_quiet(self.lab, but=2)
         await pair(self.desk, self.customer)
-        assert self.cell.is_idle()
+        await self.cell.idle()
 
 
 @asynccontextmanager
