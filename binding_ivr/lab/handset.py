@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from binding_ivr.lab.errors import LabError
-from binding_ivr.lab.hearing import RATE_HZ, SOUNDS_HZ, Hearing, Span
+from binding_ivr.lab.hearing import HOLE_MS, RATE_HZ, SOUNDS_HZ, Hearing, Span
 
 PATIENCE_S = 10.0
 """How long a phone waits for a condition unless told otherwise, in seconds."""
@@ -94,14 +94,10 @@ class PhoneCall:
 
         Left out is what *source* did not say: while its keys were down, or the machine was too busy to let it speak.
         """
-        unsaid = [span for call in source.calls for span in call.unsaid]
-        found = self.hearing.holes(source.tone_hz, since, time.time() if until is None else until)
         # The tone is away from just before a key goes down until just after it comes up.
-        return [
-            hole
-            for hole in found
-            if not any(one.start - 0.1 < hole.end and hole.start < one.end + 0.1 for one in unsaid)
-        ]
+        unsaid = [span.wider(0.1) for call in source.calls for span in call.unsaid]
+        found = self.hearing.holes(source.tone_hz, since, time.time() if until is None else until)
+        return [part for hole in found for part in hole.without(unsaid) if part.ms >= HOLE_MS]
 
     def save(self, path: Path) -> Path:
         """Write what it has heard so far as a WAV file (8 kHz, 16 bit, mono)."""

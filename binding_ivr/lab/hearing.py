@@ -20,6 +20,8 @@ SOUNDS_HZ = {"hold": (350,), "ringing": (440, 480), "busy": (480, 620)}
 """Sounds of the PBX that can be told apart too: music on hold is a tone of 350 Hz in the lab."""
 HOLE_MS = 45.0
 """A tone that is away for longer than this has a hole. Two packets that come late together are none."""
+LATE_MS = 200.0
+"""Audio that comes at most so much late is heard, as with a jitter buffer. What a bridge drops never comes."""
 
 _FRAME = RATE_HZ * FRAME_MS // 1000
 _LOUD = 300.0
@@ -94,6 +96,19 @@ class Span:
     def ms(self) -> float:
         """Its length in milliseconds."""
         return (self.end - self.start) * 1000
+
+    def wider(self, seconds: float) -> "Span":
+        """Return it with so many seconds more at either end."""
+        return Span(self.start - seconds, self.end + seconds)
+
+    def without(self, others: Sequence["Span"]) -> list["Span"]:
+        """Return what is left of it where none of *others* is."""
+        left = [self]
+        for other in others:
+            before = [Span(span.start, min(span.end, other.start)) for span in left]
+            after = [Span(max(span.start, other.end), span.end) for span in left]
+            left = [part for part in (*before, *after) if part.start < part.end]
+        return sorted(left, key=lambda part: part.start)
 
 
 @dataclass(slots=True)
@@ -174,12 +189,11 @@ class Hearing:
     def holes(self, hertz: int, since: float = 0.0, until: float = math.inf, hole_ms: float = HOLE_MS) -> list[Span]:
         """Return when the tone was away between two times that it was heard.
 
-        What came late is not away: after a machine stood still all of it comes at once, and a listener with a jitter
-        buffer misses nothing.
+        What comes at most LATE_MS late is not away: after a machine stood still all of it comes at once.
         """
         spans = self.spans(hertz, since, until, hole_ms)
         away = [Span(one.end, other.start) for one, other in pairwise(spans)]
-        return [hole for hole in away if hole.ms - self._late_ms(hertz, hole) >= hole_ms]
+        return [hole for hole in away if self._lost_ms(hertz, hole) >= hole_ms]
 
     def gap_ms(self, before: int, after: int, since: float = 0.0) -> float | None:
         """Return how long neither was heard when tone *after* followed on tone *before*; None when it did not.
@@ -194,11 +208,16 @@ class Hearing:
                 return (span.start - ends[-1]) * 1000
         return None
 
-    def _late_ms(self, hertz: int, hole: Span) -> float:
-        """Return how much more of the tone than its length has room for came as long after *hole* as that lasted."""
-        after = Span(hole.end, hole.end + hole.end - hole.start)
-        # The last packet that began in that time may end after it.
-        return max(0.0, self._audio_ms(hertz, after) - after.ms - PACKET_MS)
+    def _lost_ms(self, hertz: int, hole: Span) -> float:
+        """Return how much of the tone has come neither in its place nor late."""
+        lost, came = hole.ms, 0
+        for packet in self._since(hole.end):
+            if packet.at > hole.end + LATE_MS / 1000:
+                break
+            if packet.at > hole.start:
+                came += FRAME_MS * sum(hertz in tones for tones in packet.tones())
+                lost = min(lost, (packet.at - hole.start) * 1000 + PACKET_MS - came)
+        return lost
 
     def _audio_ms(self, hertz: int, span: Span) -> int:
         """Return how much of the tone came within *span*: more than its length when packets came in bursts."""

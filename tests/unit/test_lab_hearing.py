@@ -12,6 +12,7 @@ from binding_ivr.lab.hearing import (
     TONES_HZ,
     Hearing,
     Packet,
+    Span,
     decode,
     tone_packet,
     tones_in,
@@ -122,10 +123,28 @@ def test_holes_and_spans() -> None:
     assert [round(hole.ms) for hole in hearing.holes(2200, hole_ms=20)] == [100, 30]
 
 
+def test_a_span_without_others() -> None:
+    span = Span(10.0, 20.0)
+    assert span.wider(0.5) == Span(9.5, 20.5)
+    assert span.without([]) == [span]
+    assert span.without([Span(0, 10), Span(20, 30)]) == [span]
+    assert span.without([Span(18, 25), Span(14, 15), Span(12, 13), Span(5, 11)]) == [
+        Span(11, 12),
+        Span(13, 14),
+        Span(15, 18),
+    ]
+    assert span.without([Span(9, 15), Span(14, 21)]) == []
+
+
 def test_what_comes_late_is_no_hole() -> None:
     # The machine stands still for 100 ms: what was sent meanwhile comes at once, and then one packet after another.
     before, burst, after = stream(100.0, 2200, 10), [(100.3, tone_packet(2200))] * 6, stream(100.32, 2200, 10)
     assert heard(*before, *burst, *after).holes(2200) == []
+    # ... or it stands still again and again, and the last of it comes after 200 ms.
+    bursts = [
+        (at, tone_packet(2200)) for at, packets in ((100.28, 2), (100.36, 4), (100.42, 6)) for _ in range(packets)
+    ]
+    assert heard(*before, *bursts, *stream(100.44, 2200, 10)).holes(2200) == []
     lost = heard(*before, *burst[:2], *after)
     assert [round(hole.ms) for hole in lost.holes(2200)] == [100]
 
