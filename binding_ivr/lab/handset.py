@@ -92,11 +92,20 @@ class PhoneCall:
     def holes(self, source: "Handset", since: float = 0.0, until: float | None = None) -> list[Span]:
         """Return when this phone did not hear *source* between two times that it did.
 
-        Left out is what *source* did not say: while its keys were down, or the machine was too busy to let it speak.
+        Left out is where *source* did not speak: its keys were down, or the machine was too busy to let it.
         """
-        # The tone is away from just before a key goes down until just after it comes up.
-        unsaid = [span.wider(0.1) for call in source.calls for span in call.unsaid]
+        unsaid = _unsaid(source)
         found = self.hearing.holes(source.tone_hz, since, time.time() if until is None else until)
+        return [hole for hole in found if hole.without(unsaid) == [hole]]
+
+    def missed(self, source: "Handset", since: float = 0.0) -> list[Span]:
+        """Return what this phone did not hear of what *source* said.
+
+        As `holes`, but of a hole at a key that lasts longer than the key the rest is told: a bridge that does something
+        else once it knows the code. Asterisk keeps keys that do come through apart, which makes such a rest too.
+        """
+        unsaid = _unsaid(source)
+        found = self.hearing.holes(source.tone_hz, since, time.time())
         return [part for hole in found for part in hole.without(unsaid) if part.ms >= HOLE_MS]
 
     def save(self, path: Path) -> Path:
@@ -113,6 +122,11 @@ class PhoneCall:
         self.cause = cause
         self.over_at = time.time()
         self.state = "over"
+
+
+def _unsaid(source: "Handset") -> list[Span]:
+    # The tone is away from just before a key goes down until just after it comes up.
+    return [span.wider(0.1) for call in source.calls for span in call.unsaid]
 
 
 class Handset(abc.ABC):

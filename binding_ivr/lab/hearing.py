@@ -214,9 +214,8 @@ class Hearing:
         for packet in self._since(hole.end):
             if packet.at > hole.end + LATE_MS / 1000:
                 break
-            if packet.at > hole.start:
-                came += FRAME_MS * sum(hertz in tones for tones in packet.tones())
-                lost = min(lost, (packet.at - hole.start) * 1000 + PACKET_MS - came)
+            came += FRAME_MS * sum(hertz in tones for tones in packet.tones())
+            lost = min(lost, (packet.at - hole.start) * 1000 + PACKET_MS - came)
         return lost
 
     def _audio_ms(self, hertz: int, span: Span) -> int:

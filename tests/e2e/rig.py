@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from binding_ivr.lab import Handset, Lab, Phone, Softphone
-from binding_ivr.lab.handset import PhoneCall, until
-from binding_ivr.lab.hearing import Span
+from binding_ivr.lab.handset import until
 from binding_ivr.lab.phone import NetworkCall
 from tests.patience import SLOW
 
@@ -49,16 +48,6 @@ async def got(call: NetworkCall, keys: str) -> None:
     """Wait until the far end of a call has *keys*, and no others: the PBX has them a moment before."""
     await until(lambda: len(call.digits) >= len(keys), lambda: f"{call} got {call.digits}, not {keys}")
     assert call.digits == keys
-
-
-def unkeyed_holes(heard: PhoneCall, said: PhoneCall) -> list[Span]:
-    """Return where *heard* lacks the tone of *said* for more than 100 ms although no key was pressed.
-
-    A hole at a key may be longer than that: Asterisk keeps keys apart on the line.
-    """
-    unsaid = [span.wider(0.1) for span in said.unsaid]
-    holes = heard.hearing.holes(said.phone.tone_hz)
-    return [hole for hole in holes if hole.ms > 100 and hole.without(unsaid) == [hole]]
 
 
 async def no_channels(lab: Lab, timeout_s: float = 10.0) -> None:

@@ -69,11 +69,11 @@ class Scene:
         Asterisk stretches a short digit to 80 ms (option `mindtmfduration`): its end may be told after the key was let
         go, and a hang-up in between is a hang-up and nothing else.
         """
-        before = _pairs(self.lab, "[0-9]+", "hotswitch-move")
+        before = _moves(self.lab)
         await self.desk.press("*77")
 
         async def taken() -> bool:
-            return _pairs(self.lab, "[0-9]+", "hotswitch-move") > before
+            return _moves(self.lab) > before
 
         await until(taken, "the PBX did not take the code")
 
@@ -142,6 +142,11 @@ def _pairs(lab: Lab, exten: str, context: str) -> int:
     """How many pairs of Local channels the PBX has begun so far to *exten* (a regular expression) of *context*."""
     second = re.compile(rf"Local/{exten}@{context}-[0-9a-f]+;2")
     return sum(row["event"] == "CHAN_START" and bool(second.fullmatch(row["channel"])) for row in lab.cel())
+
+
+def _moves(lab: Lab) -> int:
+    """How many moves the PBX has begun so far."""
+    return _pairs(lab, "[0-9]+", "hotswitch-move")
 
 
 def notices(lab: Lab, prompt: str) -> int:

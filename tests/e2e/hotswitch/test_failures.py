@@ -27,7 +27,8 @@ async def refused(scene: Scene, prompt: str) -> None:
     await noticed(scene.lab, prompt, before)
     await scene.unchanged()
     # The subroutine itself takes the sound for some milliseconds; a look-up or a wait in it would be heard.
-    assert [hole for hole in scene.customer.current.holes(scene.desk) if hole.ms > 500] == []
+    assert [hole for hole in scene.customer.current.missed(scene.desk) if hole.ms > 500] == []
+    assert all(call.over_at is not None for call in scene.cell.calls)
 
 
 @pytest.mark.parametrize(("doors", "prompt"), [("astdb", "hs_no_number"), ("astdb,agi", "hs_failed")])
