@@ -2,7 +2,7 @@
 
 import argparse
 
-from binding_ivr.app.demo import Demo
+from binding_ivr.node.demo import Demo
 
 
 async def demo(options: argparse.Namespace) -> int:

@@ -2,9 +2,9 @@
 
 import argparse
 
-from binding_ivr.app.service import Service
 from binding_ivr.config import load
 from binding_ivr.log import set_up
+from binding_ivr.node.service import Service
 
 
 async def serve(options: argparse.Namespace) -> int:

@@ -12,10 +12,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from binding_ivr.app.demo import running_service
 from binding_ivr.config import load
 from binding_ivr.lab import engine, net
 from binding_ivr.lab.ami import Ami
+from binding_ivr.node.demo import running_service
 from tests.patience import SLOW
 from tests.unit.test_containers import ROOT, environment, of_stage
 

@@ -13,8 +13,8 @@ import pytest
 
 from binding_ivr.app import doctor_ari
 from binding_ivr.app.checks import Status
-from binding_ivr.app.demo import toml_text
 from binding_ivr.lab import Lab
+from binding_ivr.node.demo import toml_text
 from binding_ivr.store import open_store
 from tests.e2e.installation import Installation, installed
 

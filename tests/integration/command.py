@@ -10,9 +10,9 @@ from typing import Any
 
 import structlog
 
-from binding_ivr.app.demo import toml_text
 from binding_ivr.cli import main
 from binding_ivr.daytimes import ALWAYS
+from binding_ivr.node.demo import toml_text
 from tests.integration.api_service import ROUTES
 
 KEY = "a key for tests of 32 characters"

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from binding_ivr.app.demo import toml_text
 from binding_ivr.daytimes import ALWAYS
+from binding_ivr.node.demo import toml_text
 from tests.generous import GENEROUS
 from tests.integration.api_service import ROUTES, SECRET
 from tests.patience import SLOW

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from binding_ivr.app.service import Service
 from binding_ivr.app.signin import add_key, make_link, remove_key
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
+from binding_ivr.node.service import Service
 from binding_ivr.web import jwks
 from binding_ivr.web.access import Access
 from binding_ivr.web.api import OPERATIONS

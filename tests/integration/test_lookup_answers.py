@@ -8,9 +8,9 @@ import pytest
 
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.signin import add_key
-from binding_ivr.app.web_doors import StoredDoors
 from binding_ivr.config import Config
 from binding_ivr.config.sections import Route
+from binding_ivr.node.web_doors import StoredDoors
 from binding_ivr.ports import LookupStatus, SuspendReason
 from binding_ivr.web.credentials import Credentials
 

@@ -20,8 +20,6 @@ from binding_ivr.app.outbox import Outbox
 from binding_ivr.app.retention import Retention
 from binding_ivr.app.signin import prepare_sign_in
 from binding_ivr.app.user_events import UserEvents
-from binding_ivr.app.web_doors import StoredDoors
-from binding_ivr.app.web_portal import HousePortal
 from binding_ivr.app.web_upkeep import Upkeep
 from binding_ivr.asterisk.agi import AgiServer
 from binding_ivr.asterisk.ami import AmiClient
@@ -31,6 +29,8 @@ from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
+from binding_ivr.node.web_doors import StoredDoors
+from binding_ivr.node.web_portal import HousePortal
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.ports import ClaimedAttempt
 from binding_ivr.web.server import WebServer

@@ -1,0 +1,1 @@
+"""Starts the parts of one node in order, and the demonstration. It serves nothing itself."""
