@@ -2,10 +2,10 @@
 
 import argparse
 
-from binding_ivr.app.checks import Status
-from binding_ivr.app.doctor import examine
 from binding_ivr.cli import show
 from binding_ivr.config import load
+from binding_ivr.doctor.checks import Status
+from binding_ivr.doctor.examination import examine
 from binding_ivr.log import set_up
 
 COLUMNS = ("status", "check", "detail")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from binding_ivr.app import doctor_ari
-from binding_ivr.app.checks import Status
+from binding_ivr.doctor import ari as doctor_ari
+from binding_ivr.doctor.checks import Status
 from binding_ivr.lab import Lab
 from binding_ivr.node.demo import toml_text
 from binding_ivr.store import open_store

@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-from binding_ivr.app import doctor_doors, doctor_hotswitch
-from binding_ivr.app.checks import Check, fail, ok, warn
 from binding_ivr.asterisk.ari_http import RefusedError, UnreachableError
 from binding_ivr.asterisk.ari_probe import AriProbe, Way
 from binding_ivr.call.prompts import Prompt, PromptGroup
 from binding_ivr.config import Config, Route
+from binding_ivr.doctor import doors as doctor_doors
+from binding_ivr.doctor import hotswitch as doctor_hotswitch
+from binding_ivr.doctor.checks import Check, fail, ok, warn
 from binding_ivr.errors import BindingError
 from binding_ivr.store import Store
 

@@ -11,9 +11,12 @@ from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from binding_ivr.app import doctor_ami, doctor_ari, doctor_doors, doctor_notices
-from binding_ivr.app.checks import Check, Status, fail, ok, warn
 from binding_ivr.config import Config, check_for_service
+from binding_ivr.doctor import ami as doctor_ami
+from binding_ivr.doctor import ari as doctor_ari
+from binding_ivr.doctor import doors as doctor_doors
+from binding_ivr.doctor import notices as doctor_notices
+from binding_ivr.doctor.checks import Check, Status, fail, ok, warn
 from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.store import Store, open_store, pending
 

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from binding_ivr.app.checks import Check, fail, ok, warn
 from binding_ivr.asterisk.ari_probe import AriProbe
 from binding_ivr.config import Route
+from binding_ivr.doctor.checks import Check, fail, ok, warn
 
 CHECK = "hot-switch"
 PROOFS = ("stir", "verstat", "pin", "callback", "none")

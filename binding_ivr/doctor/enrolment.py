@@ -1,8 +1,8 @@
 """What doctor says of enrolment at desk phones, where the operator has included it; it dials nothing."""
 
-from binding_ivr.app.checks import Check, fail, ok
 from binding_ivr.asterisk.ami import AmiClient
 from binding_ivr.config import Config
+from binding_ivr.doctor.checks import Check, fail, ok
 
 CHECK = "enrolment"
 CONTEXT = "binding-ivr-enrol"
