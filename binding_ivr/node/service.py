@@ -10,23 +10,23 @@ from binding_ivr import __version__
 from binding_ivr.app import astdb
 from binding_ivr.app.bindings import House, open_house
 from binding_ivr.app.enrolment import Enrolment
-from binding_ivr.app.jobs import Jobs
-from binding_ivr.app.lifecycle import Lifecycle
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.mirror import Mirror
 from binding_ivr.app.notices import Readers, mail_channels
 from binding_ivr.app.notices_desk import desk_channels
 from binding_ivr.app.outbox import Outbox
-from binding_ivr.app.retention import Retention
 from binding_ivr.app.signin import prepare_sign_in
 from binding_ivr.app.user_events import UserEvents
-from binding_ivr.app.web_upkeep import Upkeep
 from binding_ivr.asterisk.agi import AgiServer
 from binding_ivr.asterisk.ami import AmiClient
 from binding_ivr.asterisk.ari import AriDriver
 from binding_ivr.config import Config, check_for_service
 from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.errors import BindingError
+from binding_ivr.jobs.lifecycle import Lifecycle
+from binding_ivr.jobs.retention import Retention
+from binding_ivr.jobs.schedule import Jobs
+from binding_ivr.jobs.web_upkeep import Upkeep
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.node.web_doors import StoredDoors

@@ -1,10 +1,10 @@
-"""Keeps what is stored as short and as long as `[retention]` says. When to run, and on which node: app/jobs.py."""
+"""Keeps what is stored as short and as long as `[retention]` says. When to run, and on which node: jobs/schedule.py."""
 
 import asyncio
 from collections import Counter
 
-from binding_ivr.app.jobs import Turn
 from binding_ivr.config import Config
+from binding_ivr.jobs.schedule import Turn
 from binding_ivr.log import get_logger
 from binding_ivr.policy.masking import HashOf
 from binding_ivr.store import Store

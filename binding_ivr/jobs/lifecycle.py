@@ -1,12 +1,12 @@
 """Ages bindings by the configuration of their accounts, and ends those whose number became the PBX's own.
 
-One run does what is due now; when to run, and on which node, is a matter of app/jobs.py.
+One run does what is due now; when to run, and on which node, is a matter of jobs/schedule.py.
 """
 
 from collections import Counter
 
-from binding_ivr.app.jobs import Turn
 from binding_ivr.config import Config
+from binding_ivr.jobs.schedule import Turn
 from binding_ivr.log import get_logger
 from binding_ivr.store import Store
 from binding_ivr.store.lifecycle import BATCH, PAGE
