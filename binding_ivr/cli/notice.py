@@ -2,10 +2,10 @@
 
 import argparse
 
-from binding_ivr.app.notices_try import try_channels
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import house_of
-from binding_ivr.notify.reply import Result
+from binding_ivr.delivery.notices_try import try_channels
+from binding_ivr.delivery.wire.reply import Result
 
 COLUMNS = ("channel", "to", "result", "detail")
 

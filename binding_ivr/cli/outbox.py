@@ -6,7 +6,7 @@ from typing import Any
 
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import house_of
-from binding_ivr.notify.backoff import GIVE_UP_S
+from binding_ivr.delivery.backoff import GIVE_UP_S
 
 COLUMNS = ("id", "receiver", "event", "account", "user_id", "created_at", "state", "tries", "next_try", "detail")
 

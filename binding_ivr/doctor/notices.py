@@ -1,12 +1,12 @@
 """What doctor looks at of the notices: the mail server, the texts, and what AMI allows for them; it sends nothing."""
 
-from binding_ivr.app.notices import check_templates
-from binding_ivr.app.notices_desk import LAMP_HINT, LAMP_MODULE, MESSAGE_HINT
 from binding_ivr.config import Config
+from binding_ivr.delivery.notices import check_templates
+from binding_ivr.delivery.notices_desk import LAMP_HINT, LAMP_MODULE, MESSAGE_HINT
+from binding_ivr.delivery.wire.reply import Result
+from binding_ivr.delivery.wire.smtp import SmtpClient
 from binding_ivr.doctor.checks import Check, fail, ok, warn
 from binding_ivr.errors import ConfigError
-from binding_ivr.notify.reply import Result
-from binding_ivr.notify.smtp import SmtpClient
 
 NEEDS_AMI = "[desk_notices] needs [ami] user and secret; without them another node must deliver"
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from binding_ivr.app.outbox import happens
+from binding_ivr.delivery.outbox import happens
 from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics

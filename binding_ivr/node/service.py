@@ -12,15 +12,15 @@ from binding_ivr.app.bindings import House, open_house
 from binding_ivr.app.enrolment import Enrolment
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.mirror import Mirror
-from binding_ivr.app.notices import Readers, mail_channels
-from binding_ivr.app.notices_desk import desk_channels
-from binding_ivr.app.outbox import Outbox
 from binding_ivr.app.signin import prepare_sign_in
-from binding_ivr.app.user_events import UserEvents
 from binding_ivr.asterisk.agi import AgiServer
 from binding_ivr.asterisk.ami import AmiClient
 from binding_ivr.asterisk.ari import AriDriver
 from binding_ivr.config import Config, check_for_service
+from binding_ivr.delivery.notices import Readers, mail_channels
+from binding_ivr.delivery.notices_desk import desk_channels
+from binding_ivr.delivery.outbox import Outbox
+from binding_ivr.delivery.user_events import UserEvents
 from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.errors import BindingError
 from binding_ivr.jobs.lifecycle import Lifecycle

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog.testing
 
-from binding_ivr.app.notices import Readers
-from binding_ivr.app.notices_desk import desk_channels
-from binding_ivr.app.outbox import Outbox
 from binding_ivr.config import Config, DeskNotices
+from binding_ivr.delivery.notices import Readers
+from binding_ivr.delivery.notices_desk import desk_channels
+from binding_ivr.delivery.outbox import Outbox
 from binding_ivr.metrics import Metrics
 from binding_ivr.ports import Actor, SuspendReason, User
 from binding_ivr.store import Store

@@ -16,7 +16,7 @@ from binding_ivr.cli.parser import build_parser
 LONGEST_S = 120
 STORE = {"asyncpg", "binding_ivr.store"}
 AMI = {"binding_ivr.asterisk", "panoramisk"}
-NOTICES = {"aiohttp", "aiosmtplib", "jinja2", "prometheus_client", "binding_ivr.notify.http"}
+NOTICES = {"aiohttp", "aiosmtplib", "jinja2", "prometheus_client", "binding_ivr.delivery.wire.http"}
 NEEDED: dict[str, set[str]] = {
     "access": STORE,
     "check_config": set(),

@@ -11,11 +11,19 @@ from typing import Any, get_args
 import pytest
 
 from binding_ivr.config import ACCOUNT_SECTIONS, NoticeName, OperatorNotice, load
+from binding_ivr.delivery import kinds
+from binding_ivr.delivery.kinds import Kind
+from binding_ivr.delivery.mail import address, compose, domain_of, mailbox
+from binding_ivr.delivery.texts import (
+    FOLDER,
+    LANGUAGES,
+    LONGEST_SHORT,
+    About,
+    Texts,
+    choose,
+    clean,
+)
 from binding_ivr.errors import ConfigError
-from binding_ivr.notify import kinds
-from binding_ivr.notify.kinds import Kind
-from binding_ivr.notify.mail import address, compose, domain_of, mailbox
-from binding_ivr.notify.texts import FOLDER, LANGUAGES, LONGEST_SHORT, About, Texts, choose, clean
 from binding_ivr.ports import SuspendReason
 from binding_ivr.web.page_texts import LANGUAGES as PAGE_LANGUAGES
 

@@ -10,15 +10,15 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from binding_ivr.app.notices import Readers
-from binding_ivr.app.notices_desk import LampChannel, MessageChannel, desk_channels, summary
 from binding_ivr.asterisk.ami import AmiReply
 from binding_ivr.asterisk.ami_wire import checked
 from binding_ivr.config import Config, DeskNotices, load
+from binding_ivr.delivery.notices import Readers
+from binding_ivr.delivery.notices_desk import LampChannel, MessageChannel, desk_channels, summary
+from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.doctor import notices as doctor_notices
 from binding_ivr.errors import ConfigError, NotFoundError, UnavailableError
 from binding_ivr.metrics import Metrics
-from binding_ivr.notify.reply import Reply, Result
 from binding_ivr.ports import User
 from binding_ivr.store import Store
 from binding_ivr.store.outbox import Delivery, OutEvent

@@ -11,15 +11,15 @@ from uuid import UUID
 
 import pytest
 
-from binding_ivr.app.user_events import LONGEST, fields, sanitised
 from binding_ivr.asterisk.ami_wire import checked
 from binding_ivr.config import Config, EventName, load
+from binding_ivr.delivery.backoff import DELIVERY, RECEIVER
+from binding_ivr.delivery.message import body
+from binding_ivr.delivery.user_events import LONGEST, fields, sanitised
+from binding_ivr.delivery.wire.http import LONGEST_RETRY_AFTER_S, WebhookClient
+from binding_ivr.delivery.wire.reply import Result
+from binding_ivr.delivery.wire.signature import sign
 from binding_ivr.errors import ConfigError
-from binding_ivr.notify.backoff import DELIVERY, RECEIVER
-from binding_ivr.notify.http import LONGEST_RETRY_AFTER_S, WebhookClient
-from binding_ivr.notify.message import body
-from binding_ivr.notify.reply import Result
-from binding_ivr.notify.signature import sign
 from binding_ivr.store.outbox import OutEvent
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/webhooks.md").read_text()

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from binding_ivr.app.bindings import House
-from binding_ivr.app.notices import Letter, MailChannel, OperatorMailChannel, Readers, mail_channels
-from binding_ivr.app.notices_desk import LampChannel, MessageChannel, desk_channels
 from binding_ivr.app.resync import connected
 from binding_ivr.asterisk.ami import AmiClient
 from binding_ivr.config import Config
+from binding_ivr.delivery.kinds import Kind
+from binding_ivr.delivery.notices import Letter, MailChannel, OperatorMailChannel, Readers, mail_channels
+from binding_ivr.delivery.notices_desk import LampChannel, MessageChannel, desk_channels
+from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.metrics import Metrics
-from binding_ivr.notify.kinds import Kind
-from binding_ivr.notify.reply import Reply, Result
 from binding_ivr.ports import BindingStatus, User
 
 Row = dict[str, str]

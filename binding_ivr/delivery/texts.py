@@ -17,8 +17,8 @@ from typing import Any
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from binding_ivr.delivery.kinds import USER_KINDS, Kind
 from binding_ivr.errors import ConfigError
-from binding_ivr.notify.kinds import USER_KINDS, Kind
 
 LANGUAGES = ("en", "es", "fr", "de", "zh")
 FOLDER = Path(__file__).with_name("templates")

@@ -6,15 +6,15 @@ from typing import ClassVar
 from uuid import UUID
 
 from binding_ivr.config import Config
+from binding_ivr.delivery import kinds
+from binding_ivr.delivery.kinds import Kind
+from binding_ivr.delivery.mail import address, compose, mailbox
+from binding_ivr.delivery.texts import About, Words, choose, texts
+from binding_ivr.delivery.wire.reply import Reply, Result
+from binding_ivr.delivery.wire.smtp import SmtpClient
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.notify import kinds
-from binding_ivr.notify.kinds import Kind
-from binding_ivr.notify.mail import address, compose, mailbox
-from binding_ivr.notify.reply import Reply, Result
-from binding_ivr.notify.smtp import SmtpClient
-from binding_ivr.notify.texts import About, Words, choose, texts
 from binding_ivr.ports import User
 from binding_ivr.store import Store
 from binding_ivr.store.outbox import Delivery, OutEvent, Receiver

@@ -12,8 +12,8 @@ from typing import Self
 import aiohttp
 
 from binding_ivr import __version__
-from binding_ivr.notify.reply import Reply, Result
-from binding_ivr.notify.signature import sign
+from binding_ivr.delivery.wire.reply import Reply, Result
+from binding_ivr.delivery.wire.signature import sign
 
 USER_AGENT = f"binding-ivr/{__version__}"
 LONGEST_RETRY_AFTER_S = 21_600.0

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from binding_ivr.notify.texts import Words, clean
+from binding_ivr.delivery.texts import Words, clean
 
 _POLICY = SMTP.clone(cte_type="7bit")  # not every server takes eight bits
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")

@@ -7,14 +7,14 @@ registered. Whether the phone showed it is not known to anybody.
 import base64
 from collections.abc import Awaitable, Callable
 
-from binding_ivr.app.notices import SKIPPED, Letter, NoticeChannel, Readers, UserChannel
-from binding_ivr.app.user_events import Manager
 from binding_ivr.asterisk.ami import FieldError
 from binding_ivr.config import Config, DeskNotices
+from binding_ivr.delivery import kinds
+from binding_ivr.delivery.notices import SKIPPED, Letter, NoticeChannel, Readers, UserChannel
+from binding_ivr.delivery.user_events import Manager
+from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import UnavailableError
 from binding_ivr.metrics import Metrics
-from binding_ivr.notify import kinds
-from binding_ivr.notify.reply import Reply, Result
 from binding_ivr.ports import User
 from binding_ivr.store.outbox import OutEvent, Receiver
 

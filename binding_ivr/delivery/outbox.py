@@ -12,15 +12,15 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from binding_ivr.app.webhooks import WebhookChannel
 from binding_ivr.config import Config
+from binding_ivr.delivery import backoff
+from binding_ivr.delivery.backoff import Backoff, Jitter
+from binding_ivr.delivery.webhooks import WebhookChannel
+from binding_ivr.delivery.wire.http import HttpTimes, WebhookClient
+from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.notify import backoff
-from binding_ivr.notify.backoff import Backoff, Jitter
-from binding_ivr.notify.http import HttpTimes, WebhookClient
-from binding_ivr.notify.reply import Reply, Result
 from binding_ivr.ports import Notice, Notices
 from binding_ivr.store.outbox import Delivery, OutboxCounts, PgOutbox, Receiver
 

@@ -14,8 +14,8 @@ import aiosmtplib
 from aiosmtplib import SMTP
 
 from binding_ivr.config import Mail
+from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import ConfigError
-from binding_ivr.notify.reply import Reply, Result
 
 LOGIN_HINT = "the mail server refuses the login: [mail] user, password"
 SENDER_HINT = "the mail server refuses the sender: [mail] sender"

@@ -3,10 +3,10 @@
 from typing import Protocol
 
 from binding_ivr.config import Webhook
+from binding_ivr.delivery import message
+from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.notify import message
-from binding_ivr.notify.reply import Reply, Result
 from binding_ivr.store.outbox import Delivery, Receiver
 
 log = get_logger()
