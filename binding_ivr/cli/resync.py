@@ -2,9 +2,9 @@
 
 import argparse
 
-from binding_ivr.app.resync import resync as make_mirrors_equal
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import house_of
+from binding_ivr.mirror.resync import resync as make_mirrors_equal
 
 COLUMNS = ("node", "status", "keys", "put", "deleted")
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from binding_ivr.app.bindings import House
-from binding_ivr.app.resync import connected
 from binding_ivr.asterisk.ami import AmiClient
 from binding_ivr.config import Config
 from binding_ivr.delivery.kinds import Kind
@@ -15,6 +14,7 @@ from binding_ivr.delivery.notices_desk import LampChannel, MessageChannel, desk_
 from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.metrics import Metrics
+from binding_ivr.mirror.resync import connected
 from binding_ivr.ports import BindingStatus, User
 
 Row = dict[str, str]

@@ -3,9 +3,6 @@
 import re
 from secrets import token_hex
 
-from binding_ivr.app import astdb
-from binding_ivr.app.mirror import ALIVE_S, compare
-from binding_ivr.app.resync import connected
 from binding_ivr.asterisk.ami import AmiClient, UnknownActionError
 from binding_ivr.config import Config
 from binding_ivr.doctor import enrolment as doctor_enrol
@@ -13,6 +10,9 @@ from binding_ivr.doctor import lock as doctor_lock
 from binding_ivr.doctor import notices as doctor_notices
 from binding_ivr.doctor.checks import Check, fail, ok, warn
 from binding_ivr.errors import BindingError
+from binding_ivr.mirror import astdb
+from binding_ivr.mirror.resync import connected
+from binding_ivr.mirror.sync import ALIVE_S, compare
 from binding_ivr.store import MirrorState, Store
 
 NEEDED = ("DBPut", "DBDel", "DBGet")

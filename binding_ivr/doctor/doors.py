@@ -1,10 +1,10 @@
 """What doctor looks at of the look-ups' doors: the SQL functions and their role, and what the dialplan is to ask."""
 
-from binding_ivr.app.astdb import plan
 from binding_ivr.asterisk.ari_probe import AriProbe
 from binding_ivr.config import Config
 from binding_ivr.doctor.checks import Check, fail, ok, warn
 from binding_ivr.errors import BindingError
+from binding_ivr.mirror.astdb import plan
 from binding_ivr.policy.callers import CallerPlan, caller_plan
 from binding_ivr.store import SqlDoor, Store
 from binding_ivr.store.faults import StatementRefused

@@ -7,11 +7,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from binding_ivr import __version__
-from binding_ivr.app import astdb
 from binding_ivr.app.bindings import House, open_house
 from binding_ivr.app.enrolment import Enrolment
 from binding_ivr.app.lookups import StoreLookups
-from binding_ivr.app.mirror import Mirror
 from binding_ivr.app.signin import prepare_sign_in
 from binding_ivr.asterisk.agi import AgiServer
 from binding_ivr.asterisk.ami import AmiClient
@@ -29,6 +27,8 @@ from binding_ivr.jobs.schedule import Jobs
 from binding_ivr.jobs.web_upkeep import Upkeep
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
+from binding_ivr.mirror import astdb
+from binding_ivr.mirror.sync import Mirror
 from binding_ivr.node.web_doors import StoredDoors
 from binding_ivr.node.web_portal import HousePortal
 from binding_ivr.policy.callers import caller_plan

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binding_ivr.app.astdb import Comparison, changes, is_ours, is_sound, key_of
 from binding_ivr.asterisk.ami import Write
+from binding_ivr.mirror.astdb import Comparison, changes, is_ours, is_sound, key_of
 from binding_ivr.store.mirror import Entry
 
 names = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,7}", fullmatch=True)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from binding_ivr.app import astdb
 from binding_ivr.asterisk.ami import UnknownActionError, Write
 from binding_ivr.errors import BindingError, ConfigError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
+from binding_ivr.mirror import astdb
 from binding_ivr.ports import Notice, Notices
 from binding_ivr.store import PgMirror
 from binding_ivr.store.faults import StatementRefused

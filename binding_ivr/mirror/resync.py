@@ -4,12 +4,12 @@ import asyncio
 import time
 from datetime import datetime
 
-from binding_ivr.app import astdb
 from binding_ivr.app.bindings import House
-from binding_ivr.app.mirror import ALIVE_S, make_equal
 from binding_ivr.asterisk.ami import AmiClient
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError
+from binding_ivr.mirror import astdb
+from binding_ivr.mirror.sync import ALIVE_S, make_equal
 from binding_ivr.store import MirrorState
 
 WAIT_S = 60.0

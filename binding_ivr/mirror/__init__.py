@@ -1,0 +1,1 @@
+"""Keeps AstDB of this node's Asterisk equal to PostgreSQL. It decides no trust."""
