@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 
 from binding_ivr.app.allowances import allowed, client, limits_of
 from binding_ivr.app.codes import Codes
-from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config, load_keys
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model.outcome import AttemptState
+from binding_ivr.model.regions import expand
 from binding_ivr.policy.hours import CallingHours, calling_hours
 from binding_ivr.policy.lifecycle import Life, life_of
 from binding_ivr.policy.limit_state import Reset
@@ -32,7 +33,6 @@ from binding_ivr.policy.ranges import Excepted
 from binding_ivr.policy.routes import serving, stored
 from binding_ivr.policy.zones import zones_of
 from binding_ivr.ports import Actor, AttemptRow, BindingRow, BindingStatus, NewAttempt, SuspendReason
-from binding_ivr.regions import expand
 from binding_ivr.store import Store, open_store
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from binding_ivr.call import desk
 from binding_ivr.call.commands import Ask, Say
 from binding_ivr.call.desk import DeskCommand, DeskEvent
 from binding_ivr.call.enrol import DeskRules, EnrolMachine
-from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config
 from binding_ivr.dialing.orders import spoken
 from binding_ivr.errors import BindingError, NotFoundError, Refusal
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import AttemptState
 from binding_ivr.ports import Actor, BindingRow, BindingStatus, DeskCaller, DeskConversation, SuspendReason, User
 
 log = get_logger()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from binding_ivr.app.bindings import House, Shown
-from binding_ivr.call.outcome import AttemptState, Outcome
+from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.ports import AttemptRow, Notice
 
 POLL_S = 1.0

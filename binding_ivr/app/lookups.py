@@ -5,10 +5,10 @@ import re
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from binding_ivr.app.times import iso
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, Refusal
 from binding_ivr.log import get_logger
+from binding_ivr.model.times import iso
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.policy.routes import dial_string, serving, stored
 from binding_ivr.ports import BindingStatus, LookupAnswer, LookupStatus

@@ -5,8 +5,8 @@ import contextlib
 
 from binding_ivr.app.bindings import House
 from binding_ivr.app.live import follow
-from binding_ivr.call.outcome import AttemptState
 from binding_ivr.errors import NotFoundError
+from binding_ivr.model.outcome import AttemptState
 from binding_ivr.ports import Actor
 from binding_ivr.store.personal import Erased
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
 from binding_ivr.log import get_logger
+from binding_ivr.model.names import ACCOUNT, ACCOUNT_SCOPE, ADMIN_SCOPE, FIRST_RUN, LOOKUP_SCOPE
+from binding_ivr.model.secrets import LINK_PREFIX, digest_of, new_key, new_secret
 from binding_ivr.store import Store
-from binding_ivr.web.names import ACCOUNT, ACCOUNT_SCOPE, ADMIN_SCOPE, FIRST_RUN, LOOKUP_SCOPE
-from binding_ivr.web.secrets import LINK_PREFIX, digest_of, new_key, new_secret
 
 log = get_logger()
 

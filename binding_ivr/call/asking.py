@@ -9,9 +9,9 @@ from typing import assert_never
 
 from binding_ivr.call.commands import Ask, Command, Report, Say
 from binding_ivr.call.digits import CODE_DIGITS, END_KEY, REPORT_KEY, Entry, EntryState
-from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.call.rules import GATE_ROUNDS, Rules
+from binding_ivr.model.outcome import AttemptState, Outcome
 
 
 class Turn(Enum):

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from binding_ivr.call.outcome import AttemptState, Verdict
 from binding_ivr.call.prompts import Prompt
+from binding_ivr.model.outcome import AttemptState, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from binding_ivr.call import events as ev
 from binding_ivr.call.commands import Ask, Say
-from binding_ivr.call.outcome import AttemptState, Outcome
+from binding_ivr.model.outcome import AttemptState, Outcome
 
 # --- events ----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Which recording the desk phone hears for an outcome, a refusal and a step of the call. It decides nothing."""
 
-from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.call.prompts import Prompt
+from binding_ivr.model.outcome import AttemptState, Outcome
 
 RESULT_PROMPT = {
     Outcome.VERIFIED: Prompt.ENROL_VERIFIED,

@@ -14,8 +14,8 @@ from binding_ivr.call.commands import Ask, Say
 from binding_ivr.call.desk import DeskCommand, DeskEvent
 from binding_ivr.call.desk_words import REFUSED, RESULT_PROMPT, STATE_PROMPT, WRONG_NUMBER, spoken
 from binding_ivr.call.digits import CODE_DIGITS, END_KEY
-from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.call.prompts import Prompt
+from binding_ivr.model.outcome import AttemptState, Outcome
 
 YES, AGAIN, RESTART_KEY = "1", "2", "*"
 ANY_KEY = CODE_DIGITS + "*#"

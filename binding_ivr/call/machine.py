@@ -11,9 +11,16 @@ from typing import assert_never
 from binding_ivr.call import events as ev
 from binding_ivr.call.asking import Asking
 from binding_ivr.call.commands import Command, Finish, Handoff, Hangup, Originate, Report, Say
-from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict, of_unanswered
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.call.rules import Rules
+from binding_ivr.model.outcome import (
+    FAULTS,
+    AttemptState,
+    Fault,
+    Outcome,
+    Verdict,
+    of_unanswered,
+)
 
 RING_GRACE_S = 5.0
 """Asterisk ends the ringing itself; only when it does not, we do."""

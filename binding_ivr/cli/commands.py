@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from binding_ivr.app.bindings import House, Shown, open_house
 from binding_ivr.app.live import follow, grouped, sentence
 from binding_ivr.app.lookups import StoreLookups
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.cli import show
 from binding_ivr.cli.facts import attempt_facts, binding_facts, lookup_facts, shown_facts
 from binding_ivr.config import load
 from binding_ivr.errors import ConfigError
 from binding_ivr.log import set_up
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import Actor, LookupStatus
 

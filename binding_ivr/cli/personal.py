@@ -6,10 +6,10 @@ import sys
 import msgspec
 
 from binding_ivr.app.personal import erase as erase_user
-from binding_ivr.app.times import iso
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import house_of, since_of, with_reason
 from binding_ivr.cli.facts import audit_facts, in_short
+from binding_ivr.model.times import iso
 
 AUDIT_COLUMNS = ("at", "account", "user_id", "action", "who", "address", "reason", "detail")
 

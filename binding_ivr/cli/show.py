@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from binding_ivr.app.times import iso
+from binding_ivr.model.times import iso
 
 
 def json_line(value: Any) -> None:

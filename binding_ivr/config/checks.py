@@ -4,9 +4,9 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from binding_ivr import daytimes, regions
 from binding_ivr.config.sections import Auth, Call, Code, Mail, Notices, Number, Prompts, Retention, Route, Web, Webhook
 from binding_ivr.errors import ConfigError
+from binding_ivr.model import daytimes, regions
 
 NOTICE_RECEIVERS = ("mail", "mail-admin", "sip-message", "lamp")
 """The names under which notices wait in the outbox; webhooks may not have them."""

@@ -10,12 +10,12 @@ from typing import assert_never
 from binding_ivr.call import events as ev
 from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Report, Say
 from binding_ivr.call.machine import CallMachine
-from binding_ivr.call.outcome import Verdict
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.orders import RoutedOrder
 from binding_ivr.errors import BindingError, NotFoundError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import Verdict
 from binding_ivr.ports import AttemptLedger, ClaimedAttempt, Conversation, Conversations, PlaceError, Telephony
 
 log = get_logger()

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from binding_ivr.call import events as ev
 from binding_ivr.call.machine import CallMachine
-from binding_ivr.call.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.call.rules import GATE_ROUNDS, Rules
 from binding_ivr.config import Config
 from binding_ivr.dialing.call import CallShell
@@ -19,6 +18,7 @@ from binding_ivr.dialing.pacing import Pacer
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger, masked
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.policy.code import is_code
 from binding_ivr.ports import AttemptLedger, ClaimedAttempt, Conversations, Notice, Notices, Telephony
 

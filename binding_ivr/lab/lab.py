@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from binding_ivr.daytimes import ALWAYS
 from binding_ivr.lab import behaviours, engine, net, records, sweep
 from binding_ivr.lab.ami import Ami
 from binding_ivr.lab.configure import DESKS, Plan, write_instance
@@ -23,6 +22,7 @@ from binding_ivr.lab.phone import Phone
 from binding_ivr.lab.phones import Phones
 from binding_ivr.lab.process import identify
 from binding_ivr.lab.softphone import Softphone
+from binding_ivr.model.daytimes import ALWAYS
 
 AGI_ADDRESS = "127.0.0.1"
 _LOOKUP_TIMEOUT_S = 30.0

@@ -19,13 +19,13 @@ import aiohttp
 from binding_ivr.app.bindings import House, Shown, open_house
 from binding_ivr.app.live import follow, grouped, sentence
 from binding_ivr.app.signin import make_link
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.config import Config, load
-from binding_ivr.daytimes import ALWAYS
 from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.lab import Lab
 from binding_ivr.lab.behaviours import BY_NAME
 from binding_ivr.log import masked, set_up
+from binding_ivr.model.daytimes import ALWAYS
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import Actor, Notice, User
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from binding_ivr.daytimes import DAY_MINUTES, HOLIDAYS, WEEKDAYS, read_hours, read_quiet
+from binding_ivr.model.daytimes import DAY_MINUTES, HOLIDAYS, WEEKDAYS, read_hours, read_quiet
 
 HORIZON_DAYS = 31
 """So far ahead the next hour is looked for."""

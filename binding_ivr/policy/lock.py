@@ -7,12 +7,12 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from binding_ivr.model.regions import GROUPS, calling_code
 from binding_ivr.policy import ranges
 from binding_ivr.policy.digitset import LONGEST, DigitSet, Workshop
 from binding_ivr.policy.numbers import KINDS, NEVER_KINDS, NumberRules
 from binding_ivr.policy.own import OwnNumbers, check_pattern
 from binding_ivr.policy.plan import Plan
-from binding_ivr.regions import GROUPS, calling_code
 
 SHORTEST = 7
 EXCEPTABLE = frozenset(KINDS.values()) - NEVER_KINDS

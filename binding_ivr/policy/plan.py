@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberDesc
 
+from binding_ivr.model.regions import calling_code
 from binding_ivr.policy.digitset import LONGEST, DigitSet, Workshop
-from binding_ivr.regions import calling_code
 
 _FIRST_WINS = {
     "PREMIUM_RATE": "premium_rate",

@@ -1,8 +1,6 @@
 """What the use cases and the calls need from the world, named by need. Only shapes; no behaviour lives here."""
 
-from binding_ivr.ports.ledger import AttemptLedger, ClaimedAttempt, NewAttempt, Notice, NoticeHandler, Notices
-from binding_ivr.ports.lookups import LookupAnswer, Lookups, LookupStatus
-from binding_ivr.ports.rows import (
+from binding_ivr.model.rows import (
     Account,
     Actor,
     AttemptRow,
@@ -16,6 +14,8 @@ from binding_ivr.ports.rows import (
     SuspendReason,
     User,
 )
+from binding_ivr.ports.ledger import AttemptLedger, ClaimedAttempt, NewAttempt, Notice, NoticeHandler, Notices
+from binding_ivr.ports.lookups import LookupAnswer, Lookups, LookupStatus
 from binding_ivr.ports.telephony import (
     CallOrder,
     Conversation,

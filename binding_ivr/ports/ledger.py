@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from binding_ivr.call.outcome import AttemptState, Verdict
+from binding_ivr.model.outcome import AttemptState, Verdict
+from binding_ivr.model.rows import Actor
 from binding_ivr.policy.limits import Limits
-from binding_ivr.ports.rows import Actor
 
 
 @dataclass(frozen=True, slots=True)

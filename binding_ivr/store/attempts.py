@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from binding_ivr.call.outcome import AttemptState, Outcome, Verdict
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.log import get_logger
+from binding_ivr.model.outcome import AttemptState, Outcome, Verdict
 from binding_ivr.policy import limits
 from binding_ivr.ports import Actor, AttemptRow, ClaimedAttempt, NewAttempt
 from binding_ivr.store.breakers import Turned, begin_probes, tell

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome, Verdict
+from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.policy.lifecycle import has_become_own, may_be_dialled_as
 from binding_ivr.policy.own import OwnNumbers, own_numbers
 from binding_ivr.store.database import Row, Transaction

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from binding_ivr import config
-from binding_ivr.call.outcome import Fault, Outcome, Verdict
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model.outcome import Fault, Outcome, Verdict
 from binding_ivr.policy import limits
 from binding_ivr.policy.breaker import Breaker
 from binding_ivr.policy.limits import BREAKERS, SYSTEM_WIDE, WINDOWS, Chain, Facts

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from binding_ivr.call.outcome import AttemptState, Fault, Outcome
+from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 from binding_ivr.ports import AttemptRow, ClaimedAttempt, User
 from binding_ivr.store.database import Row
 

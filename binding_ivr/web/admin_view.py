@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from binding_ivr.call.outcome import AttemptState
 from binding_ivr.log import masked
+from binding_ivr.model.outcome import AttemptState
 from binding_ivr.ports import AttemptRow, AuditRow, BindingStatus
 from binding_ivr.web.portal import Step, UserRow, View
 

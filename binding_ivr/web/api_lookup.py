@@ -1,9 +1,9 @@
 """The API's look-ups for dialplans, other PBXs and portals: the same answers as at the other doors."""
 
+from binding_ivr.model.names import LOOKUP_SCOPE
 from binding_ivr.ports import LookupAnswer, LookupStatus
 from binding_ivr.web import render
 from binding_ivr.web.access import accounts_of
-from binding_ivr.web.names import LOOKUP_SCOPE
 from binding_ivr.web.operation import Answer, Call
 from binding_ivr.web.problems import unavailable
 

@@ -8,14 +8,21 @@ from aiohttp import hdrs, web
 
 from binding_ivr.config import Config
 from binding_ivr.log import get_logger
+from binding_ivr.model.names import ACCOUNT, ADMIN_SCOPE, FIRST_RUN, USER
+from binding_ivr.model.secrets import (
+    KEY_PREFIX,
+    csrf_of,
+    digest_of,
+    keyed_csrf,
+    same,
+    split_key,
+)
 from binding_ivr.ports import KeyRow
 from binding_ivr.web.identity import Identity
 from binding_ivr.web.jwks import KeySet
-from binding_ivr.web.names import ACCOUNT, ADMIN_SCOPE, FIRST_RUN, USER
 from binding_ivr.web.peers import Peers
 from binding_ivr.web.portal import Doors
 from binding_ivr.web.problems import Problem
-from binding_ivr.web.secrets import KEY_PREFIX, csrf_of, digest_of, keyed_csrf, same, split_key
 from binding_ivr.web.tokens import Tokens, UserToken, refused
 
 log = get_logger()

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import msgspec
 from aiohttp import hdrs, web
 
-from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Web
 from binding_ivr.errors import BindingError, NotFoundError
 from binding_ivr.log import get_logger
+from binding_ivr.model.outcome import AttemptState
 from binding_ivr.ports import AttemptRow, Notice
 from binding_ivr.web import render
 from binding_ivr.web.access import Access, authorize

@@ -12,12 +12,12 @@ from binding_ivr.config import Web
 from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.secrets import same
 from binding_ivr.web.buckets import Buckets
 from binding_ivr.web.identity import ADDRESS, AUTHENTICATE, IDENTITY, Identity
 from binding_ivr.web.operations import SPOKEN
 from binding_ivr.web.peers import Peers
 from binding_ivr.web.problems import Problem, problem_of
-from binding_ivr.web.secrets import same
 
 log = get_logger()
 

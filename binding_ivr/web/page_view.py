@@ -9,7 +9,7 @@ from typing import Literal
 
 import phonenumbers
 
-from binding_ivr.call.outcome import AttemptState, Outcome
+from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import AttemptRow, BindingStatus
 from binding_ivr.web.portal import Step, View

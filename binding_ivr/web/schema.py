@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
-from binding_ivr.call.outcome import AttemptState, Fault, Outcome
+from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 from binding_ivr.ports import BindingStatus, LookupStatus, SuspendReason
 
 Number = Annotated[str, Meta(min_length=1, max_length=40, description="National or international writing.")]

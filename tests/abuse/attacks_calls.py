@@ -2,7 +2,7 @@
 
 import asyncio
 
-from binding_ivr.call.outcome import AttemptState
+from binding_ivr.model.outcome import AttemptState
 from tests.abuse import honest
 from tests.abuse.budget import DAY, HOUR, above, most_in
 from tests.abuse.scene import ACCOUNT, Scene

@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from binding_ivr.call.outcome import AttemptState
+from binding_ivr.model.outcome import AttemptState
 from binding_ivr.ports import AttemptRow
 from tests.abuse import honest
 from tests.abuse.budget import DAY, HOUR

@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Mapping
 
-from binding_ivr.call.outcome import AttemptState
+from binding_ivr.model.outcome import AttemptState
 from tests.abuse import honest
 from tests.abuse.budget import HOUR
 from tests.abuse.scene import ACCOUNT, REHEARSAL, Reply, Scene

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from binding_ivr.call import events as ev
 from binding_ivr.call.commands import Finish
 from binding_ivr.call.machine import CallMachine
-from binding_ivr.call.outcome import AttemptState, Verdict
 from binding_ivr.call.rules import Rules
 from binding_ivr.dialing.dispatcher import _tries
 from binding_ivr.errors import Refusal
+from binding_ivr.model.outcome import AttemptState, Verdict
 from binding_ivr.policy.code import is_code
 from binding_ivr.ports import Actor, ClaimedAttempt
 from tests.abuse.scene import ACCOUNT, Scene

@@ -1,7 +1,7 @@
 """The control: somebody honest, with the phone in hand, while others attack. Served, or told until when not."""
 
-from binding_ivr.call.outcome import AttemptState
 from binding_ivr.lab.behaviours import AREA_CODES
+from binding_ivr.model.outcome import AttemptState
 from tests.abuse.scene import ACCOUNT, Reply, Scene
 
 PATIENCE = 4

@@ -18,11 +18,11 @@ import asyncpg
 import jwt
 
 from binding_ivr.app.bindings import House, open_house
-from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config, Limits
-from binding_ivr.daytimes import ALWAYS
 from binding_ivr.lab import Lab, LabError
 from binding_ivr.lab.behaviours import AREA_CODES
+from binding_ivr.model.daytimes import ALWAYS
+from binding_ivr.model.outcome import AttemptState
 from binding_ivr.node.demo import running_service, write_config
 from binding_ivr.ports import Actor, AttemptRow, User
 from binding_ivr.store import Database, migrate, open_embedded

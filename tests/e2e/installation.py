@@ -14,9 +14,9 @@ from uuid import UUID
 
 from binding_ivr.app.bindings import House, Shown, open_house
 from binding_ivr.app.live import follow
-from binding_ivr.call.outcome import AttemptState
 from binding_ivr.config import Config
 from binding_ivr.lab import Lab
+from binding_ivr.model.outcome import AttemptState
 from binding_ivr.node.demo import running_service, write_config
 from binding_ivr.ports import Actor, AttemptRow, User
 from tests import generous

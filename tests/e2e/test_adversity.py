@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.lab import Lab
+from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.ports import BindingStatus
 from binding_ivr.store import migrate, open_embedded, open_store
 from tests.e2e.installation import Installation, installed

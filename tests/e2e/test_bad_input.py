@@ -9,8 +9,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from binding_ivr.call.outcome import Fault, Outcome
 from binding_ivr.lab import Lab
+from binding_ivr.model.outcome import Fault, Outcome
 from tests.e2e.installation import Installation, installed
 from tests.patience import SLOW
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from binding_ivr.call.outcome import AttemptState, Fault, Outcome
 from binding_ivr.errors import Refusal
 from binding_ivr.lab import Lab
+from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 from binding_ivr.ports import AttemptRow, BindingStatus, SuspendReason
 from tests.e2e.installation import TESTER, Installation, installed
 from tests.patience import SLOW

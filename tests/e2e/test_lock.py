@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.errors import Refusal
 from binding_ivr.lab import Lab
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.policy.lock import LockRules, Out, Timed, lock
 from binding_ivr.policy.numbers import accept
 from tests.e2e.installation import Installation, installed

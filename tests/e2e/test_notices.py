@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.lab import Lab
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.ports import User
 from tests.e2e.installation import Installation, installed
 from tests.integration.mail_server import MailServer

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.lab import Lab
+from binding_ivr.model.outcome import Outcome
 from tests.e2e.installation import GENEROUS, TESTER, Installation, installed
 from tests.integration.webhook_receiver import SECRET, WebhookReceiver
 from tests.patience import SLOW

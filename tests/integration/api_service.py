@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from binding_ivr.app.bindings import House
 from binding_ivr.app.signin import add_key, make_link
 from binding_ivr.config import Config
-from binding_ivr.daytimes import ALWAYS
+from binding_ivr.model.daytimes import ALWAYS
 from binding_ivr.node.service import Service
 from binding_ivr.ports import User
 from tests.generous import GENEROUS

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from binding_ivr.cli import main
-from binding_ivr.daytimes import ALWAYS
+from binding_ivr.model.daytimes import ALWAYS
 from binding_ivr.node.demo import toml_text
 from tests.integration.api_service import ROUTES
 

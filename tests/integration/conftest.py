@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
+from binding_ivr.model.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
 from binding_ivr.policy.limits import Limits
 from binding_ivr.ports import Actor, AttemptRow, NewAttempt, User
 from binding_ivr.store import Database, Store, migrate, open_embedded, open_store

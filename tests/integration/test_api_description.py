@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from binding_ivr.daytimes import ALWAYS
+from binding_ivr.model.daytimes import ALWAYS
 from binding_ivr.node.demo import toml_text
 from tests.generous import GENEROUS
 from tests.integration.api_service import ROUTES, SECRET

@@ -14,7 +14,7 @@ from uuid import UUID
 import aiohttp
 import pytest
 
-from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome, Verdict
+from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.web import events
 from tests.integration.api_service import NUMBER, Web, bearer, binding, config_for, running_web, token
 from tests.patience import SLOW

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from binding_ivr import config as settings
-from binding_ivr.call.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.jobs.schedule import show_limits
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
 from binding_ivr.policy.breaker import Rules
 from binding_ivr.policy.limits import Limits
 from binding_ivr.ports import Actor, User

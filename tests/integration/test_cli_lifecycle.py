@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from binding_ivr.call.outcome import Fault, Outcome, Verdict
 from binding_ivr.config import Limits
+from binding_ivr.model.outcome import Fault, Outcome, Verdict
 from binding_ivr.store import PgAttempts
 from tests.integration.command import commands_on
 

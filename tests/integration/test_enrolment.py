@@ -16,10 +16,10 @@ from binding_ivr.app import enrolment
 from binding_ivr.app.bindings import House, open_house
 from binding_ivr.app.enrolment import RESULT_VARIABLE, Dialogue, Enrolment
 from binding_ivr.call import events as ev
-from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.errors import UnavailableError
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.ports import Actor, AttemptRow, BindingStatus, DeskCaller, SuspendReason, User
 from tests.integration.api_service import config_for
 from tests.integration.conftest import World

@@ -16,12 +16,12 @@ import pytest
 
 from binding_ivr.app.allowances import COUNTS, allowed
 from binding_ivr.call import events as ev
-from binding_ivr.call.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.config import Config
 from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.dialing.orders import attempt_of
 from binding_ivr.errors import Refusal
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.policy.limits import BREAKERS, SENTENCES, WINDOWS, Limits
 from binding_ivr.ports import Actor, CallOrder
 from binding_ivr.store import PgAttempts, Store, open_store

@@ -19,9 +19,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.config import Config
 from binding_ivr.errors import Refusal
+from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.policy.limits import WINDOWS, Limits
 from binding_ivr.store import PgAttempts, Store, open_store
 from binding_ivr.store.queries import queries

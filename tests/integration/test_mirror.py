@@ -12,9 +12,9 @@ import pytest
 import structlog
 
 from binding_ivr.asterisk.ami import AmiClient, AmiTimes
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror.sync import Mirror, MirrorTimes, make_equal
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.ports import SuspendReason, User
 from binding_ivr.store import Store
 from binding_ivr.store.queries import queries

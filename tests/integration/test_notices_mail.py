@@ -14,13 +14,13 @@ import msgspec
 import pytest
 import structlog.testing
 
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.config import Config, Mail, Notices, Web
 from binding_ivr.delivery.notices import Readers, mail_channels
 from binding_ivr.delivery.outbox import Outbox
 from binding_ivr.delivery.wire.reply import Result
 from binding_ivr.delivery.wire.smtp import SmtpClient
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.ports import Actor, SuspendReason, User
 from binding_ivr.store import Store
 from tests.integration.mail_server import PASSWORD, USER, MailServer, certificate

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.doctor.examination import examine
 from binding_ivr.errors import Refusal
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.ports import Actor, Notice
 from binding_ivr.store import Store
 from tests.integration.api_service import config_for

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.ports import Account, BindingStatus, OwnNumber, SuspendReason, User
 from binding_ivr.store import Store
 

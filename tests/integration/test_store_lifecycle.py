@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.config import Config, Route
 from binding_ivr.errors import Refusal, UnavailableError
 from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.schedule import Jobs, JobTimes, Turn
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.policy import lifecycle
 from binding_ivr.ports import BindingRow, BindingStatus, OwnNumber, SuspendReason, User
 from binding_ivr.store import Store

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.errors import ConfigError, UnavailableError
+from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.ports import Notice
 from binding_ivr.store import Database, PgNotices, Store, open_embedded, open_store
 from tests.patience import SLOW

@@ -15,13 +15,13 @@ from uuid import uuid4
 
 import pytest
 
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.config import Config
 from binding_ivr.config import Retention as Keep
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
 from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.retention import Retention
 from binding_ivr.jobs.schedule import Turn
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.policy.code import pseudonym
 from binding_ivr.policy.masking import masked, short
 from binding_ivr.ports import Actor, BindingStatus, SuspendReason, User

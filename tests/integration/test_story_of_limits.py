@@ -17,8 +17,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.config import Limits
+from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.policy.limits import BUCKET_S, DAY, HOUR, SENTENCES
 from binding_ivr.ports import Actor
 from binding_ivr.web.page_texts import LANGUAGES, texts

@@ -18,13 +18,13 @@ import msgspec
 import pytest
 import structlog.testing
 
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.config import Config, Webhook
 from binding_ivr.delivery.backoff import Backoff
 from binding_ivr.delivery.outbox import Outbox, OutboxTimes
 from binding_ivr.delivery.wire.http import HttpTimes, WebhookClient
 from binding_ivr.delivery.wire.reply import Result
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.store import Store, open_embedded, open_store
 from binding_ivr.store.outbox import Receiver
 from tests.integration.tcp_proxy import TcpProxy

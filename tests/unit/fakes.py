@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from binding_ivr.call import events as ev
-from binding_ivr.call.outcome import AttemptState, Verdict
 from binding_ivr.errors import NotFoundError, UnavailableError
+from binding_ivr.model.outcome import AttemptState, Verdict
 from binding_ivr.ports import CallOrder, ClaimedAttempt, EventSink, Notice, NoticeHandler, PlaceError
 
 

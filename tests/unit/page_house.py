@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from binding_ivr.call.outcome import FAULTS, AttemptState, Outcome
 from binding_ivr.config import Config, Prompts
 from binding_ivr.errors import NotFoundError
+from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome
 from binding_ivr.policy.lifecycle import Changer, Life, Undo
 from binding_ivr.policy.limit_state import LimitState, Paused, Reset
 from binding_ivr.policy.numbers import as_people_write_it

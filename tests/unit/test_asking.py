@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from binding_ivr.call import events as ev
 from binding_ivr.call.commands import Ask, Command, Finish, Say
 from binding_ivr.call.machine import CallMachine, Phase
-from binding_ivr.call.outcome import Fault, Outcome, Verdict
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.call.rules import Rules
 from binding_ivr.dialing.dispatcher import random_keys
+from binding_ivr.model.outcome import Fault, Outcome, Verdict
 from binding_ivr.policy.code import access_code, is_code
 
 CODE = "112334"

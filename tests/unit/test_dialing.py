@@ -8,12 +8,12 @@ from uuid import uuid4
 import pytest
 
 from binding_ivr.call import events as ev
-from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.config import Code, Config, Route
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.dialing.orders import attempt_of, channel_id, orders, spoken
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.ports import Notice, PlaceError
 from tests.unit.fakes import FakeConversations, FakeLedger, FakeNotices, FakeTelephony, attempt, until
 

@@ -13,9 +13,9 @@ from prometheus_client import Counter
 from binding_ivr.app.live import OUTCOMES
 from binding_ivr.asterisk.ami import AmiState
 from binding_ivr.asterisk.ari_link import LinkState
-from binding_ivr.call.outcome import FAULTS
 from binding_ivr.cli.parser import build_parser
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.outcome import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -15,8 +15,8 @@ from binding_ivr.call.commands import Ask, Say
 from binding_ivr.call.desk import DeskCommand, DeskEvent
 from binding_ivr.call.desk_words import LATER, REFUSED, RESULT_PROMPT, WRONG_NUMBER, spoken
 from binding_ivr.call.enrol import ANY_KEY, CLOSING_S, DeskRules, EnrolMachine
-from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.call.prompts import Prompt
+from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.policy import limits, numbers
 from binding_ivr.prompts.catalogue import LANGUAGES
 from binding_ivr.resources import data_dir

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from binding_ivr.call import events as ev
 from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Report, Say
 from binding_ivr.call.machine import CallMachine, Phase
-from binding_ivr.call.outcome import AttemptState, Fault, Outcome, Verdict
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.call.rules import Rules
+from binding_ivr.model.outcome import AttemptState, Fault, Outcome, Verdict
 
 CODE = "112334"
 

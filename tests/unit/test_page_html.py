@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from binding_ivr.call.outcome import AttemptState, Outcome
 from binding_ivr.config import Auth, Config
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.policy.lifecycle import Life
 from binding_ivr.policy.limit_state import Paused
 from binding_ivr.web.page_assets import assets, version

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import binding_ivr
-from binding_ivr.call.outcome import AttemptState, Outcome
+from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.policy.limits import BREAKERS, SENTENCES
 from binding_ivr.ports import BindingStatus, SuspendReason
 from binding_ivr.web.page_texts import FOLDER, LANGUAGES, choose, texts

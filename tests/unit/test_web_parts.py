@@ -12,6 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from binding_ivr.app.signin import is_loopback
 from binding_ivr.config import Config, Web
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal, UnavailableError
+from binding_ivr.model.secrets import digest_of, new_key, split_key
 from binding_ivr.web import schema
 from binding_ivr.web.access import Access, authorize
 from binding_ivr.web.api import OPERATIONS
@@ -22,7 +23,6 @@ from binding_ivr.web.jwks import read_keys
 from binding_ivr.web.openapi import document, statuses
 from binding_ivr.web.peers import Peers
 from binding_ivr.web.problems import Problem, problem_of
-from binding_ivr.web.secrets import digest_of, new_key, split_key
 from tests.unit.test_docs import ROOT
 
 DESCRIPTION = msgspec.json.decode(document(OPERATIONS))

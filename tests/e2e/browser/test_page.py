@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from binding_ivr.call.outcome import Outcome
+from binding_ivr.model.outcome import Outcome
 from tests.e2e.browser.chromium import SHOTS, person
 from tests.e2e.browser.conftest import Office, enter
 from tests.e2e.installation import TESTER

@@ -8,9 +8,9 @@ import pytest
 from playwright.async_api import expect
 
 from binding_ivr.app.live import grouped
-from binding_ivr.call.outcome import AttemptState
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.lab import Lab
+from binding_ivr.model.outcome import AttemptState
 from tests.e2e.browser.conftest import PATIENT_CALL, Office, enter, free_port
 from tests.e2e.installation import installed
 from tests.e2e.overheard import hears

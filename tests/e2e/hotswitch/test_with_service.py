@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from binding_ivr.call.outcome import Outcome
 from binding_ivr.lab import Lab
+from binding_ivr.model.outcome import Outcome
 from binding_ivr.ports import User
 from tests.e2e.hotswitch.scene import ACCESS, CUSTOMER, RING_S, Scene, noticed, notices, until, until_quiet
 from tests.e2e.installation import Installation, installed

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from binding_ivr.call.outcome import AttemptState, Fault, Outcome
+from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 
 
 class BindingStatus(StrEnum):
