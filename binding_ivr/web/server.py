@@ -10,10 +10,15 @@ from aiohttp import web
 from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError
 from binding_ivr.metrics import Metrics
-from binding_ivr.web import admin, api, events, operations, page, signin
-from binding_ivr.web.credentials import Credentials
-from binding_ivr.web.guard import LARGEST_BODY, Guard, secure_headers
-from binding_ivr.web.identity import AUTHENTICATE
+from binding_ivr.web import operations
+from binding_ivr.web.api import calls as api
+from binding_ivr.web.api import events
+from binding_ivr.web.auth import signin
+from binding_ivr.web.auth.credentials import Credentials
+from binding_ivr.web.auth.guard import LARGEST_BODY, Guard, secure_headers
+from binding_ivr.web.auth.identity import AUTHENTICATE
+from binding_ivr.web.page import admin
+from binding_ivr.web.page import binding as page
 from binding_ivr.web.portal import DOORS, PORTAL, REPLIES, Doors, Portal, Replies
 from binding_ivr.web.quiet import server_logger
 from binding_ivr.web.settings import CONFIG, METRICS

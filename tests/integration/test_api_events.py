@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
-from binding_ivr.web import events
+from binding_ivr.web.api import events
 from tests.integration.api_service import NUMBER, Web, bearer, binding, config_for, running_web, token
 from tests.patience import SLOW
 
@@ -276,7 +276,7 @@ def stall_of(results: Sequence[object]) -> float:
 
 
 async def test_a_slow_body_and_a_silent_client(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("binding_ivr.web.guard.BODY_S", 0.3)
+    monkeypatch.setattr("binding_ivr.web.auth.guard.BODY_S", 0.3)
     port = int(web.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = (

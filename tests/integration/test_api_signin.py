@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from binding_ivr.app.signin import add_key, make_link, remove_key
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
 from binding_ivr.node.service import Service
-from binding_ivr.web import jwks
-from binding_ivr.web.access import Access
-from binding_ivr.web.api import OPERATIONS
+from binding_ivr.web.api.calls import OPERATIONS
+from binding_ivr.web.auth import jwks
+from binding_ivr.web.auth.access import Access
 from tests.integration.api_service import (
     NUMBER,
     SECRET,

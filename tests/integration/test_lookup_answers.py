@@ -12,7 +12,7 @@ from binding_ivr.config import Config
 from binding_ivr.config.sections import Route
 from binding_ivr.node.web_doors import StoredDoors
 from binding_ivr.ports import LookupStatus, SuspendReason
-from binding_ivr.web.credentials import Credentials
+from binding_ivr.web.auth.credentials import Credentials
 
 if TYPE_CHECKING:
     from binding_ivr.store import Store

@@ -16,8 +16,9 @@ from binding_ivr.policy.lifecycle import Changer, Life, Undo
 from binding_ivr.policy.limit_state import LimitState, Paused, Reset
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.ports import Account, Actor, AttemptRow, AuditRow, BindingRow, BindingStatus, SuspendReason, User
-from binding_ivr.web import admin, page
-from binding_ivr.web.identity import IDENTITY, Identity
+from binding_ivr.web.auth.identity import IDENTITY, Identity
+from binding_ivr.web.page import admin
+from binding_ivr.web.page import binding as page
 from binding_ivr.web.portal import PORTAL, Portal, Step, SuppressedNumber, UserRow, View
 from binding_ivr.web.settings import CONFIG
 

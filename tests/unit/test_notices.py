@@ -25,7 +25,7 @@ from binding_ivr.delivery.texts import (
 )
 from binding_ivr.errors import ConfigError
 from binding_ivr.ports import SuspendReason
-from binding_ivr.web.page_texts import LANGUAGES as PAGE_LANGUAGES
+from binding_ivr.web.page.texts import LANGUAGES as PAGE_LANGUAGES
 
 PAGE = "https://pbx.example/binding"
 ABOUT = About("Example", "pbx1", "sales", "user7", "1001", "01", "77", PAGE, date(2027, 3, 5), 24)

@@ -13,9 +13,9 @@ from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.policy.lifecycle import Life
 from binding_ivr.policy.limit_state import Paused
-from binding_ivr.web.page_assets import assets, version
-from binding_ivr.web.page_render import error_page
-from binding_ivr.web.page_texts import LANGUAGES, texts
+from binding_ivr.web.page.assets import assets, version
+from binding_ivr.web.page.render import error_page
+from binding_ivr.web.page.texts import LANGUAGES, texts
 from binding_ivr.web.portal import Step, View
 from binding_ivr.web.problems import Problem
 from tests.unit.page_house import (

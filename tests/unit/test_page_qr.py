@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ET
 
-from binding_ivr.web.qr import svg, vcard
+from binding_ivr.web.page.qr import svg, vcard
 
 
 def test_a_card_holds_every_number_and_escapes_the_name() -> None:

@@ -5,7 +5,16 @@ from datetime import timedelta
 import pytest
 
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.web.page_view import GOOD_NEWS, example, grouped, hindered, moment, rules, shows, written
+from binding_ivr.web.page.view import (
+    GOOD_NEWS,
+    example,
+    grouped,
+    hindered,
+    moment,
+    rules,
+    shows,
+    written,
+)
 from binding_ivr.web.portal import Step
 from tests.unit.page_house import CODE, NOW, attempt, live, view
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from binding_ivr.web.jwks import KeySet
+from binding_ivr.web.auth.jwks import KeySet
 from binding_ivr.web.problems import Problem
 
 

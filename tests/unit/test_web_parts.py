@@ -13,15 +13,15 @@ from binding_ivr.app.signin import is_loopback
 from binding_ivr.config import Config, Web
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal, UnavailableError
 from binding_ivr.model.secrets import digest_of, new_key, split_key
-from binding_ivr.web import schema
-from binding_ivr.web.access import Access, authorize
-from binding_ivr.web.api import OPERATIONS
-from binding_ivr.web.buckets import MOST, Buckets
-from binding_ivr.web.credentials import is_fresh
-from binding_ivr.web.identity import Identity
-from binding_ivr.web.jwks import read_keys
-from binding_ivr.web.openapi import document, statuses
-from binding_ivr.web.peers import Peers
+from binding_ivr.web.api import schema
+from binding_ivr.web.api.calls import OPERATIONS
+from binding_ivr.web.api.openapi import document, statuses
+from binding_ivr.web.auth.access import Access, authorize
+from binding_ivr.web.auth.buckets import MOST, Buckets
+from binding_ivr.web.auth.credentials import is_fresh
+from binding_ivr.web.auth.identity import Identity
+from binding_ivr.web.auth.jwks import read_keys
+from binding_ivr.web.auth.peers import Peers
 from binding_ivr.web.problems import Problem, problem_of
 from tests.unit.test_docs import ROOT
 

@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from playwright.async_api import expect
 
-from binding_ivr.web.guard import secure_headers
-from binding_ivr.web.identity import ADDRESS, IDENTITY
+from binding_ivr.web.auth.guard import secure_headers
+from binding_ivr.web.auth.identity import ADDRESS, IDENTITY
 from binding_ivr.web.settings import CONFIG
 from tests.e2e.browser.chromium import SCHEMES, SHOTS, person, violations
 from tests.e2e.browser.conftest import Office

@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from binding_ivr import __version__
 from binding_ivr.model.names import FORMS
-from binding_ivr.web.access import Access
-from binding_ivr.web.idempotency import HEADER, PATTERN
-from binding_ivr.web.operation import JSON, Operation
+from binding_ivr.web.api.idempotency import HEADER, PATTERN
+from binding_ivr.web.api.operation import JSON, Operation
+from binding_ivr.web.api.schema import NoQuery
+from binding_ivr.web.auth.access import Access
 from binding_ivr.web.problems import CONTENT_TYPE, ProblemDocument
-from binding_ivr.web.schema import NoQuery
 
 _REF = "#/components/schemas/{name}"
 _WHO = {

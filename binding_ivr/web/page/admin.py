@@ -9,12 +9,20 @@ from aiohttp import web
 
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.ports import Actor
-from binding_ivr.web.access import Access, authorize
-from binding_ivr.web.admin_view import Held, done, held, line, stamp, statuses, today
-from binding_ivr.web.guard import check_form
-from binding_ivr.web.identity import Identity, address_of, identity_of
-from binding_ivr.web.page_render import draw
-from binding_ivr.web.page_texts import texts
+from binding_ivr.web.auth.access import Access, authorize
+from binding_ivr.web.auth.guard import check_form
+from binding_ivr.web.auth.identity import Identity, address_of, identity_of
+from binding_ivr.web.page.admin_view import (
+    Held,
+    done,
+    held,
+    line,
+    stamp,
+    statuses,
+    today,
+)
+from binding_ivr.web.page.render import draw
+from binding_ivr.web.page.texts import texts
 from binding_ivr.web.portal import PORTAL, Portal
 from binding_ivr.web.problems import Problem
 

@@ -15,10 +15,10 @@ from binding_ivr.errors import BindingError, NotFoundError
 from binding_ivr.log import get_logger
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.ports import AttemptRow, Notice
-from binding_ivr.web import render
-from binding_ivr.web.access import Access, authorize
-from binding_ivr.web.identity import AUTHENTICATE, Identity
-from binding_ivr.web.operation import Call
+from binding_ivr.web.api import render
+from binding_ivr.web.api.operation import Call
+from binding_ivr.web.auth.access import Access, authorize
+from binding_ivr.web.auth.identity import AUTHENTICATE, Identity
 from binding_ivr.web.portal import PORTAL, Portal, Shown, View
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import CONFIG, METRICS

@@ -9,10 +9,10 @@ from aiohttp import hdrs, web
 from binding_ivr.config import Config
 from binding_ivr.model.secrets import LINK_PREFIX, digest_of, new_secret
 from binding_ivr.ports import SessionRow
-from binding_ivr.web.credentials import COOKIE, SECURE_COOKIE, Credentials, cookie_of
-from binding_ivr.web.guard import FORM, check_form, form_of
-from binding_ivr.web.identity import identity_or_none
-from binding_ivr.web.peers import Peers
+from binding_ivr.web.auth.credentials import COOKIE, SECURE_COOKIE, Credentials, cookie_of
+from binding_ivr.web.auth.guard import FORM, check_form, form_of
+from binding_ivr.web.auth.identity import identity_or_none
+from binding_ivr.web.auth.peers import Peers
 from binding_ivr.web.portal import DOORS
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import CONFIG

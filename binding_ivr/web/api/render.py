@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from binding_ivr.ports import AttemptRow, AuditRow, LookupAnswer
-from binding_ivr.web import schema
-from binding_ivr.web.access import accounts_of
-from binding_ivr.web.identity import Identity
+from binding_ivr.web.api import schema
+from binding_ivr.web.auth.access import accounts_of
+from binding_ivr.web.auth.identity import Identity
 from binding_ivr.web.portal import Shown, Step, UserRow, View
 
 

@@ -10,18 +10,25 @@ from aiohttp import hdrs, web
 
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.ports import Actor, BindingStatus, User
-from binding_ivr.web import page_assets
-from binding_ivr.web.credentials import is_fresh
-from binding_ivr.web.guard import ERROR_PAGE, check_form
-from binding_ivr.web.identity import Identity, address_of, identity_of
-from binding_ivr.web.page_render import admitted_page, draw, error_page, language_of, note, query_of
-from binding_ivr.web.page_texts import texts
-from binding_ivr.web.page_view import Hindrance, example, hindered, rules, shows
+from binding_ivr.web.auth.credentials import is_fresh
+from binding_ivr.web.auth.guard import ERROR_PAGE, check_form
+from binding_ivr.web.auth.identity import Identity, address_of, identity_of
+from binding_ivr.web.auth.signin import ADMITTED_PAGE
+from binding_ivr.web.page import assets as page_assets
+from binding_ivr.web.page.qr import svg, vcard
+from binding_ivr.web.page.render import (
+    admitted_page,
+    draw,
+    error_page,
+    language_of,
+    note,
+    query_of,
+)
+from binding_ivr.web.page.texts import texts
+from binding_ivr.web.page.view import Hindrance, example, hindered, rules, shows
 from binding_ivr.web.portal import PORTAL
 from binding_ivr.web.problems import problem_of
-from binding_ivr.web.qr import svg, vcard
 from binding_ivr.web.settings import CONFIG
-from binding_ivr.web.signin import ADMITTED_PAGE
 
 LONGEST_TYPED = 40
 CARD_FILE = "phone-number-binding.vcf"

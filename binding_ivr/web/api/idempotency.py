@@ -14,7 +14,7 @@ from binding_ivr.web.portal import REPLIES, KeptReply
 from binding_ivr.web.problems import Problem
 
 if TYPE_CHECKING:
-    from binding_ivr.web.operation import Answer, Call, Operation
+    from binding_ivr.web.api.operation import Answer, Call, Operation
 
 log = get_logger()
 

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 import jinja2
 from aiohttp import hdrs, web
 
-from binding_ivr.web import page_assets
-from binding_ivr.web.page_texts import LANGUAGES, Texts, choose, texts
-from binding_ivr.web.page_view import grouped
+from binding_ivr.web.page import assets as page_assets
+from binding_ivr.web.page.texts import LANGUAGES, Texts, choose, texts
+from binding_ivr.web.page.view import grouped
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import CONFIG
 
@@ -22,7 +22,7 @@ LANGUAGE_FIELD = "lang"
 def templates() -> jinja2.Environment:
     """Return the templates: everything is escaped, and a name that is not given is an error."""
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("binding_ivr.web"),
+        loader=jinja2.PackageLoader("binding_ivr.web.page"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

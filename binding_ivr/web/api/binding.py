@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from binding_ivr.ports import BindingStatus
-from binding_ivr.web import render, schema
-from binding_ivr.web.credentials import is_fresh
-from binding_ivr.web.operation import Answer, Call, found
+from binding_ivr.web.api import render, schema
+from binding_ivr.web.api.operation import Answer, Call, found
+from binding_ivr.web.auth.credentials import is_fresh
 from binding_ivr.web.portal import Shown, View
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import CONFIG

@@ -18,12 +18,12 @@ from binding_ivr.model.secrets import (
     split_key,
 )
 from binding_ivr.ports import KeyRow
-from binding_ivr.web.identity import Identity
-from binding_ivr.web.jwks import KeySet
-from binding_ivr.web.peers import Peers
+from binding_ivr.web.auth.identity import Identity
+from binding_ivr.web.auth.jwks import KeySet
+from binding_ivr.web.auth.peers import Peers
+from binding_ivr.web.auth.tokens import Tokens, UserToken, refused
 from binding_ivr.web.portal import Doors
 from binding_ivr.web.problems import Problem
-from binding_ivr.web.tokens import Tokens, UserToken, refused
 
 log = get_logger()
 

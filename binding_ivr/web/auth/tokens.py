@@ -9,7 +9,7 @@ import jwt
 
 from binding_ivr.config import Auth
 from binding_ivr.model.names import ACCOUNT, USER
-from binding_ivr.web.jwks import KeySet
+from binding_ivr.web.auth.jwks import KeySet
 from binding_ivr.web.problems import Problem
 
 LONGEST_TOKEN = 6000

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from binding_ivr.web.schema import Number, Reason
+from binding_ivr.web.api.schema import Number, Reason
 
 
 class SuppressIn(Struct, forbid_unknown_fields=True):

@@ -2,9 +2,9 @@
 
 from binding_ivr.model.names import LOOKUP_SCOPE
 from binding_ivr.ports import LookupAnswer, LookupStatus
-from binding_ivr.web import render
-from binding_ivr.web.access import accounts_of
-from binding_ivr.web.operation import Answer, Call
+from binding_ivr.web.api import render
+from binding_ivr.web.api.operation import Answer, Call
+from binding_ivr.web.auth.access import accounts_of
 from binding_ivr.web.problems import unavailable
 
 

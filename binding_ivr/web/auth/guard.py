@@ -13,10 +13,10 @@ from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.secrets import same
-from binding_ivr.web.buckets import Buckets
-from binding_ivr.web.identity import ADDRESS, AUTHENTICATE, IDENTITY, Identity
+from binding_ivr.web.auth.buckets import Buckets
+from binding_ivr.web.auth.identity import ADDRESS, AUTHENTICATE, IDENTITY, Identity
+from binding_ivr.web.auth.peers import Peers
 from binding_ivr.web.operations import SPOKEN
-from binding_ivr.web.peers import Peers
 from binding_ivr.web.problems import Problem, problem_of
 
 log = get_logger()

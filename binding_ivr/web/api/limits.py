@@ -1,8 +1,8 @@
 """The API's calls about what limits hold back: see it, and lift it. For administrators."""
 
-from binding_ivr.web import render
-from binding_ivr.web import schema_limits as schema
-from binding_ivr.web.operation import Answer, Call
+from binding_ivr.web.api import render
+from binding_ivr.web.api import schema_limits as schema
+from binding_ivr.web.api.operation import Answer, Call
 
 
 async def state(call: Call) -> Answer:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from binding_ivr.web.schema import Number, Why
+from binding_ivr.web.api.schema import Number, Why
 
 
 class LimitReasonIn(Struct, forbid_unknown_fields=True):

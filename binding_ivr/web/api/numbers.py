@@ -1,8 +1,8 @@
 """The API's calls about single numbers: suppressed ones and exceptions to the policy. For administrators."""
 
-from binding_ivr.web import render
-from binding_ivr.web import schema_numbers as schema
-from binding_ivr.web.operation import Answer, Call
+from binding_ivr.web.api import render
+from binding_ivr.web.api import schema_numbers as schema
+from binding_ivr.web.api.operation import Answer, Call
 
 
 async def suppressions(call: Call) -> Answer:

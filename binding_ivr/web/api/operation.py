@@ -12,12 +12,12 @@ from msgspec import Struct
 from binding_ivr.errors import NotFoundError
 from binding_ivr.model.names import FORMS
 from binding_ivr.ports import Actor
-from binding_ivr.web import idempotency
-from binding_ivr.web.access import Access, authorize, not_here
-from binding_ivr.web.identity import Identity, address_of, identity_of
+from binding_ivr.web.api import idempotency
+from binding_ivr.web.api.schema import NoQuery
+from binding_ivr.web.auth.access import Access, authorize, not_here
+from binding_ivr.web.auth.identity import Identity, address_of, identity_of
 from binding_ivr.web.portal import PORTAL, Portal
 from binding_ivr.web.problems import Problem
-from binding_ivr.web.schema import NoQuery
 
 T = TypeVar("T")
 JSON = "application/json"

@@ -2,21 +2,17 @@
 
 from aiohttp import hdrs, web
 
-from binding_ivr.web import (
-    api_admin,
-    api_binding,
-    api_limits,
-    api_lookup,
-    api_numbers,
-    schema,
-    schema_limits,
-    schema_numbers,
-)
-from binding_ivr.web.access import Access
-from binding_ivr.web.events import stream
-from binding_ivr.web.openapi import document
-from binding_ivr.web.operation import Answer, Call, Operation
-from binding_ivr.web.render import session
+from binding_ivr.web.api import admin as api_admin
+from binding_ivr.web.api import binding as api_binding
+from binding_ivr.web.api import limits as api_limits
+from binding_ivr.web.api import lookups as api_lookup
+from binding_ivr.web.api import numbers as api_numbers
+from binding_ivr.web.api import schema, schema_limits, schema_numbers
+from binding_ivr.web.api.events import stream
+from binding_ivr.web.api.openapi import document
+from binding_ivr.web.api.operation import Answer, Call, Operation
+from binding_ivr.web.api.render import session
+from binding_ivr.web.auth.access import Access
 
 ACCOUNT = "/v1/accounts/{account}"
 USER = ACCOUNT + "/users/{user_id}"

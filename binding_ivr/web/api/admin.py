@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from binding_ivr.ports import User
-from binding_ivr.web import render, schema
-from binding_ivr.web.access import accounts_of, not_here
-from binding_ivr.web.operation import Answer, Call
+from binding_ivr.web.api import render, schema
+from binding_ivr.web.api.operation import Answer, Call
+from binding_ivr.web.auth.access import accounts_of, not_here
 
 
 async def attempts(call: Call) -> Answer:

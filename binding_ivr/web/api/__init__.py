@@ -1,0 +1,1 @@
+"""The HTTP API: its calls, their bodies, live events and description."""

@@ -1,0 +1,1 @@
+"""The pages: *Phone Number Binding* and the administrator's. They decide nothing."""
