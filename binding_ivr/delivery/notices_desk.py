@@ -7,7 +7,7 @@ registered. Whether the phone showed it is not known to anybody.
 import base64
 from collections.abc import Awaitable, Callable
 
-from binding_ivr.asterisk.ami import FieldError
+from binding_ivr.asterisk.ami.client import FieldError
 from binding_ivr.config import Config, DeskNotices
 from binding_ivr.delivery import kinds
 from binding_ivr.delivery.notices import SKIPPED, Letter, NoticeChannel, Readers, UserChannel

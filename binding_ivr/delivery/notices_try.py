@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from binding_ivr.app.bindings import House
-from binding_ivr.asterisk.ami import AmiClient
+from binding_ivr.asterisk.ami.client import AmiClient
 from binding_ivr.config import Config
 from binding_ivr.delivery.kinds import Kind
 from binding_ivr.delivery.notices import Letter, MailChannel, OperatorMailChannel, Readers, mail_channels

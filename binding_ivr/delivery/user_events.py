@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import quote
 from uuid import UUID
 
-from binding_ivr.asterisk.ami import AmiReply, FieldError
+from binding_ivr.asterisk.ami.client import AmiReply, FieldError
 from binding_ivr.delivery.outbox import happens
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger

@@ -3,7 +3,7 @@
 import re
 from secrets import token_hex
 
-from binding_ivr.asterisk.ami import AmiClient, UnknownActionError
+from binding_ivr.asterisk.ami.client import AmiClient, UnknownActionError
 from binding_ivr.config import Config
 from binding_ivr.doctor import enrolment as doctor_enrol
 from binding_ivr.doctor import lock as doctor_lock

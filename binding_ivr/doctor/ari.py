@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-from binding_ivr.asterisk.ari_http import RefusedError, UnreachableError
-from binding_ivr.asterisk.ari_probe import AriProbe, Way
+from binding_ivr.asterisk.ari.http import RefusedError, UnreachableError
+from binding_ivr.asterisk.ari.probe import AriProbe, Way
 from binding_ivr.call.prompts import Prompt, PromptGroup
 from binding_ivr.config import Config, Route
 from binding_ivr.doctor import doors as doctor_doors

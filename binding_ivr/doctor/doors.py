@@ -1,6 +1,6 @@
 """What doctor looks at of the look-ups' doors: the SQL functions and their role, and what the dialplan is to ask."""
 
-from binding_ivr.asterisk.ari_probe import AriProbe
+from binding_ivr.asterisk.ari.probe import AriProbe
 from binding_ivr.config import Config
 from binding_ivr.doctor.checks import Check, fail, ok, warn
 from binding_ivr.errors import BindingError

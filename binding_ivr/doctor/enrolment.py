@@ -1,6 +1,6 @@
 """What doctor says of enrolment at desk phones, where the operator has included it; it dials nothing."""
 
-from binding_ivr.asterisk.ami import AmiClient
+from binding_ivr.asterisk.ami.client import AmiClient
 from binding_ivr.config import Config
 from binding_ivr.doctor.checks import Check, fail, ok
 

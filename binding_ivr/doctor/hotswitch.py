@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from binding_ivr.asterisk.ari_probe import AriProbe
+from binding_ivr.asterisk.ari.probe import AriProbe
 from binding_ivr.config import Route
 from binding_ivr.doctor.checks import Check, fail, ok, warn
 

@@ -1,7 +1,7 @@
 """What doctor says of the second lock: whether calls leave through it, and whether Asterisk has the one of now."""
 
 from binding_ivr.app.lock import fingerprint_of, lock_of, locked_context
-from binding_ivr.asterisk.ami import AmiClient
+from binding_ivr.asterisk.ami.client import AmiClient
 from binding_ivr.config import Config
 from binding_ivr.doctor.checks import Check, fail, ok, warn
 from binding_ivr.errors import BindingError

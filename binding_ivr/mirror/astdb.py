@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from binding_ivr.asterisk.ami import Write
+from binding_ivr.asterisk.ami.client import Write
 from binding_ivr.config import Config
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.store.mirror import Entry

@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 
 from binding_ivr.app.bindings import House
-from binding_ivr.asterisk.ami import AmiClient
+from binding_ivr.asterisk.ami.client import AmiClient
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.mirror import astdb

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from binding_ivr.asterisk.ami import UnknownActionError, Write
+from binding_ivr.asterisk.ami.client import UnknownActionError, Write
 from binding_ivr.errors import BindingError, ConfigError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics

@@ -11,9 +11,9 @@ from binding_ivr.app.bindings import House, open_house
 from binding_ivr.app.enrolment import Enrolment
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.signin import prepare_sign_in
-from binding_ivr.asterisk.agi import AgiServer
-from binding_ivr.asterisk.ami import AmiClient
-from binding_ivr.asterisk.ari import AriDriver
+from binding_ivr.asterisk.agi.server import AgiServer
+from binding_ivr.asterisk.ami.client import AmiClient
+from binding_ivr.asterisk.ari.driver import AriDriver
 from binding_ivr.config import Config, check_for_service
 from binding_ivr.delivery.notices import Readers, mail_channels
 from binding_ivr.delivery.notices_desk import desk_channels

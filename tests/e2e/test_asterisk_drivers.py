@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 from yarl import URL
 
-from binding_ivr.asterisk.agi import AgiServer
-from binding_ivr.asterisk.agi_talk import TalkTimes
-from binding_ivr.asterisk.ari import AriDriver
-from binding_ivr.asterisk.ari_link import LinkState, LinkTimes
+from binding_ivr.asterisk.agi.server import AgiServer
+from binding_ivr.asterisk.agi.talk import TalkTimes
+from binding_ivr.asterisk.ari.driver import AriDriver
+from binding_ivr.asterisk.ari.link import LinkState, LinkTimes
 from binding_ivr.call.events import (
     Answered,
     Digit,

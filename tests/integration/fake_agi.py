@@ -7,8 +7,8 @@ from uuid import UUID
 
 import structlog
 
-from binding_ivr.asterisk.agi import AgiServer
-from binding_ivr.asterisk.agi_talk import TalkTimes
+from binding_ivr.asterisk.agi.server import AgiServer
+from binding_ivr.asterisk.agi.talk import TalkTimes
 from binding_ivr.call.events import Event, Talking
 from binding_ivr.ports import LookupAnswer, LookupStatus
 from tests.integration.fake_ari import until

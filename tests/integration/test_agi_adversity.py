@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from binding_ivr.asterisk.agi import AgiServer
+from binding_ivr.asterisk.agi.server import AgiServer
 from binding_ivr.call.events import TalkLost
 from binding_ivr.ports import LookupAnswer, LookupStatus
 from tests.integration.fake_agi import (

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import structlog
 
-from binding_ivr.asterisk import agi_desk
-from binding_ivr.asterisk.agi import AgiServer
+from binding_ivr.asterisk.agi import desk as agi_desk
+from binding_ivr.asterisk.agi.server import AgiServer
 from binding_ivr.call.events import Digit, Event, HangupNoticed, SayDone, Talking, TalkLost
 from binding_ivr.ports import DeskCaller, DeskConversation
 from tests.integration.fake_agi import Peer, hang_up, make, refusal

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import structlog
 
-from binding_ivr.asterisk.agi import AgiServer
+from binding_ivr.asterisk.agi.server import AgiServer
 from binding_ivr.ports import LookupAnswer, LookupStatus
 from tests.integration.fake_agi import FakeLookups, Peer, looked_up, make
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import structlog
 
-from binding_ivr.asterisk.agi import AgiServer
+from binding_ivr.asterisk.agi.server import AgiServer
 from binding_ivr.call.events import Digit, Event, HangupNoticed, SayDone, Silence, Talking, TalkLost
 from binding_ivr.errors import ConfigError
 from tests.integration.fake_agi import (

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 import structlog
 
-from binding_ivr.asterisk.ami import BATCH, AmiClient, AmiState, AmiTimes, FieldError, UnknownActionError, Write
+from binding_ivr.asterisk.ami.client import (
+    BATCH,
+    AmiClient,
+    AmiState,
+    AmiTimes,
+    FieldError,
+    UnknownActionError,
+    Write,
+)
 from binding_ivr.errors import ConfigError, UnavailableError
 from tests.integration.fake_ami import FakeAmi, Fields, until
 

@@ -8,8 +8,8 @@ import pytest
 import structlog
 from aiohttp import web
 
-from binding_ivr.asterisk.ari import AriDriver
-from binding_ivr.asterisk.ari_link import LinkState, LinkTimes
+from binding_ivr.asterisk.ari.driver import AriDriver
+from binding_ivr.asterisk.ari.link import LinkState, LinkTimes
 from binding_ivr.call.events import Answered, Ended, Event, HangupNoticed, Ringing
 from binding_ivr.errors import ConfigError
 from binding_ivr.ports import CallOrder, PlaceError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from binding_ivr.asterisk.ami import AmiClient, AmiTimes
+from binding_ivr.asterisk.ami.client import AmiClient, AmiTimes
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror.sync import Mirror, MirrorTimes, make_equal
 from binding_ivr.model.outcome import Outcome

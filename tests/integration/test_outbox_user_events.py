@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import structlog.testing
 
-from binding_ivr.asterisk.ami import AmiReply
+from binding_ivr.asterisk.ami.client import AmiReply
 from binding_ivr.delivery.user_events import UserEvents
 from binding_ivr.errors import NotFoundError, UnavailableError
 from binding_ivr.metrics import Metrics

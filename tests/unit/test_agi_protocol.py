@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from binding_ivr.asterisk.agi_protocol import (
+from binding_ivr.asterisk.agi.protocol import (
     AgiProtocolError,
     Answer,
     is_plain,

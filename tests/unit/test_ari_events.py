@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binding_ivr.asterisk.ari_events import AriEvent, Channel, Line, UndecodableError, decode_channels, decode_event
+from binding_ivr.asterisk.ari.events import (
+    AriEvent,
+    Channel,
+    Line,
+    UndecodableError,
+    decode_channels,
+    decode_event,
+)
 from binding_ivr.call.events import Answered, Ended, Event, HangupNoticed, Ringing
 
 RECORDED = (Path(__file__).parent / "data" / "ari_events.jsonl").read_bytes().splitlines()

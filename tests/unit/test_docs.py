@@ -11,8 +11,8 @@ import pytest
 from prometheus_client import Counter
 
 from binding_ivr.app.live import OUTCOMES
-from binding_ivr.asterisk.ami import AmiState
-from binding_ivr.asterisk.ari_link import LinkState
+from binding_ivr.asterisk.ami.client import AmiState
+from binding_ivr.asterisk.ari.link import LinkState
 from binding_ivr.cli.parser import build_parser
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.outcome import FAULTS

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binding_ivr.asterisk.ami import Write
+from binding_ivr.asterisk.ami.client import Write
 from binding_ivr.mirror.astdb import Comparison, changes, is_ours, is_sound, key_of
 from binding_ivr.store.mirror import Entry
 

@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from binding_ivr.asterisk.ami import AmiReply
-from binding_ivr.asterisk.ami_wire import checked
+from binding_ivr.asterisk.ami.client import AmiReply
+from binding_ivr.asterisk.ami.wire import checked
 from binding_ivr.config import Config, DeskNotices, load
 from binding_ivr.delivery.notices import Readers
 from binding_ivr.delivery.notices_desk import LampChannel, MessageChannel, desk_channels, summary

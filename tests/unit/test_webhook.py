@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from binding_ivr.asterisk.ami_wire import checked
+from binding_ivr.asterisk.ami.wire import checked
 from binding_ivr.config import Config, EventName, load
 from binding_ivr.delivery.backoff import DELIVERY, RECEIVER
 from binding_ivr.delivery.message import body

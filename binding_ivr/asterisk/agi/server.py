@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from uuid import UUID
 
-from binding_ivr.asterisk.agi_desk import DeskRoute
-from binding_ivr.asterisk.agi_edge import AgiEdge, AgiRequest
-from binding_ivr.asterisk.agi_lookups import LookupRoutes
-from binding_ivr.asterisk.agi_talk import Talk, TalkTimes
-from binding_ivr.asterisk.lag import LoopLag
+from binding_ivr.asterisk.agi.desk import DeskRoute
+from binding_ivr.asterisk.agi.edge import AgiEdge, AgiRequest
+from binding_ivr.asterisk.agi.lag import LoopLag
+from binding_ivr.asterisk.agi.lookups import LookupRoutes
+from binding_ivr.asterisk.agi.talk import Talk, TalkTimes
 from binding_ivr.errors import ConfigError
 from binding_ivr.log import get_logger
 from binding_ivr.ports import Conversation, Desk, EventSink, Lookups

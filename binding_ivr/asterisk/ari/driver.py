@@ -6,9 +6,16 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
-from binding_ivr.asterisk.ari_events import AriEvent, Channel, Line, Stage, UndecodableError, decode_channels
-from binding_ivr.asterisk.ari_http import LOGIN_HINT, AriHttp, RefusedError, Reply, UnreachableError
-from binding_ivr.asterisk.ari_link import AriLink, LinkState, LinkTimes
+from binding_ivr.asterisk.ari.events import (
+    AriEvent,
+    Channel,
+    Line,
+    Stage,
+    UndecodableError,
+    decode_channels,
+)
+from binding_ivr.asterisk.ari.http import LOGIN_HINT, AriHttp, RefusedError, Reply, UnreachableError
+from binding_ivr.asterisk.ari.link import AriLink, LinkState, LinkTimes
 from binding_ivr.call.events import Event
 from binding_ivr.errors import ConfigError
 from binding_ivr.log import get_logger

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from binding_ivr.asterisk.ari_http import LOGIN_HINT, AriHttp, RefusedError, Reply, UnreachableError
+from binding_ivr.asterisk.ari.http import LOGIN_HINT, AriHttp, RefusedError, Reply, UnreachableError
 
 RING_S = 4
 """How long the Local channel may last, in seconds."""

@@ -11,8 +11,8 @@ from enum import StrEnum
 import aiohttp
 import msgspec
 
-from binding_ivr.asterisk.ari_events import SILENCED, AriEvent, UndecodableError, decode_event
-from binding_ivr.asterisk.ari_http import LOGIN_HINT, AriHttp, RefusedError, UnreachableError
+from binding_ivr.asterisk.ari.events import SILENCED, AriEvent, UndecodableError, decode_event
+from binding_ivr.asterisk.ari.http import LOGIN_HINT, AriHttp, RefusedError, UnreachableError
 from binding_ivr.asterisk.quiet import Quiet
 from binding_ivr.log import get_logger
 

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from binding_ivr.asterisk.agi_edge import AgiRequest, PeerGoneError
-from binding_ivr.asterisk.agi_protocol import DIGITS, AgiProtocolError, Answer, quoted
+from binding_ivr.asterisk.agi.edge import AgiRequest, PeerGoneError
+from binding_ivr.asterisk.agi.protocol import DIGITS, AgiProtocolError, Answer, quoted
 from binding_ivr.call.events import Digit, Event, HangupNoticed, SayDone, Silence, Talking, TalkLost
 from binding_ivr.log import get_logger
 from binding_ivr.ports import EventSink

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from binding_ivr.asterisk.agi_edge import AgiRequest
-from binding_ivr.asterisk.agi_talk import Talk, TalkTimes
+from binding_ivr.asterisk.agi.edge import AgiRequest
+from binding_ivr.asterisk.agi.talk import Talk, TalkTimes
 from binding_ivr.log import get_logger
 from binding_ivr.ports import Desk, DeskCaller, DeskDialogue
 

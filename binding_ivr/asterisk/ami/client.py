@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from binding_ivr.asterisk.ami_wire import Connection, FieldError, LostError, TreeSink, checked
+from binding_ivr.asterisk.ami.wire import Connection, FieldError, LostError, TreeSink, checked
 from binding_ivr.errors import BindingError, ConfigError, UnavailableError
 from binding_ivr.log import get_logger
 

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Awaitable
 
-from binding_ivr.asterisk.agi_edge import AgiRequest
-from binding_ivr.asterisk.agi_protocol import AgiProtocolError, is_plain, quoted
+from binding_ivr.asterisk.agi.edge import AgiRequest
+from binding_ivr.asterisk.agi.protocol import AgiProtocolError, is_plain, quoted
 from binding_ivr.asterisk.quiet import Quiet
 from binding_ivr.log import get_logger
 from binding_ivr.ports import LookupAnswer, Lookups, LookupStatus

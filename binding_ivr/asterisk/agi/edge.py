@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from panoramisk.fast_agi import Application, Request
 
-from binding_ivr.asterisk.agi_protocol import (
+from binding_ivr.asterisk.agi.protocol import (
     USAGE_END,
     AgiProtocolError,
     Answer,

@@ -1,0 +1,1 @@
+"""FastAGI: what is said to a phone and keyed at it, and look-ups of the dialplan."""

@@ -1,0 +1,1 @@
+"""AMI: one connection for AstDB, desk notices and user events."""
