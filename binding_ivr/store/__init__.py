@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from binding_ivr.embedded.server import EmbeddedPostgres, open_embedded
 from binding_ivr.errors import ConfigError
 from binding_ivr.store.attempts import PgAttempts
 from binding_ivr.store.bindings import PgBindings, SqlDoor, TrustedRow
 from binding_ivr.store.clock import ClockReading, PgClock
 from binding_ivr.store.database import Database, check_dsn
 from binding_ivr.store.directory import PgDirectory
-from binding_ivr.store.embedded import EmbeddedPostgres, open_embedded
 from binding_ivr.store.exceptions import PgExceptions
 from binding_ivr.store.jobs import JobRow, PgJobs
 from binding_ivr.store.lifecycle import PgLifecycle

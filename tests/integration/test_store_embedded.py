@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from binding_ivr.embedded.postmaster import Postmaster
+from binding_ivr.embedded.system_user import RunAs, run_as
 from binding_ivr.errors import ConfigError, UnavailableError
 from binding_ivr.store import Database, open_embedded, open_store
-from binding_ivr.store.postmaster import Postmaster
-from binding_ivr.store.system_user import RunAs, run_as
 from tests.patience import SLOW
 
 OTHER = """

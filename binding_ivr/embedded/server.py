@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from binding_ivr.embedded.postmaster import START_S, SUPERUSER, Postmaster
 from binding_ivr.errors import ConfigError, UnavailableError
 from binding_ivr.log import get_logger
-from binding_ivr.store.postmaster import START_S, SUPERUSER, Postmaster
 
 log = get_logger()
 

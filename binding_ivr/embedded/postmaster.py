@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from shutil import rmtree
 
+from binding_ivr.embedded.system_user import RunAs, run_as
 from binding_ivr.errors import ConfigError, UnavailableError
 from binding_ivr.log import get_logger
-from binding_ivr.store.system_user import RunAs, run_as
 
 log = get_logger()
 
