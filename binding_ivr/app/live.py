@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from binding_ivr.app.bindings import House, Shown
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import AttemptRow, Notice
+from binding_ivr.ports import AttemptRow, Change
 
 POLL_S = 1.0
-"""Progress arrives by notice; should one be lost, the row tells at this pace."""
+"""Progress arrives by change; should one be lost, the row tells at this pace."""
 
 STEPS = {
     AttemptState.QUEUED: "waiting for a free line",
@@ -38,12 +38,12 @@ async def follow(house: House, shown: Shown, tell: Callable[[str, Shown], None])
     changed = asyncio.Event()
     attempt_id = shown.attempt.attempt_id
 
-    def noticed(notice: Notice) -> None:
-        if notice.kind == "resync" or notice.attempt_id == attempt_id:
+    def on_change(change: Change) -> None:
+        if change.kind == "resync" or change.attempt_id == attempt_id:
             changed.set()
 
-    unsubscribe = house.store.notices.subscribe(noticed)
-    await house.store.notices.start()
+    unsubscribe = house.store.changes.subscribe(on_change)
+    await house.store.changes.start()
     told: tuple[AttemptState, int] | None = None
     try:
         while True:

@@ -21,7 +21,7 @@ from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.ports import Notice, Notices
+from binding_ivr.ports import Change, Changes
 from binding_ivr.store.outbox import Delivery, OutboxCounts, PgOutbox, Receiver
 
 log = get_logger()
@@ -36,7 +36,7 @@ _DONE = (Result.DELIVERED, Result.SKIPPED)
 class OutboxTimes:
     """How long, all in seconds.
 
-    `poll_s` is the pause between two looks without a notice, `retry_s` after PostgreSQL was away, `tidy_s` between two
+    `poll_s` is the pause between two looks without a change, `retry_s` after PostgreSQL was away, `tidy_s` between two
     rounds of forgetting. A delivery is one node's for `lease_s` (longer than one try; a channel may need more) and is
     tried for `give_up_s`. A receiver that was down for `hasten_s` gets all that waits as soon as it is back. `stop_s`
     bounds `stop`'s query.
@@ -245,7 +245,7 @@ class Outbox:
         self,
         config: Config,
         store: PgOutbox,
-        notices: Notices,
+        changes: Changes,
         *,
         metrics: Metrics,
         channels: Sequence[Channel] = (),
@@ -261,7 +261,7 @@ class Outbox:
         """
         self._config = config
         self._store = store
-        self._notices = notices
+        self._changes = changes
         self._metrics = metrics
         self._times = times or OutboxTimes()
         self._jitter = jitter
@@ -291,7 +291,7 @@ class Outbox:
             )
             for channel in self._channels
         ]
-        self._unsubscribe = self._notices.subscribe(self._noticed)
+        self._unsubscribe = self._changes.subscribe(self._on_change)
         runs: Iterable[Coroutine[Any, Any, None]] = (self._run(), *(courier.run() for courier in self._couriers))
         self._tasks = [asyncio.create_task(run, name="outbox") for run in runs]
 
@@ -311,11 +311,11 @@ class Outbox:
             await channel.close()
         await self._client.__aexit__(None, None, None)
 
-    def _noticed(self, notice: Notice) -> None:
-        if notice.kind == "outbox":  # the operator wants it tried now
+    def _on_change(self, change: Change) -> None:
+        if change.kind == "outbox":  # the operator wants it tried now
             for courier in self._couriers:
                 courier.hurry()
-        elif notice.kind in ("binding", "limits", "resync") or (notice.kind == "attempt" and notice.state == "ended"):
+        elif change.kind in ("binding", "limits", "resync") or (change.kind == "attempt" and change.state == "ended"):
             self._wake.set()
 
     async def _run(self) -> None:

@@ -15,7 +15,7 @@ from binding_ivr.delivery.outbox import happens
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.ports import Notice, Notices
+from binding_ivr.ports import Change, Changes
 from binding_ivr.store.outbox import OutEvent, PgOutbox
 
 log = get_logger()
@@ -67,12 +67,12 @@ class UserEvents:
     """Sends the events of one database to one Asterisk, in one task of its own."""
 
     def __init__(
-        self, ami: Manager, store: PgOutbox, notices: Notices, *, metrics: Metrics, poll_s: float = POLL_S
+        self, ami: Manager, store: PgOutbox, changes: Changes, *, metrics: Metrics, poll_s: float = POLL_S
     ) -> None:
-        """Read *store* at each of *notices*, and every *poll_s* seconds."""
+        """Read *store* at each of *changes*, and every *poll_s* seconds."""
         self._ami = ami
         self._store = store
-        self._notices = notices
+        self._changes = changes
         self._metrics = metrics
         self._poll_s = poll_s
         self._wake = asyncio.Event()
@@ -85,7 +85,7 @@ class UserEvents:
         """Begin with what happens from now on."""
         with contextlib.suppress(BindingError):
             self._told = {event.event_id for event in await self._store.recent(NEWS_S, MOST)}
-        self._unsubscribe = self._notices.subscribe(self._noticed)
+        self._unsubscribe = self._changes.subscribe(self._on_change)
         self._task = asyncio.create_task(self._run(), name="user events")
 
     async def stop(self) -> None:
@@ -97,8 +97,8 @@ class UserEvents:
             task.cancel()
             await asyncio.wait([task])
 
-    def _noticed(self, notice: Notice) -> None:
-        if notice.kind in ("binding", "limits", "resync") or (notice.kind == "attempt" and notice.state == "ended"):
+    def _on_change(self, change: Change) -> None:
+        if change.kind in ("binding", "limits", "resync") or (change.kind == "attempt" and change.state == "ended"):
             self._wake.set()
 
     async def _run(self) -> None:

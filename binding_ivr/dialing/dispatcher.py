@@ -20,7 +20,7 @@ from binding_ivr.log import get_logger, masked
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.policy.code import is_code
-from binding_ivr.ports import AttemptLedger, ClaimedAttempt, Conversations, Notice, Notices, Telephony
+from binding_ivr.ports import AttemptLedger, Change, Changes, ClaimedAttempt, Conversations, Telephony
 
 log = get_logger()
 
@@ -30,7 +30,7 @@ UPKEEP_S = 5.0
 SWEEP_EVERY = 6
 """Upkeep rounds between two looks at all channels, which is a long list on a busy PBX."""
 POLL_S = 5.0
-"""Claiming goes on without any wake-up at this pace, so that a lost notice costs seconds, not calls."""
+"""Claiming goes on without any wake-up at this pace, so that a lost change costs seconds, not calls."""
 MOST_ROUTES = 10
 STOP_BILL_S = 2.0
 """What cannot be billed within it is billed later in full, by any node."""
@@ -51,7 +51,7 @@ class Dispatcher:
         config: Config,
         *,
         ledger: AttemptLedger,
-        notices: Notices,
+        changes: Changes,
         telephony: Telephony,
         conversations: Conversations,
         code_of: CodeOf,
@@ -66,7 +66,7 @@ class Dispatcher:
         """
         self._config = config
         self._ledger = ledger
-        self._notices = notices
+        self._changes = changes
         self._telephony = telephony
         self._conversations = conversations
         self._code_of = code_of
@@ -95,7 +95,7 @@ class Dispatcher:
         """End what an earlier run of this node left behind, then begin to claim."""
         await self._ledger.alive(self._config.node, self._version, self._config.limits.concurrent_node)
         await self._end_abandoned()
-        self._unsubscribe = self._notices.subscribe(self._noticed)
+        self._unsubscribe = self._changes.subscribe(self._on_change)
         self._loops = [
             asyncio.create_task(self._for_ever(self._claim_round), name="claim"),
             asyncio.create_task(self._for_ever(self._upkeep_round), name="upkeep"),
@@ -134,11 +134,11 @@ class Dispatcher:
 
     # --- claiming ------------------------------------------------------------------------------------------
 
-    def _noticed(self, notice: Notice) -> None:
-        if notice.kind in ("queued", "resync", "clock"):
+    def _on_change(self, change: Change) -> None:
+        if change.kind in ("queued", "resync", "clock"):
             self._wake.set()
-        elif notice.kind == "cancel" and notice.attempt_id is not None:
-            self._cancel(notice.attempt_id)
+        elif change.kind == "cancel" and change.attempt_id is not None:
+            self._cancel(change.attempt_id)
 
     def _cancel(self, attempt_id: UUID) -> None:
         if call := self._calls.get(attempt_id):
@@ -173,7 +173,7 @@ class Dispatcher:
         self._pacer.spend(len(claimed))
         due = await self._ledger.next_due()
         if free > len(claimed) and self._pacer.wait_s > 0 and due is not None:
-            await asyncio.sleep(self._pacer.wait_s)  # no notice makes the next call leave sooner
+            await asyncio.sleep(self._pacer.wait_s)  # no change makes the next call leave sooner
             return
         pause = POLL_S if due is None or free == 0 else min(max(due, 0.01), POLL_S)
         with contextlib.suppress(TimeoutError):

@@ -13,7 +13,7 @@ from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.policy.limit_state import LimitState
-from binding_ivr.ports import Notice, Notices
+from binding_ivr.ports import Change, Changes
 from binding_ivr.store import PgJobs, PgLifecycle, PgLimitDesk
 
 log = get_logger()
@@ -84,7 +84,7 @@ class Jobs:
         store: PgJobs,
         lifecycle: PgLifecycle,
         limits: PgLimitDesk,
-        notices: Notices,
+        changes: Changes,
         *,
         node: str,
         metrics: Metrics,
@@ -95,7 +95,7 @@ class Jobs:
         self._store = store
         self._lifecycle = lifecycle
         self._limits = limits
-        self._notices = notices
+        self._changes = changes
         self._node = node
         self._metrics = metrics
         self._times = times or JobTimes()
@@ -106,7 +106,7 @@ class Jobs:
 
     def start(self) -> None:
         """Begin, in a task of its own."""
-        self._unsubscribe = self._notices.subscribe(self._noticed)
+        self._unsubscribe = self._changes.subscribe(self._on_change)
         self._task = asyncio.create_task(self._run(), name="jobs")
 
     async def stop(self) -> None:
@@ -118,8 +118,8 @@ class Jobs:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def _noticed(self, notice: Notice) -> None:
-        if notice.kind in ("clock", "limits", "resync"):
+    def _on_change(self, change: Change) -> None:
+        if change.kind in ("clock", "limits", "resync"):
             self._wake.set()
 
     async def _run(self) -> None:

@@ -18,7 +18,7 @@ from binding_ivr.errors import BindingError, ConfigError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror import astdb
-from binding_ivr.ports import Notice, Notices
+from binding_ivr.ports import Change, Changes
 from binding_ivr.store import PgMirror
 from binding_ivr.store.faults import StatementRefused
 
@@ -57,7 +57,7 @@ class AstDb(Protocol):
 class MirrorTimes:
     """How often, all in seconds.
 
-    `poll_s` is the pause between two looks without a notice, `retry_s` after a fault, `tell_s` between two reports to
+    `poll_s` is the pause between two looks without a change, `retry_s` after a fault, `tell_s` between two reports to
     the other nodes, `compare_s` between two whole comparisons. Marks of changes are kept for `marks_s`; a mirror that
     could not read them for half of that compares everything.
     """
@@ -121,7 +121,7 @@ class Mirror:
         self,
         ami: AstDb,
         store: PgMirror,
-        notices: Notices,
+        changes: Changes,
         *,
         node: str,
         plan: astdb.Plan,
@@ -135,7 +135,7 @@ class Mirror:
         self._plan = plan
         self._ami = ami
         self._store = store
-        self._notices = notices
+        self._changes = changes
         self._node = node
         self._metrics = metrics
         self._times = times or MirrorTimes()
@@ -155,7 +155,7 @@ class Mirror:
     async def start(self) -> None:
         """Begin. The first whole comparison follows as soon as AMI is connected."""
         self._ami.on_up = self._up
-        self._unsubscribe = self._notices.subscribe(self._noticed)
+        self._unsubscribe = self._changes.subscribe(self._on_change)
         self._metrics.mirror_lag_seconds.set_function(self.lag_seconds)
         self._task = asyncio.create_task(self._run(), name="mirror")
 
@@ -190,10 +190,10 @@ class Mirror:
         self._must_compare = True
         self._wake.set()
 
-    def _noticed(self, notice: Notice) -> None:
-        if notice.kind == "compare":
+    def _on_change(self, change: Change) -> None:
+        if change.kind == "compare":
             self._must_compare = True
-        if notice.kind in ("binding", "mirror", "compare", "resync"):
+        if change.kind in ("binding", "mirror", "compare", "resync"):
             self._wake.set()
 
     # --- the loop --------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from binding_ivr.log import masked, set_up
 from binding_ivr.model.daytimes import ALWAYS
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.ports import Actor, Notice, User
+from binding_ivr.ports import Actor, Change, User
 
 ACCOUNT, USER, EXTENSION = "default", "1001", "1001"
 HUMAN = {"ring_ms": 1500, "after_ms": 3000, "gap_ms": 200, "duration_ms": 100}
@@ -118,11 +118,11 @@ async def _callee(house: House, lab: Lab) -> None:
     """Be the person with the phone: read the code of every new call from the screen, for the phone to key."""
     asked: asyncio.Queue[UUID] = asyncio.Queue()
 
-    def noticed(notice: Notice) -> None:
-        if notice.attempt_id is not None and not notice.outcome:
-            asked.put_nowait(notice.attempt_id)
+    def on_change(change: Change) -> None:
+        if change.attempt_id is not None and not change.outcome:
+            asked.put_nowait(change.attempt_id)
 
-    unsubscribe = house.store.notices.subscribe(noticed)
+    unsubscribe = house.store.changes.subscribe(on_change)
     told: set[UUID] = set()
     try:
         while True:

@@ -83,7 +83,7 @@ class Service:
         """Start every part. Raises BindingError; parts that had started are stopped by `stop`."""
         config = self._config
         house = self.house = await self._stack.enter_async_context(open_house(config, self.metrics))
-        await house.store.notices.start()
+        await house.store.changes.start()
         if ahead_s := (await house.store.clock.read()).ahead_s:
             log.error("clock.ahead", ahead_s=ahead_s, reason="a rehearsal moved the clock of this database")
         ami = self._ami_client()
@@ -138,7 +138,7 @@ class Service:
         return Outbox(
             config,
             house.store.outbox,
-            house.store.notices,
+            house.store.changes,
             metrics=self.metrics,
             channels=channels,
             elsewhere=elsewhere,
@@ -148,7 +148,7 @@ class Service:
         self.mirror = Mirror(
             ami,
             house.store.mirror,
-            house.store.notices,
+            house.store.changes,
             node=self._config.node,
             plan=astdb.plan(self._config),
             metrics=self.metrics,
@@ -156,7 +156,7 @@ class Service:
         self._stack.push_async_callback(ami.stop)
         self._stack.push_async_callback(self.mirror.stop)
         await self.mirror.start()
-        user_events = UserEvents(ami, house.store.outbox, house.store.notices, metrics=self.metrics)
+        user_events = UserEvents(ami, house.store.outbox, house.store.changes, metrics=self.metrics)
         self._stack.push_async_callback(user_events.stop)
         await user_events.start()
         await ami.start(AMI_PATIENCE_S)
@@ -167,7 +167,7 @@ class Service:
             house.store.jobs,
             house.store.lifecycle,
             house.store.limits,
-            house.store.notices,
+            house.store.changes,
             node=self._config.node,
             metrics=self.metrics,
         )
@@ -226,7 +226,7 @@ class Service:
         return Dispatcher(
             self._config,
             ledger=house.store.attempts,
-            notices=house.store.notices,
+            changes=house.store.changes,
             telephony=ari,
             conversations=agi,
             code_of=code_of,

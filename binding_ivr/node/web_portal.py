@@ -27,9 +27,9 @@ from binding_ivr.ports import (
     AuditRow,
     BindingRow,
     BindingStatus,
+    ChangeHandler,
     LookupAnswer,
     Lookups,
-    NoticeHandler,
     NumberException,
     User,
 )
@@ -313,9 +313,9 @@ class HousePortal:
         """See Portal."""
         return await self._readiness()
 
-    def watch(self, handler: NoticeHandler) -> Callable[[], None]:
+    def watch(self, handler: ChangeHandler) -> Callable[[], None]:
         """See Portal."""
-        return self._store.notices.subscribe(handler)
+        return self._store.changes.subscribe(handler)
 
     async def _config_of(self, account: str) -> Config:
         settings = (await self._store.directory.account(account)).settings

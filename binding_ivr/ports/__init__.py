@@ -14,7 +14,7 @@ from binding_ivr.model.rows import (
     SuspendReason,
     User,
 )
-from binding_ivr.ports.ledger import AttemptLedger, ClaimedAttempt, NewAttempt, Notice, NoticeHandler, Notices
+from binding_ivr.ports.ledger import AttemptLedger, Change, ChangeHandler, Changes, ClaimedAttempt, NewAttempt
 from binding_ivr.ports.lookups import LookupAnswer, Lookups, LookupStatus
 from binding_ivr.ports.telephony import (
     CallOrder,
@@ -38,6 +38,9 @@ __all__ = [
     "BindingRow",
     "BindingStatus",
     "CallOrder",
+    "Change",
+    "ChangeHandler",
+    "Changes",
     "ClaimedAttempt",
     "Conversation",
     "Conversations",
@@ -51,9 +54,6 @@ __all__ = [
     "LookupStatus",
     "Lookups",
     "NewAttempt",
-    "Notice",
-    "NoticeHandler",
-    "Notices",
     "NumberException",
     "OwnNumber",
     "PlaceError",

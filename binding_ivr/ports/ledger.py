@@ -82,14 +82,14 @@ class AttemptLedger(Protocol):
         """Attempts that *node* once claimed and that have no verdict yet, plus those whose lease ran out anywhere."""
 
     async def cancel_requests(self, node: str) -> list[UUID]:
-        """Calls in flight on *node* that shall be hung up, for a node that may have missed a notice."""
+        """Calls in flight on *node* that shall be hung up, for a node that may have missed a change."""
 
     async def alive(self, node: str, version: str, capacity: int) -> None:
         """Note that this node lives and makes up to *capacity* calls at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Change:
     """Something changed in PostgreSQL. `kind`: `queued`, `cancel`, `attempt` (state, digits or outcome), `binding`.
 
     For the mirrors: `mirror` (an extension came, went or changed hands) and `compare` (compare all of AstDB).
@@ -107,11 +107,11 @@ class Notice:
     status: str = ""
 
 
-NoticeHandler = Callable[[Notice], None]
+ChangeHandler = Callable[[Change], None]
 
 
-class Notices(Protocol):
+class Changes(Protocol):
     """The stream of changes (LISTEN/NOTIFY), re-established after a loss; handlers then get kind `resync`."""
 
-    def subscribe(self, handler: NoticeHandler) -> Callable[[], None]:
-        """Call *handler* for each notice until the returned function is called. It must not block."""
+    def subscribe(self, handler: ChangeHandler) -> Callable[[], None]:
+        """Call *handler* for each change until the returned function is called. It must not block."""

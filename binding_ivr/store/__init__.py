@@ -10,6 +10,7 @@ from binding_ivr.embedded.server import EmbeddedPostgres, open_embedded
 from binding_ivr.errors import ConfigError
 from binding_ivr.store.attempts import PgAttempts
 from binding_ivr.store.bindings import PgBindings, SqlDoor, TrustedRow
+from binding_ivr.store.changes import PgChanges
 from binding_ivr.store.clock import ClockReading, PgClock
 from binding_ivr.store.database import Database, check_dsn
 from binding_ivr.store.directory import PgDirectory
@@ -20,7 +21,6 @@ from binding_ivr.store.limit_desk import PgLimitDesk
 from binding_ivr.store.limits import LimitsOf
 from binding_ivr.store.migrate import migrate, pending
 from binding_ivr.store.mirror import MirrorState, PgMirror
-from binding_ivr.store.notices import PgNotices
 from binding_ivr.store.outbox import PgOutbox
 from binding_ivr.store.personal import PgPersonal
 from binding_ivr.store.retention import PgRetention
@@ -36,6 +36,7 @@ __all__ = [
     "MirrorState",
     "PgAttempts",
     "PgBindings",
+    "PgChanges",
     "PgClock",
     "PgDirectory",
     "PgExceptions",
@@ -43,7 +44,6 @@ __all__ = [
     "PgLifecycle",
     "PgLimitDesk",
     "PgMirror",
-    "PgNotices",
     "PgOutbox",
     "PgPersonal",
     "PgRetention",
@@ -62,7 +62,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """All parts of the store on one pool. `notices` listens only after `await notices.start()`."""
+    """All parts of the store on one pool. `changes` listens only after `await changes.start()`."""
 
     db: Database
     attempts: PgAttempts
@@ -70,7 +70,7 @@ class Store:
     directory: PgDirectory
     suppressions: PgSuppressions
     exceptions: PgExceptions
-    notices: PgNotices
+    changes: PgChanges
     mirror: PgMirror
     web: PgWeb
     outbox: PgOutbox
@@ -114,8 +114,8 @@ async def open_store(
             await migrate(db)
         elif migrations == "check" and (missing := await pending(db)):
             raise ConfigError(f"{db.server} lacks the migration {missing[0]}; run: binding-ivr migrate")
-        notices = PgNotices(dsn, connect_timeout=connect_timeout)
-        stack.push_async_callback(notices.stop)
+        changes = PgChanges(dsn, connect_timeout=connect_timeout)
+        stack.push_async_callback(changes.stop)
         yield Store(
             db=db,
             attempts=PgAttempts(db, queue_s=queue_s, limits_of=limits_of),
@@ -123,7 +123,7 @@ async def open_store(
             directory=PgDirectory(db),
             suppressions=PgSuppressions(db),
             exceptions=PgExceptions(db),
-            notices=notices,
+            changes=changes,
             mirror=PgMirror(db),
             web=PgWeb(db),
             outbox=PgOutbox(db),

@@ -154,7 +154,7 @@ class PgAttempts:
                 raise NotFoundError("there is no call in progress")
 
     async def cancel_requests(self, node: str) -> list[UUID]:
-        """Return the calls in flight on *node* that shall be hung up, for a node that may have missed a notice."""
+        """Return the calls in flight on *node* that shall be hung up, for a node that may have missed a change."""
         return [row["attempt_id"] for row in await self._db.rows("cancel_requests", node)]
 
     async def abandoned(self, node: str) -> list[UUID]:

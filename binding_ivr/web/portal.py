@@ -17,9 +17,9 @@ from binding_ivr.ports import (
     AuditRow,
     BindingRow,
     BindingStatus,
+    ChangeHandler,
     KeyRow,
     LookupAnswer,
-    NoticeHandler,
     NumberException,
     SessionRow,
     User,
@@ -236,8 +236,8 @@ class Portal(Protocol):
     async def health(self) -> Mapping[str, str]:
         """For each part `ok` or what is wrong with it."""
 
-    def watch(self, handler: NoticeHandler) -> Callable[[], None]:
-        """Call *handler* for each notice until the returned function is called."""
+    def watch(self, handler: ChangeHandler) -> Callable[[], None]:
+        """Call *handler* for each change until the returned function is called."""
 
 
 class Doors(Protocol):

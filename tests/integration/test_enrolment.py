@@ -137,7 +137,7 @@ class Desks:
 async def opened(dsn: str, folder: Path, **sections: dict[str, object]) -> AsyncIterator[Desks]:
     config, metrics = config_for(dsn, folder, **sections), Metrics()
     async with open_house(config) as house:
-        await house.store.notices.start()
+        await house.store.changes.start()
         users = [User("default", "u1001", ("1001", "2001"), "fr-CA", ""), User("default", "u1002", ("1002",), "", "")]
         await house.store.directory.import_users(users)
         made = Desks(house, Enrolment(config, house, metrics), World(house.store), metrics)

@@ -26,7 +26,7 @@ from binding_ivr.policy.limits import BREAKERS, SENTENCES, WINDOWS, Limits
 from binding_ivr.ports import Actor, CallOrder
 from binding_ivr.store import PgAttempts, Store, open_store
 from tests.integration.conftest import hash_of
-from tests.unit.fakes import FakeConversations, FakeNotices, FakeTelephony, until
+from tests.unit.fakes import FakeConversations, FakeChanges, FakeTelephony, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -282,7 +282,7 @@ def dispatcher(store: Store, node: str, asterisk: Counted) -> Dispatcher:
     return Dispatcher(
         msgspec.convert(tree, Config),
         ledger=store.attempts,
-        notices=FakeNotices(),
+        changes=FakeChanges(),
         telephony=asterisk,
         conversations=FakeConversations(),
         code_of=lambda _: "112334",

@@ -43,9 +43,9 @@ async def mirroring(
 ) -> AsyncIterator[Mirror]:
     ami = AmiClient(host="127.0.0.1", port=fake.port, user="u", secret=fake.secret, times=PROMPT)
     store = world.store
-    mirror = Mirror(ami, store.mirror, store.notices, node="n1", plan=PLAN, metrics=metrics or Metrics(), times=times)
-    await store.notices.start()
-    await store.notices.wait_connected()
+    mirror = Mirror(ami, store.mirror, store.changes, node="n1", plan=PLAN, metrics=metrics or Metrics(), times=times)
+    await store.changes.start()
+    await store.changes.wait_connected()
     await mirror.start()
     await ami.start()
     try:

@@ -40,7 +40,7 @@ async def node(store: Store, name: str, asterisk: Asterisk | None, **desk: Any) 
     metrics = Metrics()
     channels, elsewhere = desk_channels(config, Readers(config, store), asterisk, metrics)
     outbox = Outbox(
-        config, store.outbox, store.notices, metrics=metrics, channels=channels, elsewhere=elsewhere, times=QUICK
+        config, store.outbox, store.changes, metrics=metrics, channels=channels, elsewhere=elsewhere, times=QUICK
     )
     await outbox.start()
     try:

@@ -53,7 +53,7 @@ async def telling(store: Store, config: Config, metrics: Metrics | None = None) 
     """A running outbox with the channels by e-mail."""
     metrics = metrics or Metrics()
     channels = mail_channels(config, Readers(config, store), metrics)
-    outbox = Outbox(config, store.outbox, store.notices, metrics=metrics, channels=channels, times=QUICK)
+    outbox = Outbox(config, store.outbox, store.changes, metrics=metrics, channels=channels, times=QUICK)
     await outbox.start()
     try:
         yield outbox

@@ -48,7 +48,7 @@ class FakeManager:
 
 @asynccontextmanager
 async def telling(store: Store, ami: FakeManager, metrics: Metrics | None = None) -> AsyncIterator[None]:
-    events = UserEvents(ami, store.outbox, store.notices, metrics=metrics or Metrics(), poll_s=0.03)
+    events = UserEvents(ami, store.outbox, store.changes, metrics=metrics or Metrics(), poll_s=0.03)
     await events.start()
     try:
         yield

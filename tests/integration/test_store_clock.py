@@ -12,7 +12,7 @@ import pytest
 from binding_ivr.doctor.examination import examine
 from binding_ivr.errors import Refusal
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.ports import Actor, Notice
+from binding_ivr.ports import Actor, Change
 from binding_ivr.store import Store
 from tests.integration.api_service import config_for
 from tests.patience import SLOW
@@ -72,17 +72,17 @@ async def test_a_lease_does_not_run_out_because_a_rehearsal_moves_the_clock(stor
 
 
 async def test_moving_it_is_audited_and_told(store: Store, world: World) -> None:
-    told: list[Notice] = []
+    told: list[Change] = []
     heard = asyncio.Event()
 
-    def handler(notice: Notice) -> None:
-        told.append(notice)
-        if notice.kind == "clock":
+    def handler(change: Change) -> None:
+        told.append(change)
+        if change.kind == "clock":
             heard.set()
 
-    store.notices.subscribe(handler)
-    await store.notices.start()
-    await store.notices.wait_connected()
+    store.changes.subscribe(handler)
+    await store.changes.start()
+    await store.changes.wait_connected()
     await store.clock.advance(60, REHEARSAL)
     async with asyncio.timeout(10 * SLOW):
         await heard.wait()

@@ -213,7 +213,7 @@ async def test_of_many_nodes_one_does_it_at_most_once_an_hour(store: Store, worl
     await world.prove("1001", A)
     await days_pass(world, 181)
     nodes = [
-        Jobs([], store.jobs, store.lifecycle, store.limits, store.notices, node=f"node{n}", metrics=Metrics())
+        Jobs([], store.jobs, store.lifecycle, store.limits, store.changes, node=f"node{n}", metrics=Metrics())
         for n in range(5)
     ]
     job = Lifecycle(Config(), store)
@@ -258,7 +258,7 @@ async def test_a_failed_run_is_due_again_and_the_gauges_tell(store: Store, world
             return await super().run(turn)
 
     jobs = Jobs(
-        [Breaks(Config(), store)], store.jobs, store.lifecycle, store.limits, store.notices,
+        [Breaks(Config(), store)], store.jobs, store.lifecycle, store.limits, store.changes,
         node="node1", metrics=metrics, times=JobTimes(look_s=0.02),
     )  # fmt: skip
     jobs.start()

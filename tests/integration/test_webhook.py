@@ -58,7 +58,7 @@ async def sending(
     config = msgspec.structs.replace(
         Config(), webhooks=webhooks, service=msgspec.structs.replace(Config().service, node=node)
     )
-    outbox = Outbox(config, store.outbox, store.notices, metrics=metrics or Metrics(), times=times)
+    outbox = Outbox(config, store.outbox, store.changes, metrics=metrics or Metrics(), times=times)
     await outbox.start()
     try:
         yield outbox
@@ -110,8 +110,8 @@ async def all_delivered(world: World, count: int) -> None:
 
 
 async def test_a_proof_is_told_in_order(store: Store, world: World, receiver: WebhookReceiver) -> None:
-    await store.notices.start()
-    await store.notices.wait_connected()
+    await store.changes.start()
+    await store.changes.wait_connected()
     async with sending(store, webhook(receiver)):
         await world.users("1001")
         await world.prove("1001", A)
@@ -135,8 +135,8 @@ async def test_a_proof_is_told_in_order(store: Store, world: World, receiver: We
 
 
 async def test_a_notice_wakes_it(store: Store, world: World, receiver: WebhookReceiver) -> None:
-    await store.notices.start()
-    await store.notices.wait_connected()
+    await store.changes.start()
+    await store.changes.wait_connected()
     patient = OutboxTimes(poll_s=600.0)
     async with sending(store, webhook(receiver), times=patient):
         await world.users("1001")
@@ -266,8 +266,8 @@ async def test_refused_events_hold_nobody_up_and_others_do(
 async def test_retry_after_is_heard_and_the_operator_may_overrule_it(
     store: Store, world: World, receiver: WebhookReceiver
 ) -> None:
-    await store.notices.start()
-    await store.notices.wait_connected()
+    await store.changes.start()
+    await store.changes.wait_connected()
     await world.users("1001", "1002")
     receiver.script = ["429 Retry-After: 3600"]
     async with sending(store, webhook(receiver)):
@@ -293,8 +293,8 @@ async def test_retry_after_is_heard_and_the_operator_may_overrule_it(
 async def test_gone_is_dead_at_once_and_can_be_revived(
     store: Store, world: World, receiver: WebhookReceiver, lines: list[Any]
 ) -> None:
-    await store.notices.start()
-    await store.notices.wait_connected()
+    await store.changes.start()
+    await store.changes.wait_connected()
     receiver.usual = "410"
     await world.users("1001")
     metrics = Metrics()
@@ -348,8 +348,8 @@ async def test_two_nodes_send_once(
     names = [f"u{n}" for n in range(40)]
     await world.users(*names)
     async with open_store(dsn, tmp_path, 10, migrations="skip") as second:
-        await store.notices.start()
-        await second.notices.start()
+        await store.changes.start()
+        await second.changes.start()
         hooks = [webhook(receiver)]
         async with (
             sending(store, *hooks, node="a"),
@@ -425,7 +425,7 @@ async def test_postgresql_goes_away_between_the_answer_and_the_note(
         async with open_store(embedded.dsn, tmp_path, connect_timeout=SLOW, command_timeout=SLOW) as store:
             world = Words(store)
             await world.users("1001")
-            await store.notices.start()
+            await store.changes.start()
             receiver.script = ["stall"]
             patient = OutboxTimes(poll_s=0.05, retry_s=0.05, http=HttpTimes(30, 30))
             async with sending(store, webhook(receiver), times=patient):

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from binding_ivr.call import events as ev
 from binding_ivr.errors import NotFoundError, UnavailableError
 from binding_ivr.model.outcome import AttemptState, Verdict
-from binding_ivr.ports import CallOrder, ClaimedAttempt, EventSink, Notice, NoticeHandler, PlaceError
+from binding_ivr.ports import CallOrder, Change, ChangeHandler, ClaimedAttempt, EventSink, PlaceError
 
 
 def attempt(number: str = "+12025550123") -> ClaimedAttempt:
@@ -151,17 +151,17 @@ class FakeLedger:
         pass
 
 
-class FakeNotices:
+class FakeChanges:
     def __init__(self) -> None:
-        self.handlers: list[NoticeHandler] = []
+        self.handlers: list[ChangeHandler] = []
 
-    def subscribe(self, handler: NoticeHandler) -> Callable[[], None]:
+    def subscribe(self, handler: ChangeHandler) -> Callable[[], None]:
         self.handlers.append(handler)
         return lambda: self.handlers.remove(handler)
 
-    def tell(self, notice: Notice) -> None:
+    def tell(self, change: Change) -> None:
         for handler in list(self.handlers):
-            handler(notice)
+            handler(change)
 
 
 async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

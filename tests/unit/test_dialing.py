@@ -14,8 +14,8 @@ from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.dialing.orders import attempt_of, channel_id, orders, spoken
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import Notice, PlaceError
-from tests.unit.fakes import FakeConversations, FakeLedger, FakeNotices, FakeTelephony, attempt, until
+from binding_ivr.ports import Change, PlaceError
+from tests.unit.fakes import FakeChanges, FakeConversations, FakeLedger, FakeTelephony, attempt, until
 
 CODE = "112334"
 ROUTES = (
@@ -29,12 +29,12 @@ class House:
         self.telephony = FakeTelephony()
         self.conversations = FakeConversations(keys)
         self.ledger = FakeLedger()
-        self.notices = FakeNotices()
+        self.changes = FakeChanges()
         self.metrics = Metrics()
         self.dispatcher = Dispatcher(
             Config(routes=routes, code=code or Code()),
             ledger=self.ledger,
-            notices=self.notices,
+            changes=self.changes,
             telephony=self.telephony,
             conversations=self.conversations,
             code_of=lambda _: CODE,
@@ -47,7 +47,7 @@ class House:
     def ask(self, number: str = "+12025550123", **call: object) -> str:
         new = replace(attempt(number), settings={"call": call})
         self.ledger.queued.append(new)
-        self.notices.tell(Notice("queued"))
+        self.changes.tell(Change("queued"))
         return channel_id("binding_ivr", new.attempt_id, 0)
 
     def outcomes(self) -> list[Outcome]:
@@ -167,7 +167,7 @@ async def test_cancel_reaches_the_call() -> None:
         h.ask()
         await until(lambda: len(h.telephony.placed) == 1)
         (attempt_id,) = [attempt_of(o.channel_id, "binding_ivr") for o in h.telephony.placed]
-        h.notices.tell(Notice("cancel", attempt_id=attempt_id))
+        h.changes.tell(Change("cancel", attempt_id=attempt_id))
         await until(lambda: h.outcomes() == [Outcome.CANCELED] and h.dispatcher.active == 0)
         assert h.telephony.channels == []
 

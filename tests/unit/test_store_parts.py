@@ -1,4 +1,4 @@
-"""The parts of the store that need no database: loading queries and migrations, descriptions, notices."""
+"""The parts of the store that need no database: loading queries and migrations, descriptions, changes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,16 +8,16 @@ import asyncpg
 import pytest
 
 from binding_ivr.errors import ConfigError, UnavailableError
-from binding_ivr.ports import Actor, AttemptLedger, Notice, Notices
+from binding_ivr.ports import Actor, AttemptLedger, Change, Changes
 from binding_ivr.store.attempts import PgAttempts
+from binding_ivr.store.changes import PgChanges, decode
 from binding_ivr.store.database import actor_text, check_dsn
 from binding_ivr.store.faults import StatementRefused, describe, translated
 from binding_ivr.store.migrate import Migration, load_migrations, still_to_do
-from binding_ivr.store.notices import PgNotices, decode
 from binding_ivr.store.queries import load, parse, queries
 
 LEDGER: Callable[..., AttemptLedger] = PgAttempts  # mypy compares them with the ports
-NOTICES: Callable[..., Notices] = PgNotices
+CHANGES: Callable[..., Changes] = PgChanges
 
 
 def test_every_query_is_loaded() -> None:
@@ -128,7 +128,7 @@ def test_what_a_refused_statement_was() -> None:
 def test_notices_are_read_leniently() -> None:
     attempt_id = uuid4()
     text = f'{{"kind": "attempt", "attempt_id": "{attempt_id}", "digits": 3, "later": []}}'
-    assert decode(text) == Notice("attempt", attempt_id=attempt_id, digits=3)
+    assert decode(text) == Change("attempt", attempt_id=attempt_id, digits=3)
     for bad in ("", "x", "1", "{}", '{"kind": null}', '{"kind": "x", "attempt_id": "y"}'):
         assert decode(bad) is None
 

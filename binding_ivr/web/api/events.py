@@ -14,7 +14,7 @@ from binding_ivr.config import Web
 from binding_ivr.errors import BindingError, NotFoundError
 from binding_ivr.log import get_logger
 from binding_ivr.model.outcome import AttemptState
-from binding_ivr.ports import AttemptRow, Notice
+from binding_ivr.ports import AttemptRow, Change
 from binding_ivr.web.api import render
 from binding_ivr.web.api.operation import Call
 from binding_ivr.web.auth.access import Access, authorize
@@ -35,7 +35,7 @@ SWEEP_S = 1.0
 """So often it is looked who has gone: writing alone would tell only at the next keepalive."""
 RECONNECT_MS = 3000
 SPREAD_S = 3.0
-"""After a loss of PostgreSQL's notices all streams look again, each at its own moment within this time."""
+"""After a loss of PostgreSQL's changes all streams look again, each at its own moment within this time."""
 READS_AT_ONCE = 4
 """Streams that ask PostgreSQL at the same time: the others of the pool's connections are for requests."""
 
@@ -50,7 +50,7 @@ class Stream:
 
     request: web.Request
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    steps: deque[Notice] = field(default_factory=lambda: deque(maxlen=MOST_STEPS))
+    steps: deque[Change] = field(default_factory=lambda: deque(maxlen=MOST_STEPS))
 
     @property
     def open(self) -> bool:
@@ -97,15 +97,15 @@ class Hub:
         if not self._streams[user]:
             del self._streams[user]
 
-    def noticed(self, notice: Notice) -> None:
-        """Wake those whom a notice is about; all of them, one by one, when notices were lost."""
-        if notice.kind == "resync":
+    def on_change(self, change: Change) -> None:
+        """Wake those whom a change is about; all of them, one by one, when changes were lost."""
+        if change.kind == "resync":
             loop = asyncio.get_running_loop()
             for stream in [stream for streams in self._streams.values() for stream in streams]:
                 loop.call_later(random.random() * SPREAD_S, stream.changed.set)  # noqa: S311 (no secret)
             return
-        for stream in self._streams.get((notice.account, notice.user_id), ()):
-            stream.steps.append(notice)
+        for stream in self._streams.get((change.account, change.user_id), ()):
+            stream.steps.append(change)
             stream.changed.set()
 
     async def sweep(self) -> None:
@@ -133,7 +133,7 @@ def add_hub(app: web.Application) -> None:
     hub = app[HUB] = Hub(app[CONFIG].web)
 
     async def listening(app: web.Application) -> AsyncIterator[None]:
-        unwatch = app[PORTAL].watch(hub.noticed)
+        unwatch = app[PORTAL].watch(hub.on_change)
         sweeping = asyncio.create_task(hub.sweep(), name="event-streams")
         yield
         sweeping.cancel()
@@ -226,7 +226,7 @@ class _Teller:
         return view, stale
 
     async def _look(self, view: View) -> View:
-        """Read again; while PostgreSQL is away what was known stays, and the next notice or keepalive looks again."""
+        """Read again; while PostgreSQL is away what was known stays, and the next change or keepalive looks again."""
         try:
             async with self._hub.reading:
                 return await self._portal.view(*self._call.user, self._call.actor)
@@ -300,25 +300,25 @@ class _Stepped:
 _ORDER = [state.value for state in (AttemptState.DIALING, AttemptState.RINGING, AttemptState.ANSWERED)]
 
 
-def _follows(step: Notice, known: AttemptRow) -> bool:
-    """Tell whether a notice is a later step of the call that is known; its end is read, since more follows from it."""
+def _follows(step: Change, known: AttemptRow) -> bool:
+    """Tell whether a change is a later step of the call that is known; its end is read, since more follows from it."""
     if step.kind != "attempt" or step.attempt_id != known.attempt_id or step.state not in _ORDER:
         return False
     if known.state not in _ORDER:
         return known.state is AttemptState.QUEUED
     if step.state == known.state:
-        return step.digits == 0 or step.digits >= known.digits  # lower: it was read before its notice came
+        return step.digits == 0 or step.digits >= known.digits  # lower: it was read before its change came
     return _ORDER.index(step.state) > _ORDER.index(known.state)
 
 
-def _reveals(step: Notice, known: Shown) -> bool:
+def _reveals(step: Change, known: Shown) -> bool:
     """Tell whether the code may be shown from this step on; then all is read, so that both are told together."""
     was_answered = known.attempt.state is AttemptState.ANSWERED
     return known.code is None and step.state == AttemptState.ANSWERED and not was_answered
 
 
 def _is_live(view: View) -> bool:
-    """While a call runs the code may end by the clock alone, which no notice tells."""
+    """While a call runs the code may end by the clock alone, which no change tells."""
     return view.last is not None and view.last.attempt.state is not AttemptState.ENDED
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
-from binding_ivr.ports import Notice, NoticeHandler
+from binding_ivr.ports import Change, ChangeHandler
 from binding_ivr.store.database import APPLICATION
 from binding_ivr.store.faults import describe, translated
 from binding_ivr.store.queries import queries
@@ -17,21 +17,21 @@ from binding_ivr.store.queries import queries
 log = get_logger()
 
 CHANNEL = "binding_ivr"
-RESYNC = Notice(kind="resync")
+RESYNC = Change(kind="resync")
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 
 
-def decode(payload: str) -> Notice | None:
-    """Return the notice of one payload, None when it is not one of ours (any database user may notify)."""
+def decode(payload: str) -> Change | None:
+    """Return the change of one payload, None when it is not one of ours (any database user may notify)."""
     try:
-        return msgspec.json.decode(payload, type=Notice)
+        return msgspec.json.decode(payload, type=Change)
     except (msgspec.DecodeError, UnicodeError):
         return None
 
 
-class PgNotices:
-    """Implements `Notices` on one connection of its own, owned by one task."""
+class PgChanges:
+    """Implements `Changes` on one connection of its own, owned by one task."""
 
     def __init__(
         self, dsn: str, *, connect_timeout: float = 5.0, keepalive_s: float = 5.0, answer_timeout: float = 5.0
@@ -42,12 +42,12 @@ class PgNotices:
         self._connect_timeout = connect_timeout
         self._keepalive_s = keepalive_s
         self._answer_timeout = answer_timeout
-        self._handlers: list[NoticeHandler] = []
+        self._handlers: list[ChangeHandler] = []
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
 
-    def subscribe(self, handler: NoticeHandler) -> Callable[[], None]:
-        """Call *handler* for each notice until the returned function is called. It must not block."""
+    def subscribe(self, handler: ChangeHandler) -> Callable[[], None]:
+        """Call *handler* for each change until the returned function is called. It must not block."""
         self._handlers.append(handler)
 
         def unsubscribe() -> None:
@@ -58,17 +58,17 @@ class PgNotices:
 
     @property
     def connected(self) -> bool:
-        """True while notices arrive."""
+        """True while changes arrive."""
         return self._connected.is_set()
 
     async def wait_connected(self) -> None:
-        """Wait until notices arrive; for ever when PostgreSQL never answers."""
+        """Wait until changes arrive; for ever when PostgreSQL never answers."""
         await self._connected.wait()
 
     async def start(self) -> None:
         """Begin to listen, in a task that keeps trying. Handlers get `resync` after each connect."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="notices")
+            self._task = asyncio.create_task(self._run(), name="changes")
 
     async def stop(self) -> None:
         """End the task and close the connection."""
@@ -85,9 +85,9 @@ class PgNotices:
                     await self._listen()
             except BindingError as error:
                 if pause == _FIRST_PAUSE_S:  # once per outage
-                    log.warning("notices.lost", reason=str(error))
+                    log.warning("changes.lost", reason=str(error))
             except Exception:
-                log.exception("notices.failed")
+                log.exception("changes.failed")
             if self._connected.is_set():
                 self._connected.clear()
                 pause = _FIRST_PAUSE_S
@@ -100,35 +100,35 @@ class PgNotices:
             self._dsn,
             timeout=self._connect_timeout,
             command_timeout=self._answer_timeout,
-            server_settings={"application_name": f"{APPLICATION} notices"},
+            server_settings={"application_name": f"{APPLICATION} changes"},
         )
         lost = asyncio.Event()
         link.add_termination_listener(lambda _link: lost.set())
         try:
             await link.add_listener(CHANNEL, self._received)
             self._connected.set()
-            log.info("notices.connected")
+            log.info("changes.connected")
             self._tell(RESYNC)
             while not await _happens(lost, self._keepalive_s):
                 await link.execute(queries()["ping"])
-            log.warning("notices.lost", reason="PostgreSQL closed the connection")
+            log.warning("changes.lost", reason="PostgreSQL closed the connection")
         finally:
             # Terminate instead of close: a connection that may be dead is not worth waiting for.
             link.terminate()
 
     def _received(self, _link: object, _pid: int, _channel: str, payload: object) -> None:
-        notice = decode(str(payload))
-        if notice is None:
-            log.warning("notices.ignored", size=len(str(payload)))
+        change = decode(str(payload))
+        if change is None:
+            log.warning("changes.ignored", size=len(str(payload)))
             return
-        self._tell(notice)
+        self._tell(change)
 
-    def _tell(self, notice: Notice) -> None:
+    def _tell(self, change: Change) -> None:
         for handler in tuple(self._handlers):
             try:
-                handler(notice)
+                handler(change)
             except Exception:
-                log.exception("notices.handler_failed", kind=notice.kind)
+                log.exception("changes.handler_failed", kind=change.kind)
 
 
 async def _happens(event: asyncio.Event, within_s: float) -> bool:

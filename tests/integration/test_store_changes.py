@@ -1,4 +1,4 @@
-"""Notices, and the store's behaviour when PostgreSQL is silent, refuses, or goes and comes back."""
+"""Changes, and the store's behaviour when PostgreSQL is silent, refuses, or goes and comes back."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 
 from binding_ivr.errors import ConfigError, UnavailableError
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import Notice
-from binding_ivr.store import Database, PgNotices, Store, open_embedded, open_store
+from binding_ivr.ports import Change
+from binding_ivr.store import Database, PgChanges, Store, open_embedded, open_store
 from tests.patience import SLOW
 
 if TYPE_CHECKING:
@@ -33,20 +33,20 @@ async def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
 
 
 @pytest.fixture
-async def heard(store: Store) -> AsyncIterator[list[Notice]]:
+async def heard(store: Store) -> AsyncIterator[list[Change]]:
     """What is told, from the first resync on."""
-    got: list[Notice] = []
-    unsubscribe = store.notices.subscribe(got.append)
-    await store.notices.start()
-    await store.notices.start()
+    got: list[Change] = []
+    unsubscribe = store.changes.subscribe(got.append)
+    await store.changes.start()
+    await store.changes.start()
     await until(lambda: bool(got))
-    assert got.pop() == Notice("resync")
+    assert got.pop() == Change("resync")
     yield got
     unsubscribe()
     unsubscribe()
 
 
-async def test_every_change_is_told(heard: list[Notice], store: Store, world: World) -> None:
+async def test_every_change_is_told(heard: list[Change], store: Store, world: World) -> None:
     await world.users("1001")
     attempt_id = await world.answer("1001", A)
     await store.attempts.renew("node1", [attempt_id], 30)
@@ -56,22 +56,22 @@ async def test_every_change_is_told(heard: list[Notice], store: Store, world: Wo
     await world.finish(attempt_id, Outcome.VERIFIED)
     await until(lambda: heard[-1].status == "verified")
 
-    def told(kind: str, state: str, **more: object) -> Notice:
-        return Notice(kind, "default", "1001", attempt_id, state, **more)  # type: ignore[arg-type]
+    def told(kind: str, state: str, **more: object) -> Change:
+        return Change(kind, "default", "1001", attempt_id, state, **more)  # type: ignore[arg-type]
 
     assert heard == [
-        Notice("binding", "default", "1001", status="pending"),
+        Change("binding", "default", "1001", status="pending"),
         told("queued", "queued"),
         told("attempt", "dialing"),
         told("attempt", "answered"),
         told("attempt", "answered", digits=4),
         told("cancel", "answered", digits=4),
         told("attempt", "ended", digits=4, outcome="verified", fault="callee"),
-        Notice("binding", "default", "1001", status="verified"),
+        Change("binding", "default", "1001", status="verified"),
     ]
 
 
-async def test_nothing_is_told_of_what_was_not_committed(heard: list[Notice], store: Store, world: World) -> None:
+async def test_nothing_is_told_of_what_was_not_committed(heard: list[Change], store: Store, world: World) -> None:
     await world.users("1001")
     row = await world.accept("1001", A)
 
@@ -85,30 +85,30 @@ async def test_nothing_is_told_of_what_was_not_committed(heard: list[Notice], st
     assert row == (await store.bindings.get("default", "1001")).last_attempt
     await store.attempts.cancel("default", "1001", world.actor)
     await until(lambda: heard[-1].outcome == "canceled")
-    assert [notice.kind for notice in heard] == ["binding", "queued", "attempt"]
+    assert [change.kind for change in heard] == ["binding", "queued", "attempt"]
 
 
-async def test_foreign_notices_and_failing_handlers_do_no_harm(heard: list[Notice], store: Store, world: World) -> None:
-    def fails(notice: Notice) -> None:
-        raise RuntimeError(notice.kind)
+async def test_foreign_notices_and_failing_handlers_do_no_harm(heard: list[Change], store: Store, world: World) -> None:
+    def fails(change: Change) -> None:
+        raise RuntimeError(change.kind)
 
-    store.notices.subscribe(fails)
+    store.changes.subscribe(fails)
     for payload in ("", "hello", "[]", '{"kind": 5}', '{"state": "x"}'):
         await world.sql("SELECT pg_notify('binding_ivr', $1)", payload)
     await world.sql("SELECT pg_notify('binding_ivr', $1)", '{"kind": "queued", "of_tomorrow": 1}')
     await until(lambda: bool(heard))
-    assert heard == [Notice("queued")]
+    assert heard == [Change("queued")]
 
 
-async def test_a_lost_connection_comes_back_with_a_resync(heard: list[Notice], world: World) -> None:
+async def test_a_lost_connection_comes_back_with_a_resync(heard: list[Change], world: World) -> None:
     for turn in range(3):
         killed = await world.sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = 'binding_ivr notices'"
+            " WHERE datname = current_database() AND application_name = 'binding_ivr changes'"
         )
         assert len(killed) == 1
         await until(lambda n=turn: len(heard) > n)  # type: ignore[misc]
-    assert heard == [Notice("resync")] * 3
+    assert heard == [Change("resync")] * 3
     await world.users("1001")
     await world.accept("1001", A)
     await until(lambda: heard[-1].kind == "queued")
@@ -137,26 +137,26 @@ async def test_a_silent_connection_is_noticed(dsn: str, server: Server, tmp_path
     port = proxy.sockets[0].getsockname()[1]
     name = dsn.split("/postgres?")[0].rsplit("?")[0].rsplit("/", 1)[1]
     through = f"postgresql://binding_ivr@127.0.0.1:{port}/{name}?sslmode=disable"
-    got: list[Notice] = []
-    notices = PgNotices(through, connect_timeout=0.5 * SLOW, keepalive_s=0.1, answer_timeout=0.5 * SLOW)
-    notices.subscribe(got.append)
+    got: list[Change] = []
+    changes = PgChanges(through, connect_timeout=0.5 * SLOW, keepalive_s=0.1, answer_timeout=0.5 * SLOW)
+    changes.subscribe(got.append)
     db = await Database.connect(through, 2, connect_timeout=0.5 * SLOW, command_timeout=0.5 * SLOW)
     try:
-        await notices.start()
-        await until(lambda: notices.connected)
+        await changes.start()
+        await until(lambda: changes.connected)
         flows.clear()
         began = time.monotonic()
         with pytest.raises(UnavailableError):
             await db.row("ping")
-        await until(lambda: not notices.connected)
+        await until(lambda: not changes.connected)
         assert time.monotonic() - began < 10
         flows.set()
-        await until(lambda: notices.connected)
-        assert got == [Notice("resync")] * 2
+        await until(lambda: changes.connected)
+        assert got == [Change("resync")] * 2
         row = await db.row("ping")
         assert row is not None
     finally:
-        await notices.stop()
+        await changes.stop()
         await db.close()
         proxy.close()
         for task in tasks:
@@ -169,8 +169,8 @@ async def test_a_stopped_server_is_said_quickly_and_used_again_when_back(tmp_pat
     first = await open_embedded(tmp_path)
     try:
         async with open_store(first.dsn, tmp_path, connect_timeout=2.0 * SLOW) as store:
-            await store.notices.start()
-            await until(lambda: store.notices.connected)
+            await store.changes.start()
+            await until(lambda: store.changes.connected)
             await store.directory.accounts()
             await first.close()
             for _ in range(3):
@@ -178,12 +178,12 @@ async def test_a_stopped_server_is_said_quickly_and_used_again_when_back(tmp_pat
                 with pytest.raises(UnavailableError, match="does not answer"):
                     await store.directory.accounts()
                 assert time.monotonic() - began < 2
-            await until(lambda: not store.notices.connected)
+            await until(lambda: not store.changes.connected)
             again = await open_embedded(tmp_path)
             try:
                 assert again.dsn == first.dsn
                 assert len(await store.directory.accounts()) == 1
-                await until(lambda: store.notices.connected)
+                await until(lambda: store.changes.connected)
             finally:
                 await again.close()
     finally:
