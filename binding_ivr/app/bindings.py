@@ -2,17 +2,16 @@
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from binding_ivr.app.allowances import allowed, client, limits_of
+from binding_ivr.app.allowances import allowed, client
 from binding_ivr.app.codes import Codes
-from binding_ivr.config import Config, load_keys
+from binding_ivr.config import Config
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.regions import expand
@@ -33,7 +32,7 @@ from binding_ivr.policy.ranges import Excepted
 from binding_ivr.policy.routes import serving, stored
 from binding_ivr.policy.zones import zones_of
 from binding_ivr.ports import Actor, AttemptRow, BindingRow, BindingStatus, NewAttempt, SuspendReason
-from binding_ivr.store import Store, open_store
+from binding_ivr.store import Store
 
 if TYPE_CHECKING:
     from binding_ivr.metrics import Metrics  # what it is made with takes long to import, and commands count nothing
@@ -299,30 +298,3 @@ def number_rules(config: Config, exceptions: Collection[Excepted] = ()) -> Numbe
 
 def _no_number() -> Refusal:
     return Refusal("no_number", "there is no number to call; enter one first")
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """An open installation as the commands use it."""
-
-    config: Config
-    store: Store
-    codes: Codes
-    bindings: Bindings
-
-
-@asynccontextmanager
-async def open_house(config: Config, metrics: "Metrics | None" = None) -> AsyncIterator[House]:
-    """Open the store (embedded when no DSN is set) and the use cases on it; close them at the end."""
-    keys = load_keys(config)
-    async with open_store(
-        config.database.dsn or None,
-        config.state_dir,
-        config.database.pool_max,
-        queue_s=config.limits.queue_s,
-        limits_of=limits_of(config),
-        migrations="check" if config.database.dsn else "apply",
-    ) as store:
-        codes = Codes(config, keys)
-        await store.suppressions.check_key(codes.key_check())
-        yield House(config, store, codes, Bindings(config, store, codes, metrics=metrics))

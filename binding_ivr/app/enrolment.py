@@ -8,7 +8,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, assert_never
 
-from binding_ivr.app.bindings import House, Shown
+from binding_ivr.app.bindings import Shown
+from binding_ivr.app.installation import Installation
 from binding_ivr.app.live import follow
 from binding_ivr.call import desk
 from binding_ivr.call.commands import Ask, Say
@@ -41,17 +42,17 @@ LAST_WORDS_S = 8.0
 class Enrolment:
     """Implements `ports.Desk`."""
 
-    def __init__(self, config: Config, house: House, metrics: Metrics) -> None:
+    def __init__(self, config: Config, installation: Installation, metrics: Metrics) -> None:
         """Serve the installation of *config*."""
         self._config = config
-        self._house = house
+        self._installation = installation
         self._metrics = metrics
         self._dialogues: set[Dialogue] = set()
         self._stopping = False
 
     def dialogue(self, caller: DeskCaller) -> "Dialogue":
         """See Desk."""
-        made = Dialogue(self._config, self._house, self._metrics, caller, self._dialogues.discard)
+        made = Dialogue(self._config, self._installation, self._metrics, caller, self._dialogues.discard)
         self._dialogues.add(made)
         if self._stopping:
             made.post(desk.Stopping())
@@ -79,14 +80,14 @@ class Dialogue:
     def __init__(
         self,
         config: Config,
-        house: House,
+        installation: Installation,
         metrics: Metrics,
         caller: DeskCaller,
         forget: Callable[["Dialogue"], None],
     ) -> None:
         """Prepare the dialogue with *caller*; *forget* is called when it is over."""
         self._config = config
-        self._house = house
+        self._installation = installation
         self._metrics = metrics
         self._caller = caller
         self._forget = forget
@@ -191,8 +192,8 @@ class Dialogue:
     async def _who(self, conversation: DeskConversation) -> DeskEvent:
         caller = self._caller
         try:
-            user = await self._house.store.directory.user_of_extension(caller.account, caller.extension)
-            binding = await self._house.bindings.status(user.account, user.user_id)
+            user = await self._installation.store.directory.user_of_extension(caller.account, caller.extension)
+            binding = await self._installation.bindings.status(user.account, user.user_id)
         except NotFoundError:
             return desk.Unknown()
         self._user = user
@@ -210,16 +211,16 @@ class Dialogue:
 
     async def _bind(self, user: User, keyed: str, actor: Actor) -> Shown:
         # At any hour: who stands at the desk phone has just confirmed it, and expects the call now.
-        return await self._house.bindings.bind_keyed(user.account, user.user_id, keyed, actor, now=True)
+        return await self._installation.bindings.bind_keyed(user.account, user.user_id, keyed, actor, now=True)
 
     async def _revalidate(self, user: User, actor: Actor) -> Shown:
-        return await self._house.bindings.revalidate(user.account, user.user_id, actor, now=True)
+        return await self._installation.bindings.revalidate(user.account, user.user_id, actor, now=True)
 
     async def _cancel(self) -> None:
         user, actor = self._who_asks()
         with contextlib.suppress(BindingError, TimeoutError):  # it may have ended by itself
             async with asyncio.timeout(ANSWER_S):
-                await self._house.bindings.cancel(user.account, user.user_id, actor)
+                await self._installation.bindings.cancel(user.account, user.user_id, actor)
 
     def _who_asks(self) -> tuple[User, Actor]:
         assert self._user is not None  # the machine asks for nothing before Known
@@ -237,7 +238,7 @@ class Dialogue:
 
         while True:
             try:
-                attempt = await follow(self._house, shown, step)
+                attempt = await follow(self._installation, shown, step)
                 assert attempt.outcome is not None
                 self.post(desk.Over(attempt.outcome))
                 return

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from binding_ivr.app.bindings import House, Shown
+from binding_ivr.app.bindings import Shown
+from binding_ivr.app.installation import Installation
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.ports import AttemptRow, Change
 
@@ -33,7 +34,7 @@ OUTCOMES = {
 }
 
 
-async def follow(house: House, shown: Shown, tell: Callable[[str, Shown], None]) -> AttemptRow:
+async def follow(installation: Installation, shown: Shown, tell: Callable[[str, Shown], None]) -> AttemptRow:
     """Call *tell* with each new step (`queued` … `ended`, or `digits`) until the attempt has ended; return it."""
     changed = asyncio.Event()
     attempt_id = shown.attempt.attempt_id
@@ -42,12 +43,12 @@ async def follow(house: House, shown: Shown, tell: Callable[[str, Shown], None])
         if change.kind == "resync" or change.attempt_id == attempt_id:
             changed.set()
 
-    unsubscribe = house.store.changes.subscribe(on_change)
-    await house.store.changes.start()
+    unsubscribe = installation.store.changes.subscribe(on_change)
+    await installation.store.changes.start()
     told: tuple[AttemptState, int] | None = None
     try:
         while True:
-            now = await house.bindings.attempt(attempt_id)
+            now = await installation.bindings.attempt(attempt_id)
             step = (now.attempt.state, now.attempt.digits)
             if step != told:
                 only_digits = told is not None and told[0] is step[0]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from binding_ivr.app.bindings import House
+from binding_ivr.app.installation import Installation
 from binding_ivr.app.live import follow
 from binding_ivr.errors import NotFoundError
 from binding_ivr.model.outcome import AttemptState
@@ -14,21 +14,21 @@ CALL_ENDS_S = 20.0
 """A call that was canceled has ended by then; else it is refused, and can be asked for again."""
 
 
-async def erase(house: House, account: str, user_id: str, actor: Actor) -> Erased:
+async def erase(installation: Installation, account: str, user_id: str, actor: Actor) -> Erased:
     """Erase all that names the user; the actor's reason is audited.
 
     Raises NotFoundError when nothing is held, and Refusal `call_in_progress` when a call did not end in time.
     """
-    await _end_call(house, account, user_id, actor)
-    pseudonym = house.codes.pseudonym(account, user_id)
-    return await house.store.personal.erase(account, user_id, pseudonym, house.codes.of_number, actor)
+    await _end_call(installation, account, user_id, actor)
+    pseudonym = installation.codes.pseudonym(account, user_id)
+    return await installation.store.personal.erase(account, user_id, pseudonym, installation.codes.of_number, actor)
 
 
-async def _end_call(house: House, account: str, user_id: str, actor: Actor) -> None:
+async def _end_call(installation: Installation, account: str, user_id: str, actor: Actor) -> None:
     with contextlib.suppress(NotFoundError):  # no call in progress
-        await house.store.attempts.cancel(account, user_id, actor)
-    last = await house.store.attempts.attempts(account=account, user_id=user_id, limit=1)
+        await installation.store.attempts.cancel(account, user_id, actor)
+    last = await installation.store.attempts.attempts(account=account, user_id=user_id, limit=1)
     if last and last[0].state is not AttemptState.ENDED:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CALL_ENDS_S):
-                await follow(house, house.bindings.shown(last[0]), lambda step, now: None)
+                await follow(installation, installation.bindings.shown(last[0]), lambda step, now: None)

@@ -10,8 +10,8 @@ from binding_ivr.cli.commands import house_of
 
 async def api_key_add(options: argparse.Namespace) -> int:
     """api-key add NAME --scope SCOPE"""
-    async with house_of(options) as house:
-        key = await add_key(house.store, options.name, options.scope)
+    async with house_of(options) as installation:
+        key = await add_key(installation.store, options.name, options.scope)
     if options.json:
         show.json_line({"name": key.name, "scopes": sorted(set(options.scope)), "key": key.text})
     else:
@@ -22,8 +22,8 @@ async def api_key_add(options: argparse.Namespace) -> int:
 
 async def api_key_list(options: argparse.Namespace) -> int:
     """api-key list"""
-    async with house_of(options) as house:
-        keys = await house.store.web.keys()
+    async with house_of(options) as installation:
+        keys = await installation.store.web.keys()
     rows = [
         {
             "name": key.name,
@@ -40,8 +40,8 @@ async def api_key_list(options: argparse.Namespace) -> int:
 
 async def api_key_remove(options: argparse.Namespace) -> int:
     """api-key remove NAME"""
-    async with house_of(options) as house:
-        await remove_key(house.store, options.name)
+    async with house_of(options) as installation:
+        await remove_key(installation.store, options.name)
     if options.json:
         show.json_line({"name": options.name, "result": "removed"})
     else:
@@ -51,8 +51,8 @@ async def api_key_remove(options: argparse.Namespace) -> int:
 
 async def link(options: argparse.Namespace) -> int:
     """link USER"""
-    async with house_of(options) as house:
-        address = await make_link(house.config, house.store, options.account, options.user)
+    async with house_of(options) as installation:
+        address = await make_link(installation.config, installation.store, options.account, options.user)
     if options.json:
         show.json_line({"account": options.account, "user_id": options.user, "link": address})
     else:

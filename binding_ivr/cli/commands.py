@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from binding_ivr.app.bindings import House, Shown, open_house
+from binding_ivr.app.bindings import Shown
+from binding_ivr.app.installation import Installation, open_installation
 from binding_ivr.app.live import follow, grouped, sentence
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.cli import show
@@ -26,12 +27,12 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @asynccontextmanager
-async def house_of(options: argparse.Namespace) -> AsyncIterator[House]:
+async def house_of(options: argparse.Namespace) -> AsyncIterator[Installation]:
     """Open the installation that the options name. Raises BindingError."""
     config = load(options.config)
     set_up("console", "error")  # faults are told in one line of our own
-    async with open_house(config) as house:
-        yield house
+    async with open_installation(config) as installation:
+        yield installation
 
 
 def actor(reason: str = "") -> Actor:
@@ -53,35 +54,37 @@ def with_reason(reason: str) -> Actor:
 
 async def bind(options: argparse.Namespace) -> int:
     """bind USER NUMBER [--wait]"""
-    async with house_of(options) as house:
-        shown = await house.bindings.bind(options.account, options.user, options.number, actor(), now=options.now)
-        return await _told(house, shown, options)
+    async with house_of(options) as installation:
+        shown = await installation.bindings.bind(
+            options.account, options.user, options.number, actor(), now=options.now
+        )
+        return await _told(installation, shown, options)
 
 
 async def revalidate(options: argparse.Namespace) -> int:
     """revalidate USER [--wait]"""
-    async with house_of(options) as house:
-        shown = await house.bindings.revalidate(options.account, options.user, actor(), now=options.now)
-        return await _told(house, shown, options)
+    async with house_of(options) as installation:
+        shown = await installation.bindings.revalidate(options.account, options.user, actor(), now=options.now)
+        return await _told(installation, shown, options)
 
 
 async def undo(options: argparse.Namespace) -> int:
     """undo USER [--wait]"""
-    async with house_of(options) as house:
-        shown = await house.bindings.undo(options.account, options.user, actor(), now=options.now)
-        return await _told(house, shown, options)
+    async with house_of(options) as installation:
+        shown = await installation.bindings.undo(options.account, options.user, actor(), now=options.now)
+        return await _told(installation, shown, options)
 
 
-async def _told(house: House, shown: Shown, options: argparse.Namespace) -> int:
+async def _told(installation: Installation, shown: Shown, options: argparse.Namespace) -> int:
     """Print number and code, and with --wait the live call; the code is asked for again until it may be shown."""
-    if not await house.store.attempts.nodes_alive():
+    if not await installation.store.attempts.nodes_alive():
         show.note("no node is running, so nobody calls; start one: binding-ivr serve")
-    binding = await house.bindings.status(options.account, options.user)
+    binding = await installation.bindings.status(options.account, options.user)
     if options.json and not options.wait:
-        life = await house.bindings.life(binding)
+        life = await installation.bindings.life(binding)
         show.json_line({**binding_facts(binding, life), "attempt": shown_facts(shown)})
         return 0
-    length = house.config.code.length
+    length = installation.config.code.length
     if not options.json:
         print(f"number       {as_people_write_it(shown.attempt.number)}")
         _print_code(shown)
@@ -102,7 +105,7 @@ async def _told(house: House, shown: Shown, options: argparse.Namespace) -> int:
             code_told = True
         print(f"call         {sentence(step, now, length)}", flush=True)
 
-    ended = await follow(house, shown, tell)
+    ended = await follow(installation, shown, tell)
     return 0 if ended.outcome is Outcome.VERIFIED else 1
 
 
@@ -113,9 +116,9 @@ def _print_code(shown: Shown) -> None:
 
 async def status(options: argparse.Namespace) -> int:
     """status USER"""
-    async with house_of(options) as house:
-        binding = await house.bindings.status(options.account, options.user)
-        values = binding_facts(binding, await house.bindings.life(binding))
+    async with house_of(options) as installation:
+        binding = await installation.bindings.status(options.account, options.user)
+        values = binding_facts(binding, await installation.bindings.life(binding))
         if not options.json:
             if last := values.pop("last_attempt"):
                 values["last_call"] = f"{last['outcome'] or last['state']} ({last['created_at']})"
@@ -129,29 +132,29 @@ async def status(options: argparse.Namespace) -> int:
 
 async def cancel(options: argparse.Namespace) -> int:
     """cancel USER"""
-    async with house_of(options) as house:
-        await house.bindings.cancel(options.account, options.user, actor())
+    async with house_of(options) as installation:
+        await installation.bindings.cancel(options.account, options.user, actor())
     return _done(options, "canceled")
 
 
 async def remove(options: argparse.Namespace) -> int:
     """remove USER"""
-    async with house_of(options) as house:
-        await house.bindings.remove(options.account, options.user, actor(options.reason))
+    async with house_of(options) as installation:
+        await installation.bindings.remove(options.account, options.user, actor(options.reason))
     return _done(options, "removed")
 
 
 async def suspend(options: argparse.Namespace) -> int:
     """suspend USER"""
-    async with house_of(options) as house:
-        await house.bindings.suspend(options.account, options.user, actor(options.reason))
+    async with house_of(options) as installation:
+        await installation.bindings.suspend(options.account, options.user, actor(options.reason))
     return _done(options, "suspended")
 
 
 async def resume(options: argparse.Namespace) -> int:
     """resume USER"""
-    async with house_of(options) as house:
-        after = await house.bindings.resume(options.account, options.user, actor(options.reason))
+    async with house_of(options) as installation:
+        after = await installation.bindings.resume(options.account, options.user, actor(options.reason))
     return _done(options, after.value)
 
 
@@ -165,8 +168,8 @@ def _done(options: argparse.Namespace, word: str) -> int:
 
 async def lookup(options: argparse.Namespace) -> int:
     """lookup EXTENSION | --caller NUMBER"""
-    async with house_of(options) as house:
-        lookups = StoreLookups(house.config, house.store)
+    async with house_of(options) as installation:
+        lookups = StoreLookups(installation.config, installation.store)
         if options.caller is not None:
             answer = await lookups.trusted_caller(options.caller)
         else:
@@ -178,8 +181,8 @@ async def lookup(options: argparse.Namespace) -> int:
 async def attempts(options: argparse.Namespace) -> int:
     """attempts [--user U] [--since T]"""
     since = since_of(options.since) if options.since else None
-    async with house_of(options) as house:
-        found = await house.store.attempts.attempts(
+    async with house_of(options) as installation:
+        found = await installation.store.attempts.attempts(
             account=options.account, user_id=options.user, since=since, limit=options.limit
         )
     show.table([attempt_facts(attempt) for attempt in found], SINCE_COLUMNS, as_json=options.json)
@@ -200,7 +203,7 @@ def since_of(text: str) -> datetime:
 
 async def suppress(options: argparse.Namespace) -> int:
     """suppress add|remove|check NUMBER, suppress list"""
-    async with house_of(options) as house:
+    async with house_of(options) as installation:
         if options.action == "list":
             rows = [
                 {
@@ -210,21 +213,21 @@ async def suppress(options: argparse.Namespace) -> int:
                     "note": s.note,
                     "hash": s.number_hash.hex(),
                 }
-                for s in await house.store.suppressions.list()
+                for s in await installation.store.suppressions.list()
             ]
             show.table(rows, ("since", "reason", "who", "note", "hash"), as_json=options.json)
             return 0
         if options.action == "add":
             word = (
                 "suppressed"
-                if await house.bindings.suppress(options.number, actor(options.reason))
+                if await installation.bindings.suppress(options.number, actor(options.reason))
                 else "was suppressed before"
             )
         elif options.action == "remove":
-            await house.bindings.unsuppress(options.number, actor(options.reason))
+            await installation.bindings.unsuppress(options.number, actor(options.reason))
             word = "removed"
         else:
-            word = "suppressed" if await house.bindings.suppressed(options.number) else "not suppressed"
+            word = "suppressed" if await installation.bindings.suppressed(options.number) else "not suppressed"
     if options.json:
         show.json_line({"result": word})
     else:

@@ -14,9 +14,9 @@ from binding_ivr.errors import ConfigError
 
 async def dialplan_policy(options: argparse.Namespace) -> int:
     """dialplan policy [--output FILE]"""
-    async with house_of(options) as house:
-        text = await lock_of(house.config, house.store)
-        routes = house.config.routes
+    async with house_of(options) as installation:
+        text = await lock_of(installation.config, installation.store)
+        routes = installation.config.routes
     if options.output is None:
         print(text, end="")
     else:

@@ -17,9 +17,9 @@ _UNITS = {"h": "hours", "d": "days"}
 async def exception_add(options: argparse.Namespace) -> int:
     """exception add NUMBER --reason TEXT [--until TIME] [--account NAME] [--prefix]"""
     until = _until(options.until)
-    async with house_of(options) as house:
+    async with house_of(options) as installation:
         excepted, end = await add_exception(
-            house.config, house.store, options.account, options.number, options.reason, until, actor(),
+            installation.config, installation.store, options.account, options.number, options.reason, until, actor(),
             prefix=options.prefix,
         )  # fmt: skip
     facts = {"allows": _allows(excepted.prefix, excepted.whole), "expires_at": end, "result": "added"}
@@ -30,9 +30,9 @@ async def exception_add(options: argparse.Namespace) -> int:
 
 async def exception_remove(options: argparse.Namespace) -> int:
     """exception remove NUMBER [--account NAME] [--prefix]"""
-    async with house_of(options) as house:
+    async with house_of(options) as installation:
         excepted = await remove_exception(
-            house.config, house.store, options.account, options.number, actor(), prefix=options.prefix
+            installation.config, installation.store, options.account, options.number, actor(), prefix=options.prefix
         )
     show.facts({"allows": _allows(excepted.prefix, excepted.whole), "result": "removed"}, as_json=options.json)
     return 0
@@ -40,7 +40,7 @@ async def exception_remove(options: argparse.Namespace) -> int:
 
 async def exception_list(options: argparse.Namespace) -> int:
     """exception list"""
-    async with house_of(options) as house:
+    async with house_of(options) as installation:
         rows = [
             {
                 "state": "expired" if row.expired else "active",
@@ -50,7 +50,7 @@ async def exception_list(options: argparse.Namespace) -> int:
                 "reason": row.reason,
                 "who": row.who,
             }
-            for row in await house.store.exceptions.all()
+            for row in await installation.store.exceptions.all()
         ]
     show.table(rows, COLUMNS, as_json=options.json)
     return 0

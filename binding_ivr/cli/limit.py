@@ -11,8 +11,8 @@ COLUMNS = ("what", "account", "user_id", "state", "until", "detail")
 
 async def limits_show(options: argparse.Namespace) -> int:
     """limits show [--account NAME]"""
-    async with house_of(options) as house:
-        state = await house.store.limits.state(options.account)
+    async with house_of(options) as installation:
+        state = await installation.store.limits.state(options.account)
     if options.json:
         show.json_line(state)
         return 0
@@ -52,8 +52,8 @@ def _rows(state: LimitState) -> list[dict[str, object]]:
 async def limits_reset_user(options: argparse.Namespace) -> int:
     """limits reset-user USER --reason TEXT"""
     who = with_reason(options.reason)
-    async with house_of(options) as house:
-        done = await house.store.limits.reset_user(options.account, options.user, who)
+    async with house_of(options) as installation:
+        done = await installation.store.limits.reset_user(options.account, options.user, who)
     show.facts({"calls_that_count_no_more": done.calls, "locks_lifted": done.locks}, as_json=options.json)
     return 0
 
@@ -61,8 +61,8 @@ async def limits_reset_user(options: argparse.Namespace) -> int:
 async def limits_reset_number(options: argparse.Namespace) -> int:
     """limits reset-number NUMBER --reason TEXT"""
     who = with_reason(options.reason)
-    async with house_of(options) as house:
-        done = await house.bindings.reset_number(options.number, who)
+    async with house_of(options) as installation:
+        done = await installation.bindings.reset_number(options.number, who)
     show.facts({"calls_that_count_no_more": done.calls, "locks_lifted": done.locks}, as_json=options.json)
     return 0
 
@@ -71,7 +71,7 @@ async def limits_resume(options: argparse.Namespace) -> int:
     """limits resume --account NAME | --system"""
     who = with_reason(options.reason)
     account = "" if options.system else options.account
-    async with house_of(options) as house:
-        await house.store.limits.resume(account, who)
+    async with house_of(options) as installation:
+        await installation.store.limits.resume(account, who)
     show.facts({"account": account or "* (the system)", "result": "calls leave again"}, as_json=options.json)
     return 0

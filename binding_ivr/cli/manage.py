@@ -24,15 +24,15 @@ T = TypeVar("T")
 
 async def account_add(options: argparse.Namespace) -> int:
     """account add NAME"""
-    async with house_of(options) as house:
-        await house.store.directory.add_account(options.name)
+    async with house_of(options) as installation:
+        await installation.store.directory.add_account(options.name)
     return _done(options, account=options.name, result="added")
 
 
 async def account_list(options: argparse.Namespace) -> int:
     """account list"""
-    async with house_of(options) as house:
-        accounts = await house.store.directory.accounts()
+    async with house_of(options) as installation:
+        accounts = await installation.store.directory.accounts()
     rows: list[dict[str, Any]] = [{"account": a.account, "settings": dict(a.settings)} for a in accounts]
     if not options.json:
         for row in rows:
@@ -48,11 +48,11 @@ async def account_set(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"{options.key}: write SECTION.KEY with a section of {', '.join(ACCOUNT_SECTIONS)}, or routes"
         )
-    async with house_of(options) as house:
-        settings = dict((await house.store.directory.account(options.name)).settings)
+    async with house_of(options) as installation:
+        settings = dict((await installation.store.directory.account(options.name)).settings)
         _change(settings, section, key, options.value)
-        house.config.for_account(settings)  # refuses what is not valid before it is stored
-        await house.store.directory.set_settings(options.name, settings)
+        installation.config.for_account(settings)  # refuses what is not valid before it is stored
+        await installation.store.directory.set_settings(options.name, settings)
     return _done(options, account=options.name, result="set" if options.value is not None else "cleared")
 
 
@@ -78,22 +78,22 @@ async def user_add(options: argparse.Namespace) -> int:
     """user add USER [--extension EXT …]"""
     extensions = tuple(options.extension) or ((options.user,) if re.fullmatch(r"[0-9]{2,10}", options.user) else ())
     user = User(options.account, options.user, extensions, options.language, options.email)
-    async with house_of(options) as house:
-        added, _ = await house.store.directory.import_users([user], actor())
+    async with house_of(options) as installation:
+        added, _ = await installation.store.directory.import_users([user], actor())
     return _done(options, account=user.account, user_id=user.user_id, result="added" if added else "changed")
 
 
 async def user_remove(options: argparse.Namespace) -> int:
     """user remove USER"""
-    async with house_of(options) as house:
-        await house.store.directory.remove_user(options.account, options.user, actor(options.reason))
+    async with house_of(options) as installation:
+        await installation.store.directory.remove_user(options.account, options.user, actor(options.reason))
     return _done(options, account=options.account, user_id=options.user, result="removed")
 
 
 async def user_list(options: argparse.Namespace) -> int:
     """user list [--account NAME]"""
-    async with house_of(options) as house:
-        users = await house.store.directory.users(options.account)
+    async with house_of(options) as installation:
+        users = await installation.store.directory.users(options.account)
     rows = [
         {
             "account": u.account,
@@ -116,27 +116,27 @@ async def user_import(options: argparse.Namespace) -> int:
         return User(options.account, row["user"], extensions, row.get("language", ""), row.get("email", ""))
 
     users = list(_rows(options.file, ("user",), ("user", "extensions", "language", "email"), user))
-    async with house_of(options) as house:
-        added, changed = await house.store.directory.import_users(users, actor())
+    async with house_of(options) as installation:
+        added, changed = await installation.store.directory.import_users(users, actor())
     return _done(options, account=options.account, added=added, changed=changed)
 
 
 async def own_number(options: argparse.Namespace) -> int:
     """own-number add|remove VALUE"""
-    async with house_of(options) as house:
-        own = _own(options.account, options.value, options.kind or "", house.config.number.default_region)
+    async with house_of(options) as installation:
+        own = _own(options.account, options.value, options.kind or "", installation.config.number.default_region)
         if options.action == "remove":
-            await house.store.directory.remove_own_number(own)
+            await installation.store.directory.remove_own_number(own)
             word = "removed"
         else:
-            word = "added" if await house.store.directory.add_own_number(own, actor()) else "was there"
+            word = "added" if await installation.store.directory.add_own_number(own, actor()) else "was there"
     return _done(options, account=own.account, kind=own.kind, value=own.value, result=word)
 
 
 async def own_number_list(options: argparse.Namespace) -> int:
     """own-number list [--account NAME]"""
-    async with house_of(options) as house:
-        found = await house.store.directory.own_numbers(options.account)
+    async with house_of(options) as installation:
+        found = await installation.store.directory.own_numbers(options.account)
     rows = [{"account": own.account, "kind": own.kind, "value": own.value} for own in found]
     show.table(rows, ("account", "kind", "value"), as_json=options.json)
     return 0
@@ -144,14 +144,14 @@ async def own_number_list(options: argparse.Namespace) -> int:
 
 async def own_number_import(options: argparse.Namespace) -> int:
     """own-number import FILE.csv"""
-    async with house_of(options) as house:
-        region = house.config.number.default_region
+    async with house_of(options) as installation:
+        region = installation.config.number.default_region
 
         def own(row: dict[str, str]) -> OwnNumber:
             return _own(options.account, row["value"], row.get("kind", ""), region)
 
         numbers = list(_rows(options.file, ("value",), ("value", "kind"), own))
-        added = await house.store.directory.import_own_numbers(numbers, actor())
+        added = await installation.store.directory.import_own_numbers(numbers, actor())
     return _done(options, account=options.account, added=added, present=len(numbers) - added)
 
 

@@ -12,7 +12,7 @@ COLUMNS = ("channel", "to", "result", "detail")
 
 async def test(options: argparse.Namespace) -> int:
     """notice test USER"""
-    async with house_of(options) as house:
-        rows = await try_channels(house, options.account, options.user)
+    async with house_of(options) as installation:
+        rows = await try_channels(installation, options.account, options.user)
     show.table(rows, COLUMNS, as_json=options.json)
     return 0 if all(row["result"] == Result.DELIVERED for row in rows) else 1

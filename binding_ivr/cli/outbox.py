@@ -13,8 +13,8 @@ COLUMNS = ("id", "receiver", "event", "account", "user_id", "created_at", "state
 
 async def list_deliveries(options: argparse.Namespace) -> int:
     """outbox list [--dead]"""
-    async with house_of(options) as house:
-        found = await house.store.outbox.deliveries("dead" if options.dead else "pending", options.limit)
+    async with house_of(options) as installation:
+        found = await installation.store.outbox.deliveries("dead" if options.dead else "pending", options.limit)
     rows: list[dict[str, Any]] = []
     for one in found:
         facts = asdict(one)
@@ -26,15 +26,15 @@ async def list_deliveries(options: argparse.Namespace) -> int:
 
 async def retry(options: argparse.Namespace) -> int:
     """outbox retry ID|--all"""
-    async with house_of(options) as house:
-        count = await house.store.outbox.retry(options.id, GIVE_UP_S)
+    async with house_of(options) as installation:
+        count = await installation.store.outbox.retry(options.id, GIVE_UP_S)
     return _done(options, retried=count)
 
 
 async def drop(options: argparse.Namespace) -> int:
     """outbox drop ID"""
-    async with house_of(options) as house:
-        await house.store.outbox.drop(options.id)
+    async with house_of(options) as installation:
+        await installation.store.outbox.drop(options.id)
     return _done(options, dropped=1)
 
 

@@ -17,8 +17,8 @@ AUDIT_COLUMNS = ("at", "account", "user_id", "action", "who", "address", "reason
 async def audit(options: argparse.Namespace) -> int:
     """audit [--user U] [--since T]"""
     since = since_of(options.since) if options.since else None
-    async with house_of(options) as house:
-        found = await house.store.personal.audit(
+    async with house_of(options) as installation:
+        found = await installation.store.personal.audit(
             account=options.account, user_id=options.user, since=since, limit=options.limit
         )
     rows = [audit_facts(row) for row in found]
@@ -31,9 +31,9 @@ async def audit(options: argparse.Namespace) -> int:
 
 async def export(options: argparse.Namespace) -> int:
     """export USER"""
-    async with house_of(options) as house:
-        told = await house.store.personal.export(options.account, options.user)
-        now = (await house.store.clock.read()).now
+    async with house_of(options) as installation:
+        told = await installation.store.personal.export(options.account, options.user)
+        now = (await installation.store.clock.read()).now
     text = msgspec.json.encode({"account": options.account, "user_id": options.user, "exported_at": iso(now), **told})
     sys.stdout.write(msgspec.json.format(text, indent=0 if options.json else 2).decode() + "\n")
     return 0
@@ -42,8 +42,8 @@ async def export(options: argparse.Namespace) -> int:
 async def erase(options: argparse.Namespace) -> int:
     """erase USER --reason TEXT"""
     who = with_reason(options.reason)
-    async with house_of(options) as house:
-        done = await erase_user(house, options.account, options.user, who)
+    async with house_of(options) as installation:
+        done = await erase_user(installation, options.account, options.user, who)
     values = {
         "pseudonym": done.pseudonym,
         "attempts": done.attempts,

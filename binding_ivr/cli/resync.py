@@ -11,7 +11,7 @@ COLUMNS = ("node", "status", "keys", "put", "deleted")
 
 async def resync(options: argparse.Namespace) -> int:
     """resync"""
-    async with house_of(options) as house:
-        rows = await make_mirrors_equal(house)
+    async with house_of(options) as installation:
+        rows = await make_mirrors_equal(installation)
     show.table(rows, COLUMNS, as_json=options.json)
     return 0 if all(row["status"] == "ok" for row in rows) else 1

@@ -4,7 +4,7 @@ import asyncio
 import time
 from datetime import datetime
 
-from binding_ivr.app.bindings import House
+from binding_ivr.app.installation import Installation
 from binding_ivr.asterisk.ami.client import AmiClient
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError
@@ -21,15 +21,15 @@ Row = dict[str, str | int]
 """`node`, `status` (`ok` or what is wrong), `keys`, `put`, `deleted`."""
 
 
-async def resync(house: House, wait_s: float = WAIT_S) -> list[Row]:
+async def resync(installation: Installation, wait_s: float = WAIT_S) -> list[Row]:
     """Make every mirror equal to the database; return a row per node. Raises BindingError when there is none."""
-    mirrors = house.store.mirror
+    mirrors = installation.store.mirror
     asked_at = await mirrors.ask_to_compare()
     waiting = {state.node for state in await mirrors.states(ALIVE_S) if state.alive}
-    own = house.config.ami.user and house.config.node not in waiting
+    own = installation.config.ami.user and installation.config.node not in waiting
     if not waiting and not own:
         raise ConfigError("no node keeps a mirror: set [ami] user and secret, then run: binding-ivr serve")
-    rows = [await _own(house)] if own else []
+    rows = [await _own(installation)] if own else []
     deadline = time.monotonic() + wait_s
     while waiting:
         states = {state.node: state for state in await mirrors.states(ALIVE_S) if state.node in waiting}
@@ -50,12 +50,12 @@ async def connected(config: Config) -> AmiClient:
     return ami
 
 
-async def _own(house: House) -> Row:
-    node = house.config.node
+async def _own(installation: Installation) -> Row:
+    node = installation.config.node
     try:
-        ami = await connected(house.config)
+        ami = await connected(installation.config)
         try:
-            _, compared = await make_equal(house.store.mirror, ami, astdb.plan(house.config))
+            _, compared = await make_equal(installation.store.mirror, ami, astdb.plan(installation.config))
         finally:
             await ami.stop()
     except BindingError as error:

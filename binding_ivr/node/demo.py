@@ -16,7 +16,8 @@ from uuid import UUID
 
 import aiohttp
 
-from binding_ivr.app.bindings import House, Shown, open_house
+from binding_ivr.app.bindings import Shown
+from binding_ivr.app.installation import Installation, open_installation
 from binding_ivr.app.live import follow, grouped, sentence
 from binding_ivr.app.signin import make_link
 from binding_ivr.config import Config, load
@@ -55,28 +56,28 @@ class Demo:
             service = await stack.enter_async_context(running_service(path, config, folder / "service.log"))
             _tell(f"the service is up (process {service.pid})")
             set_up("console", "error")
-            house = await stack.enter_async_context(open_house(config))
-            result = await self._prove(house, lab)
+            installation = await stack.enter_async_context(open_installation(config))
+            result = await self._prove(installation, lab)
             print(json.dumps(result, ensure_ascii=False, separators=(",", ":")), flush=True)
             proven = result["status"] == "verified" and result["dialplan"].get("status") == "FOUND"
             if not self._auto and proven:
-                await self._stay(path, service, house, lab)
+                await self._stay(path, service, installation, lab)
             return 0 if proven else 1
 
-    async def _prove(self, house: House, lab: Lab) -> dict[str, Any]:
+    async def _prove(self, installation: Installation, lab: Lab) -> dict[str, Any]:
         number = lab.number("right")
         await lab.set_script(number, "right", **HUMAN)
-        await house.store.directory.import_users([User(ACCOUNT, USER, (EXTENSION,), "en", "")])
-        shown = await house.bindings.bind(ACCOUNT, USER, number, Actor("demo", "cli"))
+        await installation.store.directory.import_users([User(ACCOUNT, USER, (EXTENSION,), "en", "")])
+        shown = await installation.bindings.bind(ACCOUNT, USER, number, Actor("demo", "cli"))
         assert shown.code is not None
         _tell(f"number accepted: {as_people_write_it(number)}")
         _tell(f"access code: {grouped(shown.code)}")
         await lab.set_code(number, shown.code)  # the callee reads it from the screen
 
         def tell(step: str, now: Shown) -> None:
-            _tell(sentence(step, now, house.config.code.length))
+            _tell(sentence(step, now, installation.config.code.length))
 
-        attempt = await follow(house, shown, tell)
+        attempt = await follow(installation, shown, tell)
         answer = await lab.trusted_number(ACCOUNT, EXTENSION)
         dialplan = {name.removeprefix("BINDING_").lower(): value for name, value in answer.items()}
         heard = f"{dialplan.get('status')} {masked(dialplan.get('number', ''))}"
@@ -91,9 +92,11 @@ class Demo:
             "dialplan": dialplan,
         }
 
-    async def _stay(self, path: Path, service: asyncio.subprocess.Process, house: House, lab: Lab) -> None:
+    async def _stay(
+        self, path: Path, service: asyncio.subprocess.Process, installation: Installation, lab: Lab
+    ) -> None:
         """Leave everything running until Ctrl-C or the end of the service."""
-        link = await make_link(house.config, house.store, ACCOUNT, USER)
+        link = await make_link(installation.config, installation.store, ACCOUNT, USER)
         _tell("everything goes on running; open the page (the link signs in once, within 10 minutes)")
         print(f"    {link}", flush=True)
         for behaviour in ("right", "busy", "no_answer"):
@@ -106,7 +109,7 @@ class Demo:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        waits = [asyncio.create_task(each) for each in (stop.wait(), service.wait(), _callee(house, lab))]
+        waits = [asyncio.create_task(each) for each in (stop.wait(), service.wait(), _callee(installation, lab))]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -114,7 +117,7 @@ class Demo:
                 wait.cancel()
 
 
-async def _callee(house: House, lab: Lab) -> None:
+async def _callee(installation: Installation, lab: Lab) -> None:
     """Be the person with the phone: read the code of every new call from the screen, for the phone to key."""
     asked: asyncio.Queue[UUID] = asyncio.Queue()
 
@@ -122,13 +125,13 @@ async def _callee(house: House, lab: Lab) -> None:
         if change.attempt_id is not None and not change.outcome:
             asked.put_nowait(change.attempt_id)
 
-    unsubscribe = house.store.changes.subscribe(on_change)
+    unsubscribe = installation.store.changes.subscribe(on_change)
     told: set[UUID] = set()
     try:
         while True:
             attempt_id = await asked.get()
             with contextlib.suppress(BindingError):  # the demonstration goes on without this one
-                shown = await house.bindings.attempt(attempt_id)
+                shown = await installation.bindings.attempt(attempt_id)
                 if shown.code is not None and attempt_id not in told:
                     told.add(attempt_id)
                     await lab.set_code(shown.attempt.number, shown.code)

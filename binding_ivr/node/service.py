@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from binding_ivr import __version__
-from binding_ivr.app.bindings import House, open_house
 from binding_ivr.app.enrolment import Enrolment
+from binding_ivr.app.installation import Installation, open_installation
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.signin import prepare_sign_in
 from binding_ivr.asterisk.agi.server import AgiServer
@@ -30,7 +30,7 @@ from binding_ivr.metrics import Metrics
 from binding_ivr.mirror import astdb
 from binding_ivr.mirror.sync import Mirror
 from binding_ivr.node.web_doors import StoredDoors
-from binding_ivr.node.web_portal import HousePortal
+from binding_ivr.node.web_portal import InstallationPortal
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.ports import ClaimedAttempt
 from binding_ivr.web.server import WebServer
@@ -50,7 +50,7 @@ class Service:
         self._config = config
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
-        self.house: House | None = None
+        self.installation: Installation | None = None
         self.enrolment: Enrolment | None = None
         self.agi: AgiServer | None = None
         self.ari: AriDriver | None = None
@@ -82,17 +82,19 @@ class Service:
     async def start(self) -> None:
         """Start every part. Raises BindingError; parts that had started are stopped by `stop`."""
         config = self._config
-        house = self.house = await self._stack.enter_async_context(open_house(config, self.metrics))
-        await house.store.changes.start()
-        if ahead_s := (await house.store.clock.read()).ahead_s:
+        installation = self.installation = await self._stack.enter_async_context(
+            open_installation(config, self.metrics)
+        )
+        await installation.store.changes.start()
+        if ahead_s := (await installation.store.clock.read()).ahead_s:
             log.error("clock.ahead", ahead_s=ahead_s, reason="a rehearsal moved the clock of this database")
         ami = self._ami_client()
-        outbox = self._make_outbox(house, ami)
+        outbox = self._make_outbox(installation, ami)
         self._stack.push_async_callback(outbox.stop)
         await outbox.start()
-        lookups = StoreLookups(config, house.store, self.metrics)
-        await house.store.bindings.set_caller_plan(caller_plan(config.number.default_region))
-        self.enrolment = Enrolment(config, house, self.metrics)
+        lookups = StoreLookups(config, installation.store, self.metrics)
+        await installation.store.bindings.set_caller_plan(caller_plan(config.number.default_region))
+        self.enrolment = Enrolment(config, installation, self.metrics)
         self.agi = AgiServer(
             lookups,
             self.enrolment,
@@ -107,14 +109,14 @@ class Service:
         self._stack.push_async_callback(self.enrolment.stop)  # when the calls they tell of have ended
         self.ari = AriDriver(url=config.ari.url, user=config.ari.user, password=config.ari.password, app=config.ari.app)
         self.metrics.ari_ready.set_function(lambda: float(self.ari is not None and self.ari.ready))
-        self.dispatcher = self._make_dispatcher(house, self.agi, self.ari)
+        self.dispatcher = self._make_dispatcher(installation, self.agi, self.ari)
         self.ari.on_connect = self.dispatcher.recover
         self._stack.push_async_callback(self.ari.stop)
         await self.ari.start()
         if ami is not None:
-            await self._start_mirror(house, ami)
-        await self._start_web(house, lookups)
-        self._start_jobs(house)
+            await self._start_mirror(installation, ami)
+        await self._start_web(installation, lookups)
+        self._start_jobs(installation)
         # Last, so that no call is begun by a service that then cannot start; and the page outlives the last call.
         self._stack.push_async_callback(self.dispatcher.stop)
         await self.dispatcher.start()
@@ -131,24 +133,24 @@ class Service:
         ami = self._config.ami
         return AmiClient(host=ami.host, port=ami.port, user=ami.user, secret=ami.secret) if ami.user else None
 
-    def _make_outbox(self, house: House, ami: AmiClient | None) -> Outbox:
-        config, readers = self._config, Readers(self._config, house.store)
+    def _make_outbox(self, installation: Installation, ami: AmiClient | None) -> Outbox:
+        config, readers = self._config, Readers(self._config, installation.store)
         at_desks, elsewhere = desk_channels(config, readers, ami, self.metrics)
         channels = [*mail_channels(config, readers, self.metrics), *at_desks]
         return Outbox(
             config,
-            house.store.outbox,
-            house.store.changes,
+            installation.store.outbox,
+            installation.store.changes,
             metrics=self.metrics,
             channels=channels,
             elsewhere=elsewhere,
         )
 
-    async def _start_mirror(self, house: House, ami: AmiClient) -> None:
+    async def _start_mirror(self, installation: Installation, ami: AmiClient) -> None:
         self.mirror = Mirror(
             ami,
-            house.store.mirror,
-            house.store.changes,
+            installation.store.mirror,
+            installation.store.changes,
             node=self._config.node,
             plan=astdb.plan(self._config),
             metrics=self.metrics,
@@ -156,38 +158,41 @@ class Service:
         self._stack.push_async_callback(ami.stop)
         self._stack.push_async_callback(self.mirror.stop)
         await self.mirror.start()
-        user_events = UserEvents(ami, house.store.outbox, house.store.changes, metrics=self.metrics)
+        user_events = UserEvents(ami, installation.store.outbox, installation.store.changes, metrics=self.metrics)
         self._stack.push_async_callback(user_events.stop)
         await user_events.start()
         await ami.start(AMI_PATIENCE_S)
 
-    def _start_jobs(self, house: House) -> None:
+    def _start_jobs(self, installation: Installation) -> None:
         jobs = Jobs(
-            [Lifecycle(self._config, house.store), Retention(self._config, house.store, house.codes.of_number)],
-            house.store.jobs,
-            house.store.lifecycle,
-            house.store.limits,
-            house.store.changes,
+            [
+                Lifecycle(self._config, installation.store),
+                Retention(self._config, installation.store, installation.codes.of_number),
+            ],
+            installation.store.jobs,
+            installation.store.lifecycle,
+            installation.store.limits,
+            installation.store.changes,
             node=self._config.node,
             metrics=self.metrics,
         )
         self._stack.push_async_callback(jobs.stop)
         jobs.start()
 
-    async def _start_web(self, house: House, lookups: StoreLookups) -> None:
-        await prepare_sign_in(self._config, house.store)
-        upkeep = Upkeep(house.store.web)
+    async def _start_web(self, installation: Installation, lookups: StoreLookups) -> None:
+        await prepare_sign_in(self._config, installation.store)
+        upkeep = Upkeep(installation.store.web)
         self._stack.push_async_callback(upkeep.stop)
         upkeep.start()
-        doors = StoredDoors(house.store)
+        doors = StoredDoors(installation.store)
         self.web = WebServer(
             self._config,
-            portal=HousePortal(house, lookups, self.readiness),
+            portal=InstallationPortal(installation, lookups, self.readiness),
             doors=doors,
             replies=doors,
             readiness=self.readiness,
             metrics=self.metrics,
-            secret=house.codes.of_number("web"),  # keyed, hence the same on all nodes and known to nobody else
+            secret=installation.codes.of_number("web"),  # keyed, hence the same on all nodes and known to nobody else
         )
         self._stack.push_async_callback(self.web.stop)
         await self.web.start()
@@ -198,14 +203,14 @@ class Service:
 
     async def readiness(self) -> Mapping[str, str]:
         """Tell for each part `ok` or what is wrong."""
-        assert self.house is not None
+        assert self.installation is not None
         assert self.ari is not None
         parts = {"ari": "ok" if self.ari.ready else "no connection to Asterisk's ARI"}
         if self.mirror is not None:
             parts["mirror"] = self.mirror.health
         try:
             async with asyncio.timeout(READY_ANSWER_S):
-                await self.house.store.attempts.next_due()
+                await self.installation.store.attempts.next_due()
             parts["postgresql"] = "ok"
         except (BindingError, TimeoutError):
             parts["postgresql"] = "PostgreSQL does not answer"
@@ -216,17 +221,17 @@ class Service:
         assert self.dispatcher is not None
         return self.dispatcher
 
-    def _make_dispatcher(self, house: House, agi: AgiServer, ari: AriDriver) -> Dispatcher:
+    def _make_dispatcher(self, installation: Installation, agi: AgiServer, ari: AriDriver) -> Dispatcher:
         def code_of(attempt: ClaimedAttempt) -> str:
-            return house.codes.of_attempt(attempt.attempt_id, attempt.key_id)
+            return installation.codes.of_attempt(attempt.attempt_id, attempt.key_id)
 
         def agi_address() -> str:
             return self._config.agi.advertise or f"{_reachable(self._config.agi.bind)}:{agi.port}"
 
         return Dispatcher(
             self._config,
-            ledger=house.store.attempts,
-            changes=house.store.changes,
+            ledger=installation.store.attempts,
+            changes=installation.store.changes,
             telephony=ari,
             conversations=agi,
             code_of=code_of,

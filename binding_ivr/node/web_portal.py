@@ -1,4 +1,4 @@
-"""The house as the web sees it: the use cases behind `web.portal.Portal`. It knows no request and no credential."""
+"""The use cases as the web asks for them, behind `web.portal.Portal`. It knows no request and no credential."""
 
 import contextlib
 import functools
@@ -10,8 +10,9 @@ from uuid import UUID
 import msgspec
 
 from binding_ivr.app.allowances import in_force
-from binding_ivr.app.bindings import House, Shown
+from binding_ivr.app.bindings import Shown
 from binding_ivr.app.exceptions import add_exception, remove_exception
+from binding_ivr.app.installation import Installation
 from binding_ivr.app.personal import erase
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError, Refusal
@@ -57,13 +58,15 @@ def told(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[A
     return wrapped
 
 
-class HousePortal:
-    """Implements `web.portal.Portal` on an open house."""
+class InstallationPortal:
+    """Implements `web.portal.Portal` on an open installation."""
 
-    def __init__(self, house: House, lookups: Lookups, readiness: Callable[[], Awaitable[Mapping[str, str]]]) -> None:
+    def __init__(
+        self, installation: Installation, lookups: Lookups, readiness: Callable[[], Awaitable[Mapping[str, str]]]
+    ) -> None:
         """*readiness* tells for each part `ok` or what is wrong."""
-        self._house = house
-        self._store = house.store
+        self._installation = installation
+        self._store = installation.store
         self._lookups = lookups
         self._readiness = readiness
 
@@ -72,12 +75,12 @@ class HousePortal:
     @told
     async def view(self, account: str, user_id: str, actor: Actor | None = None) -> View:
         """See Portal."""
-        binding = await self._house.bindings.status(account, user_id)
+        binding = await self._installation.bindings.status(account, user_id)
         config = await self._config_of(account)
         bind, again = await self._next(config, binding, actor or NOBODY)
         return View(
             binding=binding,
-            last=self._house.bindings.shown(binding.last_attempt) if binding.last_attempt else None,
+            last=self._installation.bindings.shown(binding.last_attempt) if binding.last_attempt else None,
             number_written=_written(binding.number),
             pending_written=_written(binding.pending_number),
             bind=bind,
@@ -92,7 +95,7 @@ class HousePortal:
         if binding.last_attempt is not None and binding.last_attempt.outcome is None:
             busy = _step(limits.call_in_progress())  # as the rules say, without asking again while a call runs
             return busy, busy
-        bind, again = await self._house.bindings.next_steps(binding, config, actor)
+        bind, again = await self._installation.bindings.next_steps(binding, config, actor)
         return _step(bind), _step(again)
 
     @told
@@ -100,7 +103,7 @@ class HousePortal:
         self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID, *, now: bool = False
     ) -> Shown:
         """See Portal."""
-        bindings = self._house.bindings.choosing(attempt_id)
+        bindings = self._installation.bindings.choosing(attempt_id)
         return await self._begun(attempt_id, bindings.bind(account, user_id, number, actor, now=now))
 
     @told
@@ -108,13 +111,13 @@ class HousePortal:
         self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False
     ) -> Shown:
         """See Portal."""
-        bindings = self._house.bindings.choosing(attempt_id)
+        bindings = self._installation.bindings.choosing(attempt_id)
         return await self._begun(attempt_id, bindings.revalidate(account, user_id, actor, now=now))
 
     @told
     async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False) -> Shown:
         """See Portal."""
-        bindings = self._house.bindings.choosing(attempt_id)
+        bindings = self._installation.bindings.choosing(attempt_id)
         return await self._begun(attempt_id, bindings.undo(account, user_id, actor, now=now))
 
     async def _begun(self, attempt_id: UUID, asked: Awaitable[Shown]) -> Shown:
@@ -123,7 +126,7 @@ class HousePortal:
             return await asked
         except (Refusal, StatementRefused):
             try:
-                return await self._house.bindings.attempt(attempt_id)
+                return await self._installation.bindings.attempt(attempt_id)
             except NotFoundError:
                 pass
             raise
@@ -131,26 +134,26 @@ class HousePortal:
     @told
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
         """See Portal."""
-        await self._house.bindings.cancel(account, user_id, actor)
+        await self._installation.bindings.cancel(account, user_id, actor)
 
     @told
     async def remove(self, account: str, user_id: str, actor: Actor) -> None:
         """See Portal."""
-        await self._house.bindings.remove(account, user_id, actor)
+        await self._installation.bindings.remove(account, user_id, actor)
 
     @told
     async def suspend(self, account: str, user_id: str, actor: Actor) -> None:
         """See Portal."""
-        await self._house.bindings.suspend(account, user_id, actor)
+        await self._installation.bindings.suspend(account, user_id, actor)
 
     @told
     async def resume(self, account: str, user_id: str, actor: Actor) -> BindingStatus:
         """See Portal."""
-        return await self._house.bindings.resume(account, user_id, actor)
+        return await self._installation.bindings.resume(account, user_id, actor)
 
     async def attempt(self, attempt_id: UUID) -> Shown:
         """See Portal."""
-        return await self._house.bindings.attempt(attempt_id)
+        return await self._installation.bindings.attempt(attempt_id)
 
     # --- lists and the directory
 
@@ -174,7 +177,7 @@ class HousePortal:
     async def put_account(self, account: str, settings: Mapping[str, Any]) -> bool:
         """See Portal."""
         try:
-            self._house.config.for_account(settings)
+            self._installation.config.for_account(settings)
         except (ConfigError, TypeError, AttributeError) as error:
             raise Refusal("invalid", str(error)[:200] if isinstance(error, ConfigError) else "not settings") from None
         try:
@@ -214,12 +217,12 @@ class HousePortal:
     @told
     async def suppress(self, number: str, actor: Actor) -> bool:
         """See Portal."""
-        return await self._house.bindings.suppress(number, actor)
+        return await self._installation.bindings.suppress(number, actor)
 
     @told
     async def unsuppress(self, number: str, actor: Actor) -> None:
         """See Portal."""
-        await self._house.bindings.unsuppress(number, actor)
+        await self._installation.bindings.unsuppress(number, actor)
 
     # --- the audit, and what is held about a person
 
@@ -238,7 +241,7 @@ class HousePortal:
     @told
     async def erase(self, account: str, user_id: str, actor: Actor) -> Erasure:
         """See Portal."""
-        done = await erase(self._house, account, user_id, actor)
+        done = await erase(self._installation, account, user_id, actor)
         return Erasure(done.pseudonym, done.attempts, done.audit, done.events_waiting)
 
     async def exceptions(self) -> Sequence[NumberException]:
@@ -251,21 +254,21 @@ class HousePortal:
     ) -> tuple[str, bool]:
         """See Portal."""
         excepted, _ = await add_exception(
-            self._house.config, self._store, account, number, reason, until, actor, prefix=prefix
+            self._installation.config, self._store, account, number, reason, until, actor, prefix=prefix
         )
         return excepted.prefix, excepted.whole
 
     @told
     async def remove_exception(self, account: str, number: str, actor: Actor, *, prefix: bool) -> None:
         """See Portal."""
-        await remove_exception(self._house.config, self._store, account, number, actor, prefix=prefix)
+        await remove_exception(self._installation.config, self._store, account, number, actor, prefix=prefix)
 
     # --- settings, look-ups, health
 
     @told
     async def limits(self, account: str) -> Mapping[str, float | Sequence[float]]:
         """See Portal."""
-        values = msgspec.to_builtins(in_force(await self._config_of(account), self._house.config))
+        values = msgspec.to_builtins(in_force(await self._config_of(account), self._installation.config))
         return dict(values)
 
     async def limit_state(self) -> LimitState:
@@ -280,7 +283,7 @@ class HousePortal:
     @told
     async def reset_number(self, number: str, actor: Actor) -> Reset:
         """See Portal."""
-        return await self._house.bindings.reset_number(number, actor)
+        return await self._installation.bindings.reset_number(number, actor)
 
     @told
     async def resume_calls(self, account: str, actor: Actor) -> None:
@@ -319,7 +322,7 @@ class HousePortal:
 
     async def _config_of(self, account: str) -> Config:
         settings = (await self._store.directory.account(account)).settings
-        return self._house.config.for_account_or_default(settings)
+        return self._installation.config.for_account_or_default(settings)
 
 
 def _step(refusal: Refusal | None) -> Step:

@@ -1,4 +1,4 @@
-"""What the web needs of the house, named by need: use cases, credentials, kept replies. Only shapes live here."""
+"""What the web needs of what is below it, by need: use cases, credentials, kept replies. Only shapes live here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -37,7 +37,7 @@ async def wrong_codes(scene: Scene, weeks: float = 3.0, users: int = 20, *, real
                 if not why or why.startswith(OF_THE_ASKER):
                     break
                 next_number[name] += 1
-        await scene.house.store.clock.advance(STEP_S, REHEARSAL)
+        await scene.opened.store.clock.advance(STEP_S, REHEARSAL)
         scene.ahead_s += STEP_S
         at += STEP_S
     most = int(scene.budget.user_failed_tries * users * (weeks * 7 + 2))
@@ -124,7 +124,7 @@ async def recorded_greeting(scene: Scene) -> None:
         row = await scene.ended(reply)
         scene.expect(row.outcome != "verified", "a greeting proved a number")
         scene.notes.append(f"{row.outcome} after {row.tries} entries")
-        known = code or scene.house.codes.of_attempt(row.attempt_id, row.key_id)
+        known = code or scene.opened.codes.of_attempt(row.attempt_id, row.key_id)
         await scene.advance(2 * HOUR)
     await honest.served(scene)
 

@@ -23,8 +23,8 @@ async def costly_numbers(scene: Scene, every: int = 1) -> None:
     Then the account with all regions calls one phone of every region, which it is allowed to.
     """
     users = [f"{1000 + n}" for n in range(100)]
-    await scene.house.store.directory.add_account(WIDE, {"number": _WORLD})
-    await scene.house.store.directory.add_account(OPEN, {"number": {**_WORLD, "deny": []}})
+    await scene.opened.store.directory.add_account(WIDE, {"number": _WORLD})
+    await scene.opened.store.directory.add_account(OPEN, {"number": {**_WORLD, "deny": []}})
     for account in (ACCOUNT, WIDE, OPEN):
         await scene.users(*users, account=account)
     extra, far = costly.extra_paid()[::every], costly.far_away()[::every]

@@ -63,8 +63,8 @@ async def _hidden(scene: Scene) -> dict[str, str]:
     ringing = await scene.phone(4, "no_answer")
     denied = scene.number(5)
     deny = [*scene.config.number.deny, denied]
-    await scene.house.store.directory.set_settings(ACCOUNT, {"number": {"deny": deny}})
-    await scene.house.bindings.suppress(suppressed, REHEARSAL)
+    await scene.opened.store.directory.set_settings(ACCOUNT, {"number": {"deny": deny}})
+    await scene.opened.bindings.suppress(suppressed, REHEARSAL)
     for at in range(scene.budget.user_new_numbers_day):
         await _call(scene, THRIFTLESS, await scene.phone(20 + at, "busy"))
     await scene.advance(HOUR)

@@ -38,17 +38,17 @@ class Guesser:
         scene.requests += 1
         actor = Actor(f"user:{user}", "web", scene.address_of(user))
         try:
-            await scene.house.bindings.bind(ACCOUNT, user, number, actor)
+            await scene.opened.bindings.bind(ACCOUNT, user, number, actor)
         except Refusal as refusal:
             why = refusal.limit or refusal.code
             scene.refused[why] += 1
             return why
-        for claimed in await scene.house.store.attempts.claim("abuse", 100, LEASE_S):
+        for claimed in await scene.opened.store.attempts.claim("abuse", 100, LEASE_S):
             await self._call(claimed)
         return ""
 
     async def _call(self, attempt: ClaimedAttempt) -> None:
-        ledger = self._scene.house.store.attempts
+        ledger = self._scene.opened.store.attempts
         verdict = self._converse(attempt)
         await ledger.report(attempt.attempt_id, AttemptState.ANSWERED, 0)
         await ledger.finish(attempt.attempt_id, verdict)
@@ -60,7 +60,7 @@ class Guesser:
     def _converse(self, attempt: ClaimedAttempt) -> Verdict:
         """Run the call machine to its verdict, with wrong codes only."""
         config = self._scene.config
-        code = self._scene.house.codes.of_attempt(attempt.attempt_id, attempt.key_id)
+        code = self._scene.opened.codes.of_attempt(attempt.attempt_id, attempt.key_id)
         rules = Rules(length=config.code.length, tries=_tries(config, attempt.failed_tries))
         machine = CallMachine(rules, lambda heard: is_code(code, heard))
         for event in (ev.Begin(), ev.Ringing(), ev.Answered(), ev.Talking()):

@@ -17,7 +17,7 @@ import aiohttp
 import asyncpg
 import jwt
 
-from binding_ivr.app.bindings import House, open_house
+from binding_ivr.app.installation import Installation, open_installation
 from binding_ivr.config import Config, Limits
 from binding_ivr.lab import Lab, LabError
 from binding_ivr.lab.behaviours import AREA_CODES
@@ -117,7 +117,7 @@ class Scene:
     lab: Lab
     config: Config
     paths: Sequence[tuple[Path, Config]]
-    house: House
+    opened: Installation
     index: int
     areas: Sequence[str]
     stack: AsyncExitStack
@@ -161,7 +161,7 @@ class Scene:
     # --- attackers and phones
 
     async def users(self, *names: str, account: str = ACCOUNT) -> None:
-        await self.house.store.directory.import_users([User(account, name, (name,), "en", "") for name in names])
+        await self.opened.store.directory.import_users([User(account, name, (name,), "en", "") for name in names])
 
     async def phone(self, at: int, behaviour: str, **params: Any) -> str:
         """Return the *at*-th number of this attack, whose phone behaves so from now on."""
@@ -231,7 +231,7 @@ class Scene:
         try:
             async with asyncio.timeout(ENDED_S):
                 while True:
-                    row = await self.house.store.attempts.attempt(attempt_id)
+                    row = await self.opened.store.attempts.attempt(attempt_id)
                     if row.state in (*states, AttemptState.ENDED):
                         return row
                     await asyncio.sleep(0.05)
@@ -254,18 +254,18 @@ class Scene:
         """Let *seconds* pass for everything that is decided by time, when all calls are over."""
         if self._calls_out:
             await self.collect()
-        await self.house.store.clock.advance(seconds, REHEARSAL)
+        await self.opened.store.clock.advance(seconds, REHEARSAL)
         self.ahead_s += seconds
 
     async def now(self) -> float:
         """Return the simulated time (POSIX)."""
-        return (await self.house.store.clock.read()).now.timestamp()
+        return (await self.opened.store.clock.read()).now.timestamp()
 
     # --- what came of it
 
     async def sql(self, statement: str, *args: Any) -> list[dict[str, Any]]:
         """Look into the tables."""
-        async with self.house.store.db.link() as link:
+        async with self.opened.store.db.link() as link:
             return [dict(row) for row in await link.fetch(statement, *args)]
 
     async def stolen(self) -> list[dict[str, Any]]:
@@ -301,8 +301,8 @@ async def scene(
     dsn = await at.database(f"abuse_{name.replace('-', '_')}")
     paths = [_configured(at, folder, name, index, dsn, node, sections or {}) for node in range(NODES)]
     async with AsyncExitStack() as stack:
-        house = await stack.enter_async_context(open_house(paths[0][1]))
-        made = Scene(at.lab, paths[0][1], paths, house, index, areas, stack)
+        installation = await stack.enter_async_context(open_installation(paths[0][1]))
+        made = Scene(at.lab, paths[0][1], paths, installation, index, areas, stack)
         await made.serve()
         try:
             yield made

@@ -161,10 +161,10 @@ async def open_sql_door(one: Installation, user: str = "asterisk") -> None:
     """Give the lab's Asterisk the samples' func_odbc, as an operator does, and a database user with the door's role."""
     driver = one.lab.pbx.engine.odbc_driver
     assert driver is not None, "install the package odbc-postgresql: this host's Asterisk cannot reach PostgreSQL"
-    async with one.house.store.db.link() as link:
+    async with one.opened.store.db.link() as link:
         await link.execute(f"CREATE ROLE {user} LOGIN IN ROLE binding_ivr_lookup")
     etc, samples = one.lab.folder / "pbx/etc", data_dir("dialplan") / "samples"
-    parts = urlsplit(one.house.store.db.dsn)
+    parts = urlsplit(one.opened.store.db.dsn)
     host = parse_qs(parts.query).get("host", [parts.hostname or ""])[0]
     changes: Mapping[str, dict[tuple[str, str], str]] = {
         "func_odbc.conf": {},

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from binding_ivr.app.bindings import House, Shown, open_house
+from binding_ivr.app.bindings import Shown
+from binding_ivr.app.installation import Installation as OpenInstallation
+from binding_ivr.app.installation import open_installation
 from binding_ivr.app.live import follow
 from binding_ivr.config import Config
 from binding_ivr.lab import Lab
@@ -35,7 +37,7 @@ class Installation:
     folder: Path
     config: Config
     path: Path
-    house: House
+    opened: OpenInstallation
     process: asyncio.subprocess.Process | None = None
     users: int = 0
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -52,7 +54,7 @@ class Installation:
     @asynccontextmanager
     async def rings_long(self) -> AsyncIterator[None]:
         """Let calls ring for 60 s: a command started meanwhile may take longer than the usual 4 s on a busy machine."""
-        accounts = self.house.store.directory
+        accounts = self.opened.store.directory
         await accounts.set_settings("default", {"call": {"ring_s": 60}})
         try:
             yield
@@ -68,18 +70,18 @@ class Installation:
     async def new_user(self, language: str = "en") -> str:
         self.users += 1
         user = f"{3000 + self.users}"
-        await self.house.store.directory.import_users([User("default", user, (user,), language, "")])
+        await self.opened.store.directory.import_users([User("default", user, (user,), language, "")])
         return user
 
     async def bind(self, user: str, number: str) -> Shown:
         """Ask for a call, and let the phone's user read the code from the screen."""
-        return await self._with_phone(await self.house.bindings.bind("default", user, number, TESTER))
+        return await self._with_phone(await self.opened.bindings.bind("default", user, number, TESTER))
 
     async def revalidate(self, user: str) -> Shown:
-        return await self._with_phone(await self.house.bindings.revalidate("default", user, TESTER))
+        return await self._with_phone(await self.opened.bindings.revalidate("default", user, TESTER))
 
     async def undo(self, user: str) -> Shown:
-        return await self._with_phone(await self.house.bindings.undo("default", user, TESTER))
+        return await self._with_phone(await self.opened.bindings.undo("default", user, TESTER))
 
     async def _with_phone(self, shown: Shown) -> Shown:
         assert shown.code is not None
@@ -89,13 +91,13 @@ class Installation:
     async def ended(self, shown: Shown) -> AttemptRow:
         """Wait for the end of an attempt."""
         async with asyncio.timeout(120 * SLOW):
-            return await follow(self.house, shown, lambda step, now: None)
+            return await follow(self.opened, shown, lambda step, now: None)
 
     async def state(self, attempt_id: UUID, *states: AttemptState) -> AttemptRow:
         """Wait until the attempt is in one of *states*."""
         async with asyncio.timeout(60 * SLOW):
             while True:
-                attempt = await self.house.store.attempts.attempt(attempt_id)
+                attempt = await self.opened.store.attempts.attempt(attempt_id)
                 if attempt.state in states:
                     return attempt
                 await asyncio.sleep(0.02)
@@ -164,5 +166,5 @@ async def installed(
     }
     config = write_config(path, settings, folder, more)
     async with AsyncExitStack() as stack:
-        house = await stack.enter_async_context(open_house(config))
-        yield Installation(lab, folder, config, path, house, stack=stack)
+        opened = await stack.enter_async_context(open_installation(config))
+        yield Installation(lab, folder, config, path, opened, stack=stack)

@@ -22,7 +22,7 @@ from tests.patience import SLOW
 async def behind_a_proxy(
     lab: Lab, folder: Path, node: str, sections: Mapping[str, Mapping[str, Any]] | None = None
 ) -> AsyncIterator[tuple[Installation, Proxy]]:
-    """An installation whose service reaches PostgreSQL through a proxy; the test's own house does so directly."""
+    """An installation whose service reaches PostgreSQL through a proxy; the test's own does so directly."""
     embedded = await open_embedded(folder / "state")
     socket_folder = parse_qs(urlsplit(embedded.dsn).query)["host"][0]
     (target,) = [
@@ -57,11 +57,11 @@ async def test_postgresql_is_away_while_the_code_is_keyed(lab: Lab, tmp_path: Pa
         async with asyncio.timeout(30 * SLOW):
             while "digits" not in await lab.heard(number):  # the code has been keyed
                 await asyncio.sleep(0.1)
-        assert (await one.house.bindings.status("default", user)).status is BindingStatus.PENDING
+        assert (await one.opened.bindings.status("default", user)).status is BindingStatus.PENDING
         await proxy.start() if how == "cut" else proxy.resume()
         attempt = await one.ended(shown)
         assert attempt.outcome is Outcome.VERIFIED
-        assert (await one.house.bindings.status("default", user)).status is BindingStatus.VERIFIED
+        assert (await one.opened.bindings.status("default", user)).status is BindingStatus.VERIFIED
         await one.no_channels()
         assert one.process is not None
         assert one.process.returncode is None

@@ -57,7 +57,7 @@ class Table:
 
 
 @dataclass
-class House:
+class Scene:
     """The lab and what is under test."""
 
     lab: Lab
@@ -70,19 +70,19 @@ class House:
 class Call:
     """One call by hand: what the shell of a call does, without a machine."""
 
-    house: House
+    scene: Scene
     attempt: UUID = field(default_factory=uuid4)
     events: list[Event] = field(default_factory=list)
     channel: str = ""
     talk: Conversation | None = None
 
     async def place(self, number: str, *, endpoint: str = "", ring_s: int = 10, max_s: int = 30) -> "Call":
-        self.channel = f"{self.house.app}.{self.attempt}.0"
-        self.talk = self.house.agi.expect(self.attempt, self.channel, self._heard)
-        self.house.ari.watch(self.channel, self._heard)
-        variables = {"BINDING_ATTEMPT": str(self.attempt), "BINDING_AGI": f"127.0.0.1:{self.house.agi.port}"}
+        self.channel = f"{self.scene.app}.{self.attempt}.0"
+        self.talk = self.scene.agi.expect(self.attempt, self.channel, self._heard)
+        self.scene.ari.watch(self.channel, self._heard)
+        variables = {"BINDING_ATTEMPT": str(self.attempt), "BINDING_AGI": f"127.0.0.1:{self.scene.agi.port}"}
         where = endpoint or f"PJSIP/{number}@trunk"
-        await self.house.ari.place(CallOrder(self.channel, where, "+12025550199", ring_s, max_s, "en", variables))
+        await self.scene.ari.place(CallOrder(self.channel, where, "+12025550199", ring_s, max_s, "en", variables))
         return self
 
     async def talking(self) -> Conversation:
@@ -90,7 +90,7 @@ class Call:
         await self.until(Answered())
         assert self.talk is not None
         self.talk.admit()
-        await self.house.ari.handoff(self.channel)
+        await self.scene.ari.handoff(self.channel)
         await self.until(Talking())
         return self.talk
 
@@ -112,31 +112,31 @@ class Call:
         self.events.append(event)
 
 
-@pytest.fixture(scope="module", name="house")
-async def _house() -> AsyncIterator[House]:
+@pytest.fixture(scope="module", name="scene")
+async def _scene() -> AsyncIterator[Scene]:
     async with Lab() as lab:
         settings = lab.settings()["ari"]
         ari = AriDriver(**settings, times=LinkTimes(retry_s=(0.05, 0.2), standby_s=(0.2, 0.5)))
         agi = AgiServer(Table(), port=lab.agi_port, prefix="binding_ivr", times=TalkTimes(reply_s=5 * SLOW))
         await agi.start()
         await ari.start()
-        yield House(lab, ari, agi)
+        yield Scene(lab, ari, agi)
         await agi.stop()
         await ari.stop()
 
 
 @pytest.fixture(autouse=True)
-async def _nothing_left(house: House) -> AsyncIterator[None]:
+async def _nothing_left(scene: Scene) -> AsyncIterator[None]:
     yield
     async with asyncio.timeout(10 * SLOW):
-        while await house.ari.strays() or house.agi.sessions:
+        while await scene.ari.strays() or scene.agi.sessions:
             await asyncio.sleep(0.02)
 
 
-async def test_digits_keyed_into_the_prompt_arrive_one_by_one(house: House) -> None:
-    number = house.lab.number("barge", 1)
-    await house.lab.set_code(number, "112334")
-    call = await Call(house).place(number)
+async def test_digits_keyed_into_the_prompt_arrive_one_by_one(scene: Scene) -> None:
+    number = scene.lab.number("barge", 1)
+    await scene.lab.set_code(number, "112334")
+    call = await Call(scene).place(number)
     talk = await call.talking()
     talk.say(["ask_code"], KEYS)
     await call.until(Digit("1"))
@@ -151,10 +151,10 @@ async def test_digits_keyed_into_the_prompt_arrive_one_by_one(house: House) -> N
     assert not any(isinstance(event, TalkLost) for event in call.events)
 
 
-async def test_letters_are_digits_too(house: House) -> None:
-    number = house.lab.number("letters", 1)
-    await house.lab.set_code(number, "123456")
-    call = await Call(house).place(number)
+async def test_letters_are_digits_too(scene: Scene) -> None:
+    number = scene.lab.number("letters", 1)
+    await scene.lab.set_code(number, "123456")
+    call = await Call(scene).place(number)
     talk = await call.talking()
     digits = ""
     while isinstance(event := await call.listen(talk), Digit):
@@ -165,14 +165,14 @@ async def test_letters_are_digits_too(house: House) -> None:
     await call.ended()
 
 
-async def test_a_missing_prompt_is_told_from_a_hangup(house: House) -> None:
-    call = await Call(house).place(house.lab.number("silent", 1))
+async def test_a_missing_prompt_is_told_from_a_hangup(scene: Scene) -> None:
+    call = await Call(scene).place(scene.lab.number("silent", 1))
     talk = await call.talking()
     talk.say(["no_such_prompt"], "")
     detail = "prompt binding_ivr/no_such_prompt (en) is missing in Asterisk's sounds folder"
     await call.until(TalkLost(detail))
     await call.ended()
-    call = await Call(house).place(house.lab.number("hangup_at", 1))
+    call = await Call(scene).place(scene.lab.number("hangup_at", 1))
     talk = await call.talking()
     talk.say(["reason", "ask_code", "reason", "ask_code"], "")  # longer than the callee stays
     await call.until(HangupNoticed())
@@ -189,44 +189,44 @@ async def test_a_missing_prompt_is_told_from_a_hangup(house: House) -> None:
         ("no_answer", Ended(19, 480)),
     ],
 )
-async def test_calls_that_are_not_answered(house: House, behaviour: str, ended: Ended) -> None:
-    call = await Call(house).place(house.lab.number(behaviour, 1), ring_s=1)
+async def test_calls_that_are_not_answered(scene: Scene, behaviour: str, ended: Ended) -> None:
+    call = await Call(scene).place(scene.lab.number(behaviour, 1), ring_s=1)
     assert await call.ended() == ended
     assert [event for event in call.events if not isinstance(event, Ringing)] == [ended]
 
 
-async def test_an_unknown_endpoint_is_named(house: House) -> None:
+async def test_an_unknown_endpoint_is_named(scene: Scene) -> None:
     with pytest.raises(PlaceError, match="no endpoint PJSIP/nosuch;"):
-        await Call(house).place("", endpoint=f"PJSIP/{TRUSTED}@nosuch")
+        await Call(scene).place("", endpoint=f"PJSIP/{TRUSTED}@nosuch")
 
 
-async def test_the_channels_absolute_limit_counts_from_the_order(house: House) -> None:
-    call = await Call(house).place(house.lab.number("silent", 2), max_s=2)
+async def test_the_channels_absolute_limit_counts_from_the_order(scene: Scene) -> None:
+    call = await Call(scene).place(scene.lab.number("silent", 2), max_s=2)
     await call.talking()
     await call.ended()  # nobody asked for it: the session was silent, the daemon did nothing
     assert HangupNoticed() in call.events
 
 
-async def test_look_ups_through_the_operators_dialplan(house: House) -> None:
-    found = await house.lab.trusted_number("default", "1001")
+async def test_look_ups_through_the_operators_dialplan(scene: Scene) -> None:
+    found = await scene.lab.trusted_number("default", "1001")
     assert (found["BINDING_STATUS"], found["BINDING_NUMBER"]) == ("FOUND", TRUSTED)
     assert found["BINDING_DIAL"] == f"PJSIP/{TRUSTED}@trunk"
-    assert (await house.lab.trusted_number("default", "1002"))["BINDING_STATUS"] == "NONE"
-    caller = await house.lab.trusted_caller(TRUSTED)  # its dial string goes by SET VARIABLE
+    assert (await scene.lab.trusted_number("default", "1002"))["BINDING_STATUS"] == "NONE"
+    caller = await scene.lab.trusted_caller(TRUSTED)  # its dial string goes by SET VARIABLE
     assert (caller["BINDING_STATUS"], caller["BINDING_DIAL"]) == ("FOUND", "Local/1@a&b")
-    assert (await house.lab.trusted_caller("+12025550151"))["BINDING_STATUS"] == "SUSPENDED"
+    assert (await scene.lab.trusted_caller("+12025550151"))["BINDING_STATUS"] == "SUSPENDED"
 
 
-async def test_a_second_daemon_makes_the_first_stand_by_without_a_fight(house: House) -> None:
-    settings = house.lab.settings()["ari"]
+async def test_a_second_daemon_makes_the_first_stand_by_without_a_fight(scene: Scene) -> None:
+    settings = scene.lab.settings()["ari"]
     second = AriDriver(**settings)
     await second.start()
-    await until(lambda: house.ari.state is LinkState.REPLACED)
+    await until(lambda: scene.ari.state is LinkState.REPLACED)
     await asyncio.sleep(1.0)  # time in which the first would have come back
     assert second.ready
-    assert not house.ari.ready
+    assert not scene.ari.ready
     await second.stop()
-    await until(lambda: house.ari.ready)
+    await until(lambda: scene.ari.ready)
 
 
 class Cutter:
@@ -270,22 +270,22 @@ class Cutter:
             await writer.wait_closed()
 
 
-async def test_a_call_goes_on_while_the_event_socket_is_cut(house: House) -> None:
-    settings = house.lab.settings()["ari"]
+async def test_a_call_goes_on_while_the_event_socket_is_cut(scene: Scene) -> None:
+    settings = scene.lab.settings()["ari"]
     url = URL(settings["url"])
     way = Cutter(str(url.host), int(url.port or 0))
     through = {**settings, "url": await way.start(), "app": "cut"}
     ari = AriDriver(**through, times=LinkTimes(retry_s=(0.05, 0.2)))
     await ari.start()
-    there = House(house.lab, ari, house.agi, "cut")
-    stays, goes = [await Call(there).place(house.lab.number("silent", index)) for index in (3, 4)]
+    there = Scene(scene.lab, ari, scene.agi, "cut")
+    stays, goes = [await Call(there).place(scene.lab.number("silent", index)) for index in (3, 4)]
     talk = await stays.talking()
     await goes.talking()
     way.cut()
     await until(lambda: not ari.ready)
     assert goes.talk is not None
     goes.talk.close()  # the dialplan goes on to Hangup(), unheard
-    assert await house.ari.hangup(goes.channel)
+    assert await scene.ari.hangup(goes.channel)
     way.open = True
     assert await goes.ended() == Ended(None, None)
     await until(lambda: ari.ready)

@@ -72,7 +72,7 @@ Result = tuple[AttemptRow, BindingStatus]
 
 def repeated_code_id(installation: Installation) -> UUID:
     """An attempt id whose access code is one digit six times; one in a hundred thousand is."""
-    codes = installation.house.codes
+    codes = installation.opened.codes
     while True:
         candidate = uuid4()
         if len(set(codes.of_attempt(candidate, codes.active_key))) == 1:
@@ -84,9 +84,9 @@ async def run(installation: Installation, case: Case, index: int) -> Result:
     number = installation.lab.number(case.behaviour, index)
     await installation.lab.set_script(number, case.behaviour, **case.params)
     if case.behaviour == "repeated":
-        house = installation.house
+        opened = installation.opened
         chosen = await asyncio.to_thread(repeated_code_id, installation)
-        bindings = Bindings(house.config, house.store, house.codes, lambda: chosen)
+        bindings = Bindings(opened.config, opened.store, opened.codes, lambda: chosen)
         shown = await bindings.bind("default", user, number, TESTER)
         assert shown.code is not None
         assert len(set(shown.code)) == 1
@@ -94,7 +94,7 @@ async def run(installation: Installation, case: Case, index: int) -> Result:
     else:
         shown = await installation.bind(user, number)
     attempt = await installation.ended(shown)
-    binding = await installation.house.bindings.status("default", user)
+    binding = await installation.opened.bindings.status("default", user)
     return attempt, binding.status
 
 
@@ -173,10 +173,10 @@ async def test_a_reported_number_is_not_called_again(results: dict[str, Result],
 
 async def test_neither_code_nor_number_is_in_the_log(results: dict[str, Result], installation: Installation) -> None:
     log = await asyncio.to_thread(installation.log.read_text)
-    house = installation.house
+    codes = installation.opened.codes
     assert log.count("call.ended") >= len(CASES)
     for attempt, _ in results.values():
         assert attempt.number not in log
         assert attempt.number[2:] not in log
-        key = house.codes.of_attempt(attempt.attempt_id, attempt.key_id)
+        key = codes.of_attempt(attempt.attempt_id, attempt.key_id)
         assert key not in log.replace(str(attempt.attempt_id), "")

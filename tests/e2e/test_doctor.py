@@ -135,7 +135,7 @@ async def test_the_doors_of_the_look_ups(one: Installation, lab: Lab) -> None:
         assert (found[0], detail in found[1]) == (status, True), found
     await lab.pbx.rx("dialplan set global BINDING_LOOKUP astdb,agi")
     await lab.pbx.rx("module load func_odbc.so")
-    async with one.house.store.db.link() as link:
+    async with one.opened.store.db.link() as link:
         await link.execute("REVOKE USAGE ON SCHEMA binding_ivr FROM binding_ivr_lookup")
         assert (await told("sql door"))[1].endswith("SELECT binding_ivr.open_sql_door();")
         await link.execute("SELECT binding_ivr.open_sql_door()")
@@ -202,7 +202,7 @@ async def test_the_context_of_a_local_route(one: Installation) -> None:
 
 
 async def test_pending_migrations(one: Installation) -> None:
-    async with one.house.store.db.link() as link:
+    async with one.opened.store.db.link() as link:
         kept = await link.fetchrow("DELETE FROM binding_ivr.migrations WHERE name = '0003_mirror' RETURNING *")
         try:
             await only(one, "schema", "0003_mirror", "binding-ivr migrate", BINDING_IVR__DATABASE__DSN=dsn(one))
@@ -211,7 +211,7 @@ async def test_pending_migrations(one: Installation) -> None:
 
 
 def dsn(one: Installation) -> str:
-    return one.house.store.db.dsn
+    return one.opened.store.db.dsn
 
 
 async def test_a_port_that_nobody_reaches(one: Installation) -> None:
@@ -256,10 +256,10 @@ async def test_a_missing_prompt(one: Installation) -> None:
         told = next(line["detail"] for line in lines if line["check"] == "prompts fr")
         assert "any prompt of hotswitch, digit_3 under" in told
         await only(one, "prompts fr", "digit_3", BINDING_IVR__CALL__GATE="true")  # the call itself names a digit
-        await one.house.store.directory.set_settings("default", {"call": {"gate": True}})
+        await one.opened.store.directory.set_settings("default", {"call": {"gate": True}})
         await only(one, "prompts fr", "digit_3")  # and so do the calls of this one account
     finally:
-        await one.house.store.directory.set_settings("default", {})
+        await one.opened.store.directory.set_settings("default", {})
         shutil.rmtree(link)
         link.symlink_to(target)
 

@@ -35,11 +35,11 @@ class Node:
     proxy: Proxy
 
     async def status(self, desk: str) -> tuple[BindingStatus, str | None]:
-        binding = await self.one.house.bindings.status("default", f"u{desk}")
+        binding = await self.one.opened.bindings.status("default", f"u{desk}")
         return binding.status, binding.number
 
     async def attempts(self, desk: str) -> list[AttemptRow]:
-        return await self.one.house.store.attempts.attempts(account="default", user_id=f"u{desk}")
+        return await self.one.opened.store.attempts.attempts(account="default", user_id=f"u{desk}")
 
     async def outcome(self, desk: str) -> Outcome | None:
         """The outcome of the user's last attempt, when it has ended."""
@@ -59,7 +59,7 @@ class Node:
 
     async def forget(self, desk: str) -> None:
         if (await self.status(desk))[1] is not None:
-            await self.one.house.bindings.remove("default", f"u{desk}", TESTER)
+            await self.one.opened.bindings.remove("default", f"u{desk}", TESTER)
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def serving(lab: Lab, folder: Path, sections: Mapping[str, Mapping[str, An
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     async with behind_a_proxy(lab, folder, "desk", {"call": CALL, "agi": {"port": port}, **sections}) as (one, proxy):
-        await one.house.store.directory.import_users(USERS)
+        await one.opened.store.directory.import_users(USERS)
         await lab.pbx.rx(f"dialplan set global BINDING_AGI 127.0.0.1:{port}")
         try:
             yield Node(one, proxy)
@@ -92,7 +92,7 @@ async def take(lab: Lab) -> AsyncIterator[Take]:
 @asynccontextmanager
 async def spanish(node: Node, desk: str) -> AsyncIterator[None]:
     """Let somebody who speaks Spanish have *desk* for a while."""
-    directory = node.one.house.store.directory
+    directory = node.one.opened.store.directory
     await directory.import_users([User("default", f"u{desk}", (desk,), "es", "")])
     try:
         yield
@@ -148,7 +148,7 @@ async def test_a_number_is_proven_by_two_phones_alone(node: Node, take: Take) ->
     await node.done("1001", "verified")
     assert await node.status("1001") == (BindingStatus.VERIFIED, CELL)
     assert not [prompt for prompt in overheard(ringing) if prompt.startswith("digit_")]  # never at the cell phone
-    row = (await node.one.house.store.db.rows("audit_of", "default", "u1001", 10))[-1]
+    row = (await node.one.opened.store.db.rows("audit_of", "default", "u1001", 10))[-1]
     assert (row["who"], row["source"]) == ("user:u1001", "desk")
     assert row["address"].startswith("PJSIP/1001-")
     log = node.one.log.read_text()
@@ -219,7 +219,7 @@ async def test_numbers_that_may_not_be_bound(node: Node, take: Take) -> None:
 
 async def test_phones_that_cannot_enrol(node: Node, take: Take) -> None:
     """At the same time: one that nobody has, one whose user may make no more calls, one that says nothing."""
-    directory = node.one.house.store.directory
+    directory = node.one.opened.store.directory
     await directory.set_settings("default", {"limits": {"user_hour": 0}})
     try:
         (_, nobody), (limited, many), (_, silent) = await asyncio.gather(

@@ -61,7 +61,7 @@ async def way(request: pytest.FixtureRequest, node: Installation) -> AsyncIterat
     await asyncio.gather(*(node.state(shown.attempt.attempt_id, AttemptState.RINGING) for shown in ringing))
     yield request.param
     for shown in ringing:
-        await node.house.bindings.cancel("default", shown.attempt.user_id, TESTER)
+        await node.opened.bindings.cancel("default", shown.attempt.user_id, TESTER)
         await node.state(shown.attempt.attempt_id, AttemptState.ENDED)
     await node.no_channels()
 
@@ -70,22 +70,24 @@ async def asked(node: Installation, account: str, number: str, attempt_id: UUID 
     """Ask for a call of a new user; nobody is shown a code, but the phone has it all the same."""
     node.users += 1
     user = f"{3000 + node.users}"
-    house, chosen = node.house, attempt_id or uuid4()
-    await house.store.directory.import_users([User(account, user, (user,), "en", "")])
-    shown = await Bindings(house.config, house.store, house.codes, lambda: chosen).bind(account, user, number, TESTER)
+    installation, chosen = node.opened, attempt_id or uuid4()
+    await installation.store.directory.import_users([User(account, user, (user,), "en", "")])
+    shown = await Bindings(installation.config, installation.store, installation.codes, lambda: chosen).bind(
+        account, user, number, TESTER
+    )
     assert shown.code is None
     await node.lab.set_code(number, code_of(node, shown.attempt))
     return shown
 
 
 def code_of(node: Installation, attempt: AttemptRow) -> str:
-    return node.house.codes.of_attempt(attempt.attempt_id, attempt.key_id)
+    return node.opened.codes.of_attempt(attempt.attempt_id, attempt.key_id)
 
 
 async def greeted(node: Installation, account: str, index: int, **params: Any) -> AttemptRow:
     """Call a voicemail box whose greeting has this call's code in tones, as if its owner had known it before."""
     attempt_id = uuid4()
-    code = node.house.codes.of_attempt(attempt_id, node.house.codes.active_key)
+    code = node.opened.codes.of_attempt(attempt_id, node.opened.codes.active_key)
     number = node.lab.number("voicemail", index)
     await node.lab.set_script(number, "voicemail", digits=code, **params)
     return await node.ended(await asked(node, account, number, attempt_id))
@@ -118,7 +120,7 @@ async def reading(node: Installation, way: str) -> AsyncIterator[None]:
 
 
 async def status(node: Installation, attempt: AttemptRow) -> BindingStatus:
-    return (await node.house.bindings.status(attempt.account, attempt.user_id)).status
+    return (await node.opened.bindings.status(attempt.account, attempt.user_id)).status
 
 
 async def test_digits_before_the_request_are_ignored_and_star_is_not(node: Installation, way: str) -> None:
@@ -133,7 +135,7 @@ async def test_digits_before_the_request_are_ignored_and_star_is_not(node: Insta
             called(node, "default", "star", 2, **late),
         )
     for attempt in (star, late_star):
-        await node.house.bindings.unsuppress(attempt.number, TESTER)
+        await node.opened.bindings.unsuppress(attempt.number, TESTER)
     for attempt in early:
         heard = await node.lab.heard(attempt.number)
         assert heard["digits"] == code_of(node, attempt)  # it did key the right code
@@ -150,7 +152,7 @@ async def test_a_greeting_does_not_get_through_the_gate(node: Installation, way:
         called(node, GATED, "burst_early", 2),
         called(node, GATED, "star", 3),
     )
-    await node.house.bindings.unsuppress(star.number, TESTER)
+    await node.opened.bindings.unsuppress(star.number, TESTER)
     for attempt in (tones, early):
         heard = await node.lab.heard(attempt.number)
         assert heard["digits"] == code_of(node, attempt)
@@ -264,7 +266,7 @@ async def test_no_answer_and_no_event_has_the_code_before_the_call_is_answered(n
                     assert reply.status == 202
                     accepted.append(await reply.text())
             asked_for = json.loads(accepted[0])["attempt"]
-            attempt = await node.house.store.attempts.attempt(asked_for["id"])
+            attempt = await node.opened.store.attempts.attempt(asked_for["id"])
             secret = Secret(code_of(node, attempt), asked_for["id"])
             await cell.rings()
             await node.state(attempt.attempt_id, AttemptState.RINGING)

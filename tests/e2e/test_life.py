@@ -77,7 +77,7 @@ async def test_who_proves_a_number_last_holds_it(installation: Installation) -> 
     number = installation.lab.number("right", 101)
     await prove(installation, first, number)
     await prove(installation, second, number)
-    taken = await installation.house.bindings.status("default", first)
+    taken = await installation.opened.bindings.status("default", first)
     assert (taken.status, taken.reason) == (BindingStatus.SUSPENDED, SuspendReason.TAKEN_OVER)
     assert (await both_doors(installation, first))["status"] == "SUSPENDED"
     assert (await both_doors(installation, second))["number"] == number
@@ -122,7 +122,7 @@ async def test_cancel_in_the_conversation(installation: Installation) -> None:
     user, number = await installation.new_user(), installation.lab.number("silent", 10)
     shown = await installation.bind(user, number)
     await installation.state(shown.attempt.attempt_id, AttemptState.ANSWERED)
-    await installation.house.bindings.cancel("default", user, TESTER)
+    await installation.opened.bindings.cancel("default", user, TESTER)
     assert (await installation.ended(shown)).outcome is Outcome.CANCELED
     await installation.no_channels()
 
@@ -141,7 +141,7 @@ async def test_after_a_crash_in_the_call(lab: Lab, tmp_path: Path, behaviour: st
         attempt = await one.ended(shown)
         assert (attempt.outcome, attempt.fault) == (Outcome.FAILED, Fault.US)
         await one.no_channels()
-        binding = await one.house.bindings.status("default", user)
+        binding = await one.opened.bindings.status("default", user)
         assert binding.status is BindingStatus.PENDING
         assert (await one.json_command("lookup", user))["status"] == "NONE"
         await lab.set_script(number, "right")
@@ -169,7 +169,7 @@ async def test_stop_lets_a_call_end_and_the_second_signal_hangs_up(lab: Lab, tmp
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20 * SLOW):
             assert await process.wait() == 0
-        attempt = await one.house.store.attempts.attempt(silent.attempt.attempt_id)
+        attempt = await one.opened.store.attempts.attempt(silent.attempt.attempt_id)
         assert (attempt.outcome, attempt.fault) == (Outcome.FAILED, Fault.US)
         await one.no_channels()
 

@@ -33,7 +33,7 @@ async def all_ended(one: Installation) -> tuple[list[AttemptRow], int]:
     async with asyncio.timeout(300 * SLOW):
         while True:
             most = max(most, await one.lab.pbx.channels())
-            rows = await one.house.store.attempts.attempts(limit=CALLS + 1)
+            rows = await one.opened.store.attempts.attempts(limit=CALLS + 1)
             if all(row.state is AttemptState.ENDED for row in rows):
                 return rows, most
             await asyncio.sleep(0.2)

@@ -137,7 +137,7 @@ def free_port() -> int:
 
 async def write(one: Installation, made: World) -> None:
     """Write what *made* says, as if all the calls and changes had been made."""
-    directory = one.house.store.directory
+    directory = one.opened.store.directory
     for account in ACCOUNTS[1:]:
         await directory.add_account(account)
     users = [
@@ -146,7 +146,7 @@ async def write(one: Installation, made: World) -> None:
         for account, user, _, its in made.rows
     ]  # fmt: skip
     await directory.import_users(users)
-    async with one.house.store.db.link() as link, link.transaction():
+    async with one.opened.store.db.link() as link, link.transaction():
         for account, user, state, number in made.rows:
             if not state:
                 continue
@@ -243,7 +243,7 @@ async def in_step(one: Installation, made: World) -> None:
 
 async def by_code(one: Installation, asked: list[Question]) -> list[Facts | None]:
     """Ask without any door."""
-    lookups = StoreLookups(one.house.config, one.house.store, Metrics())
+    lookups = StoreLookups(one.opened.config, one.opened.store, Metrics())
     found: list[Facts | None] = []
     for question in asked:
         if question.kind == "number":
@@ -257,7 +257,7 @@ async def by_code(one: Installation, asked: list[Question]) -> list[Facts | None
 async def by_sql(one: Installation, asked: list[Question]) -> list[Facts | None]:
     """Ask the functions themselves, with the raw texts."""
     found: list[Facts | None] = []
-    async with one.house.store.db.link() as link:
+    async with one.opened.store.db.link() as link:
         for question in asked:
             if question.kind == "number":
                 select, args = "SELECT * FROM binding_ivr.trusted_number($1, $2)", [question.first, question.second]

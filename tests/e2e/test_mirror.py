@@ -74,7 +74,7 @@ async def astdb(lab: Lab) -> dict[str, str]:
 
 
 async def wanted(one: Installation) -> dict[str, str]:
-    async with one.house.store.db.link() as link:
+    async with one.opened.store.db.link() as link:
         return {row["key"]: row["value"] for row in await link.fetch(WANTED)}
 
 
@@ -86,7 +86,7 @@ async def is_equal(one: Installation) -> bool:
 
 async def fill(one: Installation, count: int) -> None:
     """Write so many proven numbers, as if their calls had been made."""
-    async with one.house.store.db.link() as link, link.transaction():
+    async with one.opened.store.db.link() as link, link.transaction():
         for statement in (
             "INSERT INTO binding_ivr.users SELECT 'default', 'u' || n FROM generate_series(1, $1::int) n",
             "INSERT INTO binding_ivr.extensions SELECT 'default', (20000 + n)::text, 'u' || n"
@@ -107,7 +107,7 @@ async def test_a_number_through_its_life(one: Installation, dialplan: Ami) -> No
     await lab.pbx.rx("database put binding num/12025550000 default/stale")
     await one.serve()
     assert await is_equal(one)  # ready means compared
-    await one.house.store.directory.import_users([User("default", "7", ("70", "7001", "7-1"), "en", "")])
+    await one.opened.store.directory.import_users([User("default", "7", ("70", "7001", "7-1"), "en", "")])
     number = lab.number("right", 120)
 
     async def answers(extension: str, ask: str = number) -> tuple[str, str]:
@@ -154,7 +154,7 @@ async def test_a_number_through_its_life(one: Installation, dialplan: Ami) -> No
     await eventually(back)
 
     # An extension changes hands: the user's lowest is another one now, and the new owner has no number.
-    directory = one.house.store.directory
+    directory = one.opened.store.directory
     await directory.import_users(
         [User("default", "7", ("7001", "7-1"), "en", ""), User("default", "8", ("70",), "en", "")]
     )
@@ -208,7 +208,7 @@ async def test_killed_in_the_middle_of_a_push(one: Installation) -> None:
     await eventually(under_way, 20)
     await one.kill()
     print(f"\n{len(await astdb(one.lab))} keys were there after the kill")
-    async with one.house.store.db.link() as link:  # and while nobody looks, a part of them ends
+    async with one.opened.store.db.link() as link:  # and while nobody looks, a part of them ends
         await link.execute("UPDATE binding_ivr.bindings SET status = 'suspended', reason = 'admin' WHERE number < $1",
                            "+12025005000")  # fmt: skip
     await one.serve()
@@ -228,16 +228,16 @@ async def test_a_line_that_is_cut_and_one_that_stalls(lab: Lab, tmp_path: Path) 
                 return await is_equal(one)
 
             proxy.cut()
-            await one.house.bindings.remove("default", "u1", TESTER)
+            await one.opened.bindings.remove("default", "u1", TESTER)
             await eventually(equal, 60)
             proxy.stall()
-            await one.house.bindings.remove("default", "u2", TESTER)
-            await one.house.bindings.suspend("default", "u9", TESTER)
+            await one.opened.bindings.remove("default", "u2", TESTER)
+            await one.opened.bindings.suspend("default", "u9", TESTER)
             await one.logged('"ami.lost"', times=2)
             assert not await is_equal(one)
             proxy.flow()
             await eventually(equal, 60)
-            await one.house.bindings.resume("default", "u9", TESTER)
+            await one.opened.bindings.resume("default", "u9", TESTER)
             await eventually(equal)
 
 
@@ -275,14 +275,14 @@ async def restart(lab: Lab) -> None:
 
 async def test_time_changes_and_own_numbers_reach_the_dialplan(one: Installation) -> None:
     """Real calls and a moved clock: stale, aged, proven again, changed, gone back, and ended by an own number."""
-    lab, store = one.lab, one.house.store
+    lab, store = one.lab, one.opened.store
     await one.serve()
     user, number = await one.new_user(), lab.number("right", 190)
     key = f"binding/ext/default/{user}"
 
     async def becomes(status: str, reason: str | None, mirrored: bool, *, stale: bool = False) -> None:
         async def so() -> bool:
-            row = await one.house.bindings.status("default", user)
+            row = await one.opened.bindings.status("default", user)
             found = (row.status.value, row.reason.value if row.reason else None, row.stale_at is not None)
             return found == (status, reason, stale) and ((await astdb(lab)).get(key) == number) == mirrored
 

@@ -41,7 +41,7 @@ async def one(lab: Lab, mta: MailServer, tmp_path_factory: pytest.TempPathFactor
         "desk_notices": {"message": ALL, "lamp": True, "message_from": "Example <sip:binding@pbx.example>"},
     }
     async with installed(lab, folder, node="notices", app="notices", sections=sections, answers_lookups=True) as made:
-        await made.house.store.directory.import_users([User("default", PHONE, (PHONE,), "de", "anna@users.example")])
+        await made.opened.store.directory.import_users([User("default", PHONE, (PHONE,), "de", "anna@users.example")])
         await made.serve()
         yield made
 

@@ -190,7 +190,7 @@ async def test_calls_that_prove_nothing_pause_the_account_until_an_administrator
         user, number = await one.new_user(), one.lab.number("right", 145)
         refused = await one.command("bind", user, number)
         assert (refused[0], "(limit account_breaker); try again in 60 min" in refused[2]) == (1, True)
-        await one.house.store.clock.advance(3601, TESTER)
+        await one.opened.store.clock.advance(3601, TESTER)
         assert (await one.ended(await one.bind(user, number))).outcome is Outcome.VERIFIED
         assert (await one.json_command("limits", "show"))["paused"] == []
         while (await heard(ami))["UserEvent"] != "BindingAccountResumed":

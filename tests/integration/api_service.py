@@ -13,7 +13,7 @@ import jwt
 import msgspec
 from structlog.testing import capture_logs
 
-from binding_ivr.app.bindings import House
+from binding_ivr.app.installation import Installation
 from binding_ivr.app.signin import add_key, make_link
 from binding_ivr.config import Config
 from binding_ivr.model.daytimes import ALWAYS
@@ -76,9 +76,9 @@ class Web:
     keys: dict[str, str] = field(default_factory=dict)
 
     @property
-    def house(self) -> House:
-        assert self.service.house is not None
-        return self.service.house
+    def installation(self) -> Installation:
+        assert self.service.installation is not None
+        return self.service.installation
 
     @property
     def url(self) -> str:
@@ -86,18 +86,18 @@ class Web:
         return f"http://127.0.0.1:{self.service.web.port}"
 
     async def users(self, *names: str, account: str = "default") -> None:
-        await self.house.store.directory.import_users([User(account, name, (name,), "en", "") for name in names])
+        await self.installation.store.directory.import_users([User(account, name, (name,), "en", "") for name in names])
 
     async def key(self, *scopes: str) -> dict[str, str]:
         """Headers with an API key of these scopes."""
         name = "-".join(scope.replace(":", ".") for scope in scopes)
         if name not in self.keys:
-            self.keys[name] = (await add_key(self.house.store, name, scopes)).text
+            self.keys[name] = (await add_key(self.installation.store, name, scopes)).text
         return bearer(self.keys[name])
 
     async def cookie(self, user: str, account: str = "default") -> dict[str, str]:
         """Headers of a browser that signed in by a link."""
-        link = await make_link(self.service._config, self.house.store, account, user)
+        link = await make_link(self.service._config, self.installation.store, account, user)
         reply = await self.get(link.split(":0", 1)[1])
         assert reply.status == 200, reply
         return {"Cookie": reply.headers["Set-Cookie"].split(";")[0], "Origin": self.url}

@@ -39,7 +39,7 @@ def user() -> dict[str, str]:
 
 
 async def finish(web: Web, attempt: str, outcome: Outcome) -> None:
-    ledger = web.house.store.attempts
+    ledger = web.installation.store.attempts
     await ledger.claim("test", 100, 30)
     await ledger.report(UUID(attempt), AttemptState.ANSWERED, 0)
     assert await ledger.finish(UUID(attempt), Verdict(outcome, FAULTS[outcome], tries=1))
@@ -48,7 +48,7 @@ async def finish(web: Web, attempt: str, outcome: Outcome) -> None:
 async def test_calling_hours(web: Web, user: dict[str, str]) -> None:
     """Outside of them a call needs the user's own word; the hour that is told is the hour at which they begin."""
     admin = await web.key("admin")
-    there = (await web.house.store.clock.read()).now.astimezone(ZoneInfo("America/New_York"))
+    there = (await web.installation.store.clock.read()).now.astimezone(ZoneInfo("America/New_York"))
     hours = f"{there + timedelta(hours=6):%H:00}-{there + timedelta(hours=9):%H:00}"
     settings = {"settings": {"call": {"hours": hours}}}
     assert (await web.put("/v1/accounts/default", settings, admin)).status == 200
@@ -72,7 +72,7 @@ async def test_calling_hours(web: Web, user: dict[str, str]) -> None:
     again = await web.ask("POST", binding("1001") + "/revalidate", user, json={"now": True})
     assert again.status == 202
     assert (await web.ask("DELETE", binding("1001") + "/attempt", user)).status == 204
-    await web.house.store.clock.advance((opens - there).total_seconds() + 1, OURS)
+    await web.installation.store.clock.advance((opens - there).total_seconds() + 1, OURS)
     assert (await web.ask("POST", binding("1001") + "/revalidate", user)).status == 202
     bad = await web.put("/v1/accounts/default", {"settings": {"call": {"hours": "night"}}}, admin)
     assert (bad.status, bad.problem, "call.hours" in bad.json["detail"]) == (422, "invalid", True)
@@ -185,16 +185,16 @@ async def test_the_same_request_sent_again(web: Web, user: dict[str, str]) -> No
     await finish(web, first.json["attempt"]["id"], Outcome.BUSY)
     late = await web.put(binding(), {"number": NUMBER}, keyed)
     assert (late.json["attempt"]["outcome"], late.json["attempt"]["code"]) == ("busy", None)
-    async with web.house.store.db.link() as link:
+    async with web.installation.store.db.link() as link:
         kept = await link.fetch("SELECT body FROM binding_ivr.web_replies")
     assert {row["body"] for row in kept} == {b""}
 
 
 async def test_what_was_refused_may_be_asked_again_with_the_same_key(web: Web, user: dict[str, str]) -> None:
     keyed = {**user, "Idempotency-Key": "one"}
-    await web.house.bindings.suspend("default", "1001", OURS)
+    await web.installation.bindings.suspend("default", "1001", OURS)
     assert (await web.put(binding(), {"number": NUMBER}, keyed)).problem == "suspended"
-    await web.house.bindings.resume("default", "1001", OURS)
+    await web.installation.bindings.resume("default", "1001", OURS)
     assert (await web.put(binding(), {"number": NUMBER}, keyed)).status == 202
 
 
@@ -202,10 +202,10 @@ async def test_a_request_whose_node_died_is_not_carried_out_twice(web: Web, user
     keyed = {**user, "Idempotency-Key": "one"}
     first = await web.put(binding(), {"number": NUMBER}, keyed)
     running = "UPDATE binding_ivr.web_replies SET status = NULL"
-    async with web.house.store.db.link() as link:
+    async with web.installation.store.db.link() as link:
         await link.execute(running)
     assert (await web.put(binding(), {"number": NUMBER}, keyed)).problem == "in_progress"
-    async with web.house.store.db.link() as link:
+    async with web.installation.store.db.link() as link:
         await link.execute(running + ", begun_at = now() - interval '2 minutes'")
     taken_over = await web.put(binding(), {"number": NUMBER}, keyed)
     assert taken_over.json["attempt"]["id"] == first.json["attempt"]["id"]

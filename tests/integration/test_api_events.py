@@ -91,7 +91,7 @@ async def gone(web: Web) -> None:
 
 
 async def test_a_call_is_followed_to_its_end(web: Web) -> None:
-    ledger = web.house.store.attempts
+    ledger = web.installation.store.attempts
     async with listening(web) as it, listening(web, "1002") as other:
         first = await it.next()
         assert (first.name, first.data["status"]) == ("binding", "none")
@@ -124,7 +124,7 @@ async def test_a_call_is_followed_to_its_end(web: Web) -> None:
 async def test_the_first_event_of_the_answer_has_the_code_that_was_kept_until_then(dsn: str, tmp_path: Path) -> None:
     async with running_web(config_for(dsn, tmp_path, code={"reveal": "on_answer"})) as web:
         await web.users("1001")
-        ledger = web.house.store.attempts
+        ledger = web.installation.store.attempts
         async with listening(web) as it:
             asked = (await web.put(binding(), {"number": NUMBER}, bearer(token()))).json["attempt"]
             assert asked["code"] is None
@@ -137,7 +137,7 @@ async def test_the_first_event_of_the_answer_has_the_code_that_was_kept_until_th
             await ledger.report(UUID(asked["id"]), AttemptState.ANSWERED, 0)
             row = await ledger.attempt(UUID(asked["id"]))
             answered = await it.until("attempt", state="answered")
-            assert answered.data["code"] == web.house.codes.of_attempt(row.attempt_id, row.key_id)
+            assert answered.data["code"] == web.installation.codes.of_attempt(row.attempt_id, row.key_id)
             await ledger.report(UUID(asked["id"]), AttemptState.ANSWERED, 2)
             assert (await it.until("attempt", digits=2)).data["code"] == answered.data["code"]
             await ledger.finish(UUID(asked["id"]), Verdict(Outcome.HUNG_UP, FAULTS[Outcome.HUNG_UP]))
@@ -208,8 +208,8 @@ async def test_a_client_that_does_not_read_is_dropped(web: Web, monkeypatch: pyt
     transport.pause_reading()
     # fill the way to the client, which reads nothing, with what nobody asked for
     transport.write(b": " + b"x" * 20_000_000 + b"\n\n")
-    await web.house.store.attempts.claim("test", 1, 30)
-    await web.house.store.attempts.report(attempt_id, AttemptState.RINGING, 0)
+    await web.installation.store.attempts.claim("test", 1, 30)
+    await web.installation.store.attempts.report(attempt_id, AttemptState.RINGING, 0)
     async with asyncio.timeout(10 * SLOW):
         while hub._streams.get(("default", "1001")):
             await asyncio.sleep(0.02)

@@ -32,7 +32,7 @@ OURS = Actor("test", "cli")
 async def web(dsn: str, tmp_path: Path) -> AsyncIterator[Web]:
     async with running_web(config_for(dsn, tmp_path, auth={"step_up_minutes": 0})) as it:
         await it.users("1001", "1002")
-        await it.house.store.directory.add_account("acme")
+        await it.installation.store.directory.add_account("acme")
         yield it
 
 
@@ -43,14 +43,14 @@ def user() -> dict[str, str]:
 
 async def prove(web: Web, accepted: Reply, outcome: Outcome = Outcome.VERIFIED) -> None:
     assert accepted.status == 202, accepted
-    attempt, ledger = UUID(accepted.json["attempt"]["id"]), web.house.store.attempts
+    attempt, ledger = UUID(accepted.json["attempt"]["id"]), web.installation.store.attempts
     await ledger.claim("test", 100, 30)
     await ledger.report(attempt, AttemptState.ANSWERED, 0)
     assert await ledger.finish(attempt, Verdict(outcome, FAULTS[outcome], tries=1))
 
 
 async def audit(web: Web, action: str) -> list[tuple[str, str]]:
-    async with web.house.store.db.link() as link:
+    async with web.installation.store.db.link() as link:
         rows = await link.fetch("SELECT who, reason FROM binding_ivr.audit WHERE action = $1 ORDER BY id", action)
     return [(row["who"], row["reason"]) for row in rows]
 
@@ -94,7 +94,7 @@ async def test_the_way_back_is_the_users_own_and_ends(web: Web, user: dict[str, 
     other = bearer(token("1002"))
     assert (await web.ask("POST", binding() + "/undo", other)).status == 404
     assert (await web.ask("POST", binding("1002") + "/undo", other)).problem == "no_undo"
-    await web.house.store.clock.advance(1.01 * DAY, OURS)
+    await web.installation.store.clock.advance(1.01 * DAY, OURS)
     assert (await web.get(binding(), user)).json["undo"] is None
     assert (await web.ask("POST", binding() + "/undo", user)).problem == "no_undo"
 
@@ -102,7 +102,7 @@ async def test_the_way_back_is_the_users_own_and_ends(web: Web, user: dict[str, 
 async def test_going_back_passes_the_same_rules(web: Web, user: dict[str, str]) -> None:
     await prove(web, await web.put(binding(), {"number": NUMBER}, user))
     await web.ask("DELETE", binding(), user)
-    await web.house.bindings.suppress(NUMBER, OURS)
+    await web.installation.bindings.suppress(NUMBER, OURS)
     assert (await web.get(binding(), user)).json["next"]["undo"] is True  # it tells nothing of the suppression
     assert (await web.ask("POST", binding() + "/undo", user)).problem == "try_later"
 
@@ -124,7 +124,7 @@ async def test_a_reason_is_kept_and_may_be_left_out(web: Web, user: dict[str, st
 
 async def test_the_audit_is_for_administrators_and_for_the_keys_of_an_account(web: Web, user: dict[str, str]) -> None:
     await prove(web, await web.put(binding(), {"number": NUMBER}, user))
-    await web.house.bindings.suppress(OTHER_NUMBER, OURS)
+    await web.installation.bindings.suppress(OTHER_NUMBER, OURS)
     rows = (await web.get("/v1/audit", await web.key("admin"))).json["audit"]
     assert rows[0]["action"] == "suppression.added"
     mine = (await web.get("/v1/audit?user_id=1001&limit=2", await web.key("account:default"))).json["audit"]
@@ -158,7 +158,7 @@ async def test_a_persons_data_are_handed_over_and_forgotten(web: Web, user: dict
 
 async def test_a_call_is_ended_before_its_user_is_forgotten(web: Web, user: dict[str, str]) -> None:
     accepted = await web.put(binding(), {"number": NUMBER}, user)
-    ledger = web.house.store.attempts
+    ledger = web.installation.store.attempts
     attempt = UUID(accepted.json["attempt"]["id"])
     await ledger.claim("test", 100, 30)
 
@@ -194,8 +194,8 @@ async def test_suppressions_are_listed_without_numbers_and_lifted_by_number_or_h
 async def test_limits_are_seen_and_lifted(web: Web, user: dict[str, str]) -> None:
     admin = await web.key("admin")
     rules = Limits(user_failed_tries=3, user_lock_s=7200, breaker_calls=1, number_unproven=1)
-    await web.house.store.directory.set_settings("default", {"limits": {"breaker_calls": 1}})
-    ledger = PgAttempts(web.house.store.db, limits_of=lambda stored: rules)
+    await web.installation.store.directory.set_settings("default", {"limits": {"breaker_calls": 1}})
+    ledger = PgAttempts(web.installation.store.db, limits_of=lambda stored: rules)
     asked = await web.put(binding(), {"number": NUMBER}, user)
     attempt = UUID(asked.json["attempt"]["id"])
     await ledger.claim("test", 100, 30)

@@ -160,16 +160,16 @@ async def test_two_browsers_with_one_token(web: Web) -> None:
 
 async def test_a_link_works_once_and_only_in_time(web: Web) -> None:
     config = web.service._config
-    link = (await make_link(config, web.house.store, "default", "1001")).split(":0", 1)[1]
+    link = (await make_link(config, web.installation.store, "default", "1001")).split(":0", 1)[1]
     assert (await web.get(link, {"Sec-Purpose": "prefetch"})).status == 425
     assert (await web.get(link)).status == 200
     assert (await web.get(link)).problem == "bad_link"
-    late = (await make_link(config, web.house.store, "default", "1001")).split(":0", 1)[1]
-    async with web.house.store.db.link() as db:
+    late = (await make_link(config, web.installation.store, "default", "1001")).split(":0", 1)[1]
+    async with web.installation.store.db.link() as db:
         await db.execute("UPDATE binding_ivr.signin_links SET expires_at = now() - interval '1 second'")
     assert (await web.get(late)).problem == "bad_link"
     with pytest.raises(NotFoundError):
-        await make_link(config, web.house.store, "default", "nobody")
+        await make_link(config, web.installation.store, "default", "nobody")
 
 
 async def test_sessions_end(web: Web) -> None:
@@ -179,17 +179,17 @@ async def test_sessions_end(web: Web) -> None:
     assert (await web.ask("POST", "/signout", browser, data={"csrf": csrf})).status == 303
     assert (await web.get(binding(), browser)).problem == "not_signed_in"
     old = await web.cookie("1001")
-    async with web.house.store.db.link() as db:
+    async with web.installation.store.db.link() as db:
         await db.execute("UPDATE binding_ivr.web_sessions SET expires_at = now() - interval '1 second'")
     assert (await web.get(binding(), old)).status == 401
-    await web.house.store.web.purge()
+    await web.installation.store.web.purge()
     gone = await web.cookie("1002")
     await web.ask("DELETE", "/v1/accounts/default/users/1002", await web.key("admin"))
     assert (await web.get(binding("1002"), gone)).status == 401
 
 
 async def test_a_key_becomes_a_session_and_takes_it_along(web: Web) -> None:
-    key = (await add_key(web.house.store, "boss", ["admin"])).text
+    key = (await add_key(web.installation.store, "boss", ["admin"])).text
     assert (await web.ask("POST", "/signin", data={"key": "bik_0123456789ab_x"})).status == 401
     assert (await web.ask("POST", "/signin", json={"key": key})).status == 415
     elsewhere = {"Sec-Fetch-Site": "cross-site"}
@@ -197,13 +197,13 @@ async def test_a_key_becomes_a_session_and_takes_it_along(web: Web) -> None:
     reply = await web.ask("POST", "/signin", data={"key": key})
     browser = {"Cookie": reply.headers["Set-Cookie"].split(";")[0]}
     assert (await web.get("/v1/accounts", browser)).status == 200
-    await remove_key(web.house.store, "boss")
+    await remove_key(web.installation.store, "boss")
     assert (await web.get("/v1/accounts", browser)).status == 401
     assert (await web.get("/v1/accounts", bearer(key))).status == 401
 
 
 async def test_keys_are_named_and_scoped(web: Web) -> None:
-    store = web.house.store
+    store = web.installation.store
     for name, scopes in (("a b", ["admin"]), ("first-run", ["admin"]), ("x", ["root"]), ("x", ["account:"])):
         with pytest.raises((Refusal, NotFoundError)):
             await add_key(store, name, scopes)
@@ -264,9 +264,9 @@ async def test_a_portal_may_embed_when_it_is_listed(dsn: str, tmp_path: Path) ->
         assert "frame-ancestors https://portal.example" in headers["Content-Security-Policy"]
         assert "X-Frame-Options" not in headers
         await web.users("1001")
-        link = (await make_link(web.service._config, web.house.store, "default", "1001")).split("https://pbx.example")[
-            1
-        ]
+        link = (await make_link(web.service._config, web.installation.store, "default", "1001")).split(
+            "https://pbx.example"
+        )[1]
         cookie = (await web.get(link)).headers["Set-Cookie"]
         assert cookie.startswith("__Host-binding_ivr=")
         assert "Secure" in cookie
@@ -482,7 +482,7 @@ async def test_a_verified_number_changes_only_after_a_fresh_sign_in(dsn: str, tm
         fresh = bearer(token())
         unknown = bearer(token(iat=None))
         assert (await web.put(binding(), {"number": NUMBER}, old)).status == 202  # nothing is verified yet
-        async with web.house.store.db.link() as db:
+        async with web.installation.store.db.link() as db:
             await db.execute("UPDATE binding_ivr.bindings SET status = 'verified', verified_at = now()")
         for stale in (old, unknown):
             assert (await web.put(binding(), {"number": NUMBER}, stale)).problem == "step_up_required"
@@ -514,7 +514,7 @@ async def test_nothing_is_served_to_the_outside_without_a_sign_in(dsn: str, tmp_
         await service.start()
     await service.stop()
     async with running_web(config_for(dsn, tmp_path, web={"bind": "0.0.0.0"})) as web:
-        await add_key(web.house.store, "boss", ["admin"])
+        await add_key(web.installation.store, "boss", ["admin"])
     async with running_web(config) as web:
         assert (await web.get("/health/live")).status == 200
 
@@ -537,7 +537,7 @@ WITHOUT_ACCOUNT = {"trustedCaller", "listAccounts", "listAttempts", "listAudit"}
 
 async def everybody(web: Web, how: str) -> dict[str, dict[str, str]]:
     """Return the headers of everybody in ROWS, signed in by *how*."""
-    await web.house.store.directory.add_account("branch")
+    await web.installation.store.directory.add_account("branch")
     await web.users("1001", account="branch")
     users = {"the user": ("1001", "default"), "another user": ("1002", "default"), ROWS[3]: ("1001", "branch")}
     who: dict[str, dict[str, str]] = {"nobody": {}}
@@ -583,10 +583,10 @@ async def test_every_call_with_every_kind_of_credential(web: Web, how: str) -> N
 
 
 async def test_another_accounts_key_finds_nothing_of_this_one(web: Web) -> None:
-    await web.house.store.directory.add_account("branch")
+    await web.installation.store.directory.add_account("branch")
     accepted = await web.put(binding(), {"number": NUMBER}, bearer(token()))
     assert accepted.status == 202
-    async with web.house.store.db.link() as db:
+    async with web.installation.store.db.link() as db:
         await db.execute("UPDATE binding_ivr.bindings SET status = 'verified', verified_at = now()")
     for scope, status, accounts in (("account:branch", "NONE", ["branch"]), ("account:default", "FOUND", ["default"])):
         key = await web.key(scope)

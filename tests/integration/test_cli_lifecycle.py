@@ -82,10 +82,10 @@ async def test_suppressions(world: World, dsn: str, tmp_path: Path) -> None:
 async def test_limits_are_seen_and_lifted(world: World, dsn: str, tmp_path: Path) -> None:
     run = commands_on(dsn, tmp_path)
     await world.users("1001")
-    house = PgAttempts(
+    installation = PgAttempts(
         world.store.db, limits_of=lambda stored: Limits(user_failed_tries=3, user_lock_s=7200, breaker_calls=1)
     )
-    assert await house.finish(await world.answer("1001", A), Verdict(Outcome.WRONG_CODE, Fault.CALLEE, tries=3))
+    assert await installation.finish(await world.answer("1001", A), Verdict(Outcome.WRONG_CODE, Fault.CALLEE, tries=3))
     table = (await run.done("limits", "show")).out
     for words in ("paused", "0 of 1 answered calls", "1001", "locked out", "1 in the last hour", "locked: 1 users"):
         assert words in table

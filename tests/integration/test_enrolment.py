@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from binding_ivr.app import enrolment
-from binding_ivr.app.bindings import House, open_house
 from binding_ivr.app.enrolment import RESULT_VARIABLE, Dialogue, Enrolment
+from binding_ivr.app.installation import Installation, open_installation
 from binding_ivr.call import events as ev
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.errors import UnavailableError
@@ -90,9 +90,9 @@ class Phone:
 
 @dataclass
 class Desks:
-    """Enrolment on an open house."""
+    """Enrolment on an open installation."""
 
-    house: House
+    installation: Installation
     enrolment: Enrolment
     world: World
     metrics: Metrics
@@ -117,30 +117,30 @@ class Desks:
         assert phone.result == result
 
     async def last(self, user: str = "u1001") -> AttemptRow:
-        last = (await self.house.bindings.status("default", user)).last_attempt
+        last = (await self.installation.bindings.status("default", user)).last_attempt
         assert last is not None
         return last
 
     async def prove(self, number: str, user: str = "u1001") -> None:
-        shown = await self.house.bindings.bind("default", user, number, ADMIN)
+        shown = await self.installation.bindings.bind("default", user, number, ADMIN)
         await self.end(shown, Outcome.VERIFIED)
 
     async def end(self, shown: Shown | AttemptRow, outcome: Outcome) -> None:
         attempt = shown if isinstance(shown, AttemptRow) else shown.attempt
         if attempt.state is AttemptState.QUEUED:
-            await self.house.store.attempts.claim("test", 1000, 30)
-        await self.house.store.attempts.report(attempt.attempt_id, AttemptState.ANSWERED, 0)
+            await self.installation.store.attempts.claim("test", 1000, 30)
+        await self.installation.store.attempts.report(attempt.attempt_id, AttemptState.ANSWERED, 0)
         await self.world.finish(attempt.attempt_id, outcome)
 
 
 @asynccontextmanager
 async def opened(dsn: str, folder: Path, **sections: dict[str, object]) -> AsyncIterator[Desks]:
     config, metrics = config_for(dsn, folder, **sections), Metrics()
-    async with open_house(config) as house:
-        await house.store.changes.start()
+    async with open_installation(config) as installation:
+        await installation.store.changes.start()
         users = [User("default", "u1001", ("1001", "2001"), "fr-CA", ""), User("default", "u1002", ("1002",), "", "")]
-        await house.store.directory.import_users(users)
-        made = Desks(house, Enrolment(config, house, metrics), World(house.store), metrics)
+        await installation.store.directory.import_users(users)
+        made = Desks(installation, Enrolment(config, installation, metrics), World(installation.store), metrics)
         yield made
         await made.enrolment.stop()
         async with asyncio.timeout(5 * SLOW):
@@ -158,16 +158,16 @@ async def test_a_number_is_bound_and_followed_to_its_end(desks: Desks) -> None:
         phone = desks.dials("2001", "2025550123#", "1", language="de")
         await desks.said(phone, Prompt.ENROL_REPEAT)
         attempt = await desks.last()
-        assert phone.code == desks.house.codes.of_attempt(attempt.attempt_id, attempt.key_id)
-        (claimed,) = await desks.house.store.attempts.claim("test", 10, 30)
+        assert phone.code == desks.installation.codes.of_attempt(attempt.attempt_id, attempt.key_id)
+        (claimed,) = await desks.installation.store.attempts.claim("test", 10, 30)
         assert (claimed.number, claimed.source) == (NUMBER, "desk")
-        await desks.house.store.attempts.report(attempt.attempt_id, AttemptState.RINGING, 0)
+        await desks.installation.store.attempts.report(attempt.attempt_id, AttemptState.RINGING, 0)
         await desks.said(phone, Prompt.ENROL_RINGING)
         await desks.end(claimed_as(attempt), Outcome.VERIFIED)
         await desks.said(phone, Prompt.ENROL_VERIFIED)
         await desks.done(phone, "verified")
     assert phone.languages == ["de", "fr"]  # the phone's, then the user's
-    row = (await desks.house.store.db.rows("audit_of", "default", "u1001", 10))[-1]
+    row = (await desks.installation.store.db.rows("audit_of", "default", "u1001", 10))[-1]
     assert (row["who"], row["source"], row["address"]) == ("user:u1001", "desk", "PJSIP/2001-00000001")
     (done,) = [line for line in logs if line["event"] == "desk.done"]
     assert (done["user"], done["result"]) == ("u1001", "verified")
@@ -199,7 +199,7 @@ async def test_whom_nobody_knows(desks: Desks, account: str, extension: str) -> 
 
 
 async def test_what_is_offered_depends_on_the_binding(desks: Desks) -> None:
-    bindings = desks.house.bindings
+    bindings = desks.installation.bindings
     await desks.prove(NUMBER)
     phone = desks.dials()
     await desks.said(phone, Prompt.ENROL_MENU)
@@ -207,7 +207,7 @@ async def test_what_is_offered_depends_on_the_binding(desks: Desks) -> None:
     phone.post(ev.HangupNoticed())
     await desks.done(phone, "hung_up")
 
-    await desks.house.store.bindings.suspend("default", "u1001", SuspendReason.AGED, ADMIN)
+    await desks.installation.store.bindings.suspend("default", "u1001", SuspendReason.AGED, ADMIN)
     phone = desks.dials()
     await desks.said(phone, Prompt.ENROL_UNVERIFIED)
     phone.post(ev.HangupNoticed())
@@ -227,7 +227,7 @@ async def test_what_is_offered_depends_on_the_binding(desks: Desks) -> None:
 
 async def test_a_suppressed_number_is_offered_no_more(desks: Desks) -> None:
     await desks.prove(NUMBER)
-    await desks.house.bindings.suppress(NUMBER, ADMIN)
+    await desks.installation.bindings.suppress(NUMBER, ADMIN)
     phone = desks.dials()
     await desks.said(phone, Prompt.ENROL_ENTER)
     assert phone.said == [Prompt.ENROL_ENTER]
@@ -245,13 +245,13 @@ async def test_a_replacement_that_waits_is_the_number_that_is_offered(dsn: str, 
         await desks.said(phone, Prompt.ENROL_CODE)
         assert phone.said[:3] == [Prompt.ENROL_UNVERIFIED, Prompt.DIGIT_8, Prompt.DIGIT_8]
         assert (await desks.last()).number == OTHER
-        binding = await desks.house.bindings.status("default", "u1001")
+        binding = await desks.installation.bindings.status("default", "u1001")
         assert (binding.status, binding.number) == (BindingStatus.VERIFIED, NUMBER)
         await desks.end(await desks.last(), Outcome.NO_ANSWER)
 
 
 async def test_refusals_reach_the_phone(desks: Desks) -> None:
-    await desks.house.bindings.suppress(OTHER, ADMIN)
+    await desks.installation.bindings.suppress(OTHER, ADMIN)
     phone = desks.dials("1001", "19005550123#", "1", "12#", "1", "2025550100#", "1", "2025550188#", "1")
     await desks.done(phone, "try_later")
     assert [prompt for prompt in phone.said if prompt.value.startswith("enrol_")] == [
@@ -261,7 +261,7 @@ async def test_refusals_reach_the_phone(desks: Desks) -> None:
         Prompt.ENROL_OWN_NUMBER, Prompt.ENROL_ENTER, Prompt.ENROL_ENTERED, Prompt.ENROL_CONFIRM,
         Prompt.ENROL_TRY_LATER, Prompt.ENROL_GOODBYE,
     ]  # fmt: skip
-    assert (await desks.house.bindings.status("default", "u1001")).last_attempt is None
+    assert (await desks.installation.bindings.status("default", "u1001")).last_attempt is None
 
 
 async def test_a_limit_is_a_limit_at_the_desk_too(dsn: str, tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ async def test_who_hangs_up_before_the_code_cancels_and_after_it_does_not(desks:
     attempt = await desks.last("u1002")
     assert attempt.state is AttemptState.QUEUED
     await desks.end(attempt, Outcome.VERIFIED)
-    assert (await desks.house.bindings.status("default", "u1002")).status is BindingStatus.VERIFIED
+    assert (await desks.installation.bindings.status("default", "u1002")).status is BindingStatus.VERIFIED
 
 
 async def test_the_code_is_told_when_it_may_be(dsn: str, tmp_path: Path) -> None:
@@ -299,13 +299,13 @@ async def test_the_code_is_told_when_it_may_be(dsn: str, tmp_path: Path) -> None
         phone = desks.dials("1001", "2025550123#", "1")
         await desks.said(phone, Prompt.ENROL_ANSWER_FIRST)
         attempt = await desks.last()
-        await desks.house.store.attempts.claim("test", 1, 30)
-        await desks.house.store.attempts.report(attempt.attempt_id, AttemptState.RINGING, 0)
+        await desks.installation.store.attempts.claim("test", 1, 30)
+        await desks.installation.store.attempts.report(attempt.attempt_id, AttemptState.RINGING, 0)
         await desks.said(phone, Prompt.ENROL_RINGING)
         assert Prompt.ENROL_CODE not in phone.said
-        await desks.house.store.attempts.report(attempt.attempt_id, AttemptState.ANSWERED, 0)
+        await desks.installation.store.attempts.report(attempt.attempt_id, AttemptState.ANSWERED, 0)
         await desks.said(phone, Prompt.ENROL_CODE)
-        assert phone.code == desks.house.codes.of_attempt(attempt.attempt_id, attempt.key_id)
+        assert phone.code == desks.installation.codes.of_attempt(attempt.attempt_id, attempt.key_id)
         await desks.world.finish(attempt.attempt_id, Outcome.WRONG_CODE)
         await desks.done(phone, "wrong_code")
 
@@ -320,11 +320,11 @@ async def test_a_store_that_fails_is_a_problem_and_no_silence(
     phone = desks.dials("1001", "2025550123#")
     await desks.said(phone, Prompt.ENROL_CONFIRM)
     with structlog.testing.capture_logs() as logs:
-        monkeypatch.setattr(desks.house.bindings, "bind_keyed", fails)
+        monkeypatch.setattr(desks.installation.bindings, "bind_keyed", fails)
         phone.post(ev.Digit("1"))
         await desks.done(phone, "problem")
         assert phone.said[-2:] == [Prompt.ENROL_PROBLEM, Prompt.ENROL_GOODBYE]
-        monkeypatch.setattr(desks.house.bindings, "status", fails)
+        monkeypatch.setattr(desks.installation.bindings, "status", fails)
         await desks.done(desks.dials("1001"), "problem")
     told = "desk.fault" if isinstance(fault, RuntimeError) else "desk.trouble"
     assert [line["event"] for line in logs] == [told, "desk.done", told, "desk.done"]
@@ -334,14 +334,14 @@ async def test_a_store_that_comes_back_goes_unnoticed_and_one_that_stays_away_do
     desks: Desks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(enrolment, "RETRY_S", 0.02)
-    attempt_of, away = desks.house.bindings.attempt, True
+    attempt_of, away = desks.installation.bindings.attempt, True
 
     async def attempt(attempt_id: object) -> Shown:
         if away:
             raise UnavailableError("PostgreSQL is away")
         return await attempt_of(attempt_id)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(desks.house.bindings, "attempt", attempt)
+    monkeypatch.setattr(desks.installation.bindings, "attempt", attempt)
     phone = desks.dials("1001", "2025550123#", "1")
     await desks.said(phone, Prompt.ENROL_REPEAT)
     await desks.end(await desks.last(), Outcome.VERIFIED)

@@ -26,7 +26,7 @@ from binding_ivr.policy.limits import BREAKERS, SENTENCES, WINDOWS, Limits
 from binding_ivr.ports import Actor, CallOrder
 from binding_ivr.store import PgAttempts, Store, open_store
 from tests.integration.conftest import hash_of
-from tests.unit.fakes import FakeConversations, FakeChanges, FakeTelephony, until
+from tests.unit.fakes import FakeChanges, FakeConversations, FakeTelephony, until
 
 if TYPE_CHECKING:
     from pathlib import Path

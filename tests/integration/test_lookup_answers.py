@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from tests.integration.conftest import World
 
 A, B = "+12025550101", "+12025550102"
-CONFIG = Config(routes=(Route("house", "PJSIP/{e164}@house"),))
+CONFIG = Config(routes=(Route("installation", "PJSIP/{e164}@installation"),))
 
 
 @pytest.mark.parametrize(
     ("settings", "dial"),
     [
-        ({}, f"PJSIP/{A}@house"),
-        ({"call": {"ring_s": 30}}, f"PJSIP/{A}@house"),
+        ({}, f"PJSIP/{A}@installation"),
+        ({"call": {"ring_s": 30}}, f"PJSIP/{A}@installation"),
         ({"routes": [{"name": "own", "endpoint": "PJSIP/{digits}@own"}]}, f"PJSIP/{A[1:]}@own"),
         ({"routes": [{"name": "de", "endpoint": "PJSIP/{e164}@de", "regions": ["DE"]}]}, ""),
-        ({"routes": [{"name": "own"}]}, f"PJSIP/{A}@house"),  # no longer valid: the installation's stand in
+        ({"routes": [{"name": "own"}]}, f"PJSIP/{A}@installation"),  # no longer valid: the installation's stand in
     ],
 )
 async def test_the_routes_of_the_account_make_the_dial_string(

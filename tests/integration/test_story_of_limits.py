@@ -51,7 +51,7 @@ class Story:
         self._browser = browser
         self._csrf = csrf
         self._user = bearer(token("1001", life_s=3600))
-        self.world = World(web.house.store)
+        self.world = World(web.installation.store)
         self.times: list[float] = []
         """When each call of the user was accepted (POSIX)."""
 
@@ -161,7 +161,7 @@ def tell(dsn: str, tmp_path: Path) -> Tell:
         every = {**msgspec.to_builtins(Limits()), **limits}
         async with running_web(config_for(dsn, tmp_path, limits=every)) as web:
             await web.users("1001", *(f"other{n}" for n in range(10)))
-            await web.house.store.directory.add_account("acme")
+            await web.installation.store.directory.add_account("acme")
             await web.users(*(f"other{n}" for n in range(10)), account="acme")
             browser = await web.cookie("1001")
             csrf = (await web.get("/v1/session", browser)).json["csrf"]

@@ -80,7 +80,7 @@ REQUEST = {
 
 
 async def finish(web: Web, attempt: str, outcome: Outcome) -> None:
-    ledger = web.house.store.attempts
+    ledger = web.installation.store.attempts
     await ledger.claim("test", 100, 30)
     await ledger.report(UUID(attempt), AttemptState.ANSWERED, 0)
     assert await ledger.finish(UUID(attempt), Verdict(outcome, FAULTS[outcome], tries=1))
@@ -88,7 +88,7 @@ async def finish(web: Web, attempt: str, outcome: Outcome) -> None:
 
 async def kept(web: Web) -> list[tuple[str, int]]:
     """How many rows there are about the prober."""
-    async with web.house.store.db.link() as link:
+    async with web.installation.store.db.link() as link:
         return [
             (table, await link.fetchval(f"SELECT count(*) FROM binding_ivr.{table} WHERE user_id = '1002'"))
             for table in ("audit", "attempts", "outbox", "bindings")
@@ -98,7 +98,7 @@ async def kept(web: Web) -> list[tuple[str, int]]:
 async def test_suppressed_and_busy_look_the_same(web: Web, queries: list[str]) -> None:
     busy = await web.put(binding(), {"number": NUMBER}, bearer(token("1001")))
     assert busy.status == 202
-    await web.house.bindings.suppress(OTHER_NUMBER, OURS)
+    await web.installation.bindings.suppress(OTHER_NUMBER, OURS)
     seen = {number: [await probe(web, queries, number) for _ in range(PROBES)] for number in (NUMBER, OTHER_NUMBER)}
     for one, other in zip(seen[NUMBER], seen[OTHER_NUMBER], strict=True):
         assert one.reply.problem == "try_later"
@@ -130,7 +130,7 @@ async def test_the_way_of_asking_makes_no_difference(web: Web, queries: list[str
     for state in ("busy", "suppressed"):
         if state == "suppressed":
             for number in (NUMBER, OTHER_NUMBER):
-                await web.house.bindings.suppress(number, OURS)
+                await web.installation.bindings.suppress(number, OURS)
         else:
             for name, number in (("1001", NUMBER), ("1003", OTHER_NUMBER)):
                 await web.users(name)
@@ -154,20 +154,20 @@ async def test_the_callee_who_pressed_star_is_not_told_of(web: Web, queries: lis
     attempt = (await web.put(binding(), {"number": NUMBER}, bearer(token("1001")))).json["attempt"]["id"]
     in_call = await probe(web, queries, NUMBER)
     await finish(web, attempt, Outcome.REPORTED)
-    await web.house.store.clock.advance(400 * 86_400, OURS)  # it does not lift by itself
+    await web.installation.store.clock.advance(400 * 86_400, OURS)  # it does not lift by itself
     after = await probe(web, queries, NUMBER)
     assert (in_call.reply.text, in_call.queries) == (after.reply.text, after.queries)
     assert "reported" not in str(after.binding)
-    await web.house.bindings.unsuppress(NUMBER, OURS)
+    await web.installation.bindings.unsuppress(NUMBER, OURS)
     assert (await probe(web, queries, NUMBER)).reply.status == 202
 
 
 async def test_denied_by_the_operator_and_suppressed_look_the_same(web: Web, queries: list[str]) -> None:
     """Also when a limit of the prober's own stands against the call: that is told first, for either number."""
     user, denied, suppressed = bearer(token("1002")), "+12125550144", "+12125550145"
-    deny = [*web.house.config.number.deny, denied]
-    await web.house.store.directory.set_settings("default", {"number": {"deny": deny}})
-    await web.house.bindings.suppress(suppressed, OURS)
+    deny = [*web.installation.config.number.deny, denied]
+    await web.installation.store.directory.set_settings("default", {"number": {"deny": deny}})
+    await web.installation.bindings.suppress(suppressed, OURS)
     one, other = [await probe(web, queries, number) for number in (denied, suppressed)]
     assert one.reply.problem == "try_later"
     assert (one.reply.text, one.queries, one.binding) == (other.reply.text, other.queries, other.binding)
@@ -185,10 +185,10 @@ async def test_a_number_that_is_denied_later_is_told_as_one_that_is_suppressed(w
     for name, number in (("1001", NUMBER), ("1002", OTHER_NUMBER)):
         attempt = (await web.put(binding(name), {"number": number}, bearer(token(name)))).json["attempt"]["id"]
         await finish(web, attempt, Outcome.BUSY)
-    await web.house.store.directory.set_settings(
-        "default", {"number": {"deny": [*web.house.config.number.deny, NUMBER]}}
+    await web.installation.store.directory.set_settings(
+        "default", {"number": {"deny": [*web.installation.config.number.deny, NUMBER]}}
     )
-    await web.house.bindings.suppress(OTHER_NUMBER, OURS)
+    await web.installation.bindings.suppress(OTHER_NUMBER, OURS)
     told = []
     for name in ("1001", "1002"):
         foretold = (await web.get(binding(name), bearer(token(name)))).json["next"]["revalidate"]
@@ -196,5 +196,5 @@ async def test_a_number_that_is_denied_later_is_told_as_one_that_is_suppressed(w
         assert (foretold["allowed"], foretold["code"], came.problem) == (False, "try_later", "try_later")
         told.append((foretold, came.text))
     assert told[0] == told[1]
-    await web.house.store.directory.set_settings("default", {})
+    await web.installation.store.directory.set_settings("default", {})
     assert (await web.ask("POST", binding("1001") + "/revalidate", bearer(token("1001")))).status == 202

@@ -1,4 +1,4 @@
-"""A made-up house for the tests of the page: one user with any binding, and requests without a network."""
+"""A made-up installation for the tests of the page: one user with any binding, and requests without a network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -199,7 +199,7 @@ class FakePortal:
         self._ask("unsuppress", number)
 
 
-def house(portal: FakePortal, config: Config | None = None) -> web.Application:
+def installation(portal: FakePortal, config: Config | None = None) -> web.Application:
     """The application with the pages alone."""
     app = web.Application()
     app[CONFIG] = config or Config(prompts=Prompts(site_name="Acme & Sons"))
@@ -219,7 +219,7 @@ async def ask(
     config: Config | None = None,
 ) -> web.Response:
     """Send a request for *path*, a POST when there is a *form*; redirections are returned, not raised."""
-    app = house(portal, config)
+    app = installation(portal, config)
     headers = {"Accept-Language": accept, "Accept": "text/html"}
     if form is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"

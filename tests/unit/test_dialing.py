@@ -24,7 +24,7 @@ ROUTES = (
 )
 
 
-class House:
+class Scene:
     def __init__(self, keys: str = CODE, routes: tuple[Route, ...] = ROUTES, code: Code | None = None) -> None:
         self.telephony = FakeTelephony()
         self.conversations = FakeConversations(keys)
@@ -60,8 +60,8 @@ class House:
 
 
 @asynccontextmanager
-async def house(keys: str = CODE, routes: tuple[Route, ...] = ROUTES, code: Code | None = None) -> AsyncIterator[House]:
-    made = House(keys, routes, code)
+async def scene(keys: str = CODE, routes: tuple[Route, ...] = ROUTES, code: Code | None = None) -> AsyncIterator[Scene]:
+    made = Scene(keys, routes, code)
     await made.dispatcher.start()
     try:
         yield made
@@ -73,7 +73,7 @@ async def house(keys: str = CODE, routes: tuple[Route, ...] = ROUTES, code: Code
 
 
 async def test_a_call_from_claim_to_verdict() -> None:
-    async with house() as h:
+    async with scene() as h:
         channel = h.ask()
         await h.answer(channel)
         await until(lambda: h.outcomes() == [Outcome.VERIFIED] and h.dispatcher.active == 0)
@@ -97,14 +97,14 @@ async def test_a_call_from_claim_to_verdict() -> None:
 
 
 async def test_hardened_mode_asks_only_after_the_opening() -> None:
-    async with house(code=Code(reveal="on_answer")) as h:
+    async with scene(code=Code(reveal="on_answer")) as h:
         await h.answer(h.ask())
         await until(lambda: h.outcomes() == [Outcome.VERIFIED])
         assert h.conversations.all[0].said[:2] == [("greeting", "reason"), ("ask_code",)]
 
 
 async def test_an_account_can_have_a_gate() -> None:
-    async with house(keys="17" + CODE) as h:
+    async with scene(keys="17" + CODE) as h:
         await h.answer(h.ask(gate=True))
         await until(lambda: h.outcomes() == [Outcome.NO_INPUT])
         assert h.conversations.all[0].said[:4] == [
@@ -113,24 +113,24 @@ async def test_an_account_can_have_a_gate() -> None:
             ("gate",),
             ("digit_0",),
         ]
-    async with house(keys="10" + CODE) as h:
+    async with scene(keys="10" + CODE) as h:
         await h.answer(h.ask(gate=True))
         await until(lambda: h.outcomes() == [Outcome.VERIFIED])
         assert h.conversations.all[0].said[4] == ("ask_code",)
-    async with house() as h:
+    async with scene() as h:
         await h.answer(h.ask(gate=False))
         await until(lambda: h.outcomes() == [Outcome.VERIFIED])
         assert h.conversations.all[0].said[0] == ("greeting", "reason", "ask_code")
 
 
 async def test_progress_is_reported() -> None:
-    async with house(keys="") as h:
+    async with scene(keys="") as h:
         await h.answer(h.ask())
         await until(lambda: (AttemptState.ANSWERED, 0) in h.ledger.reports)
 
 
 async def test_the_next_route_is_tried_when_the_first_cannot_place() -> None:
-    async with house() as h:
+    async with scene() as h:
         h.telephony.refuse = [PlaceError("Asterisk has no such endpoint")]
         channel = h.ask()
         await until(lambda: len(h.telephony.placed) == 2)
@@ -139,21 +139,21 @@ async def test_the_next_route_is_tried_when_the_first_cannot_place() -> None:
 
 
 async def test_no_route_serves_the_region() -> None:
-    async with house(routes=ROUTES[:1]) as h:
+    async with scene(routes=ROUTES[:1]) as h:
         h.ask("+447400123456")
         await until(lambda: h.outcomes() == [Outcome.FAILED])
         assert "route" in next(iter(h.ledger.finished.values())).detail
 
 
 async def test_all_channels_in_use() -> None:
-    async with house(keys="", routes=(Route("main", "PJSIP/{e164}@trunk", ("*",), "", 1),)) as h:
+    async with scene(keys="", routes=(Route("main", "PJSIP/{e164}@trunk", ("*",), "", 1),)) as h:
         h.ask("+12025550123")
         h.ask("+12025550124")
         await until(lambda: h.outcomes() == [Outcome.CONGESTION])
 
 
 async def test_not_more_than_allowed_at_once() -> None:
-    async with house(keys="*") as h:
+    async with scene(keys="*") as h:
         for last in range(4):
             h.ask(f"+1202555012{last}")
         await until(lambda: len(h.telephony.placed) == 2)
@@ -163,7 +163,7 @@ async def test_not_more_than_allowed_at_once() -> None:
 
 
 async def test_cancel_reaches_the_call() -> None:
-    async with house(keys="") as h:
+    async with scene(keys="") as h:
         h.ask()
         await until(lambda: len(h.telephony.placed) == 1)
         (attempt_id,) = [attempt_of(o.channel_id, "binding_ivr") for o in h.telephony.placed]
@@ -173,7 +173,7 @@ async def test_cancel_reaches_the_call() -> None:
 
 
 async def test_upkeep_finds_a_cancel_whose_notice_was_lost_and_an_attempt_that_was_taken() -> None:
-    async with house(keys="") as h:
+    async with scene(keys="") as h:
         h.ask("+12025550123")
         h.ask("+12025550124")
         await until(lambda: len(h.telephony.placed) == 2)
@@ -189,14 +189,14 @@ async def test_upkeep_finds_a_cancel_whose_notice_was_lost_and_an_attempt_that_w
 
 
 async def test_a_verdict_survives_the_loss_of_postgresql() -> None:
-    async with house() as h:
+    async with scene() as h:
         h.ledger.down = 3
         await h.answer(h.ask())
         await until(lambda: h.outcomes() == [Outcome.VERIFIED])
 
 
 async def test_a_verdict_whose_row_is_gone_does_not_hold_the_call() -> None:
-    async with house() as h:
+    async with scene() as h:
         h.ledger.gone = True
         await h.answer(h.ask())
         await until(lambda: h.telephony.hung_up != [] and h.dispatcher.active == 0)
@@ -205,7 +205,7 @@ async def test_a_verdict_whose_row_is_gone_does_not_hold_the_call() -> None:
 
 
 async def test_nothing_is_claimed_while_asterisk_is_away() -> None:
-    async with house() as h:
+    async with scene() as h:
         h.telephony.ready = False
         h.ask()
         await until(lambda: not h.dispatcher._wake.is_set())
@@ -216,7 +216,7 @@ async def test_nothing_is_claimed_while_asterisk_is_away() -> None:
 
 
 async def test_what_a_crash_left_behind_is_ended() -> None:
-    h = House()
+    h = Scene()
     left = uuid4()
     h.ledger.left_behind = [left]
     h.telephony.channels = [channel_id("binding_ivr", left, 0), "1700000000.12", "other.app.0"]
@@ -228,7 +228,7 @@ async def test_what_a_crash_left_behind_is_ended() -> None:
 
 
 async def test_stop_ends_every_call_with_a_verdict() -> None:
-    async with house(keys="") as h:
+    async with scene(keys="") as h:
         h.ask()
         await until(lambda: len(h.telephony.placed) == 1)
     assert h.outcomes() == [Outcome.FAILED]
@@ -236,7 +236,7 @@ async def test_stop_ends_every_call_with_a_verdict() -> None:
 
 
 async def test_drain_lets_calls_end_by_themselves() -> None:
-    async with house() as h:
+    async with scene() as h:
         channel = h.ask()
         await until(lambda: channel in h.telephony.sinks)
         h.telephony.sinks[channel](ev.Ended(17, 486))

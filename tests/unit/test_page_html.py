@@ -28,7 +28,7 @@ from tests.unit.page_house import (
     ask,
     attempt,
     changed,
-    house,
+    installation,
     live,
     view,
 )
@@ -269,7 +269,7 @@ async def test_nobody_is_asked_to_sign_in_and_an_administrator_led_to_the_own_pa
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 429, 500, 503])
 @pytest.mark.parametrize("path", ["/", "/admin", "/admin/user"])
 async def test_errors_are_pages_for_people(status: int, path: str) -> None:
-    request = make_mocked_request("GET", path, {"Accept-Language": "de"}, app=house(FakePortal()))
+    request = make_mocked_request("GET", path, {"Accept-Language": "de"}, app=installation(FakePortal()))
     response = error_page(request, Problem(status, "word", "detail", retry_after=7))
     assert response.status == status
     assert response.content_type == "text/html"

@@ -1,4 +1,4 @@
-"""Every word that the house can say to a user has a sentence in every language, and each reader gets the right one."""
+"""Every word that a user can be told has a sentence in every language, and each reader gets the right one."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Turns what the house knows into the bodies of the API, with an entity tag. It decides only who sees a code."""
+"""Turns what the installation knows into the bodies of the API, with an entity tag. It decides only who sees a code."""
 
 import hashlib
 from datetime import UTC, datetime

@@ -43,11 +43,11 @@ class Office:
     async def user(self, account: str = "default", language: str = "") -> str:
         self.users += 1
         user = f"{5000 + self.users}"
-        await self.node.house.store.directory.import_users([User(account, user, (user,), language, "")])
+        await self.node.opened.store.directory.import_users([User(account, user, (user,), language, "")])
         return user
 
     async def link(self, user: str, account: str = "default") -> str:
-        return await make_link(self.node.config, self.node.house.store, account, user)
+        return await make_link(self.node.config, self.node.opened.store, account, user)
 
     @asynccontextmanager
     async def signed_in(
@@ -95,7 +95,7 @@ async def office(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
     async with AsyncExitStack() as stack:
         made = await stack.enter_async_context(installed(lab, folder, node="page", app="page", sections=sections))
         for account, settings in {"brisk": BRISK, "tight": {**BRISK, **TIGHT}}.items():
-            await made.house.store.directory.add_account(account, settings)
+            await made.opened.store.directory.add_account(account, settings)
         await made.serve()
         browser = await stack.enter_async_context(running_browser())
         yield Office(made, browser, portal_port)

@@ -8,7 +8,7 @@ from tests.e2e.browser.conftest import Office, enter
 
 
 async def test_an_administrator_sees_what_happens_and_can_act(office: Office) -> None:
-    key = await add_key(office.node.house.store, "ops", ["admin"])
+    key = await add_key(office.node.opened.store, "ops", ["admin"])
     number = await office.phone("right", 1010)
     waiting = await office.phone("no_answer", 20)
     async with office.signed_in() as user, office.signed_in() as caller, person(office.browser, office.origin) as me:

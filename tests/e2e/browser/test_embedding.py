@@ -53,7 +53,7 @@ async def listening(port: int) -> None:
 
 
 async def test_a_listed_portal_frames_the_page_and_a_number_is_proven_in_it(office: Office) -> None:
-    await office.node.house.store.directory.import_users([User("default", "1001", ("1001",), "", "")])
+    await office.node.opened.store.directory.import_users([User("default", "1001", ("1001",), "", "")])
     number = await office.phone("right", 1020, ring_ms=1500)
     port = office.portal_port
     environ = {"BINDING_PAGE": office.origin, "BINDING_SECRET": SECRET, "PORTAL_PORT": str(port)}
@@ -83,7 +83,7 @@ async def test_an_origin_that_is_not_listed_gets_no_frame(office: Office) -> Non
 
 async def test_a_portal_follows_a_call_by_the_api(office: Office) -> None:
     user, number = await office.user(), await office.phone("right", 1021, ring_ms=2000)
-    key = await add_key(office.node.house.store, "portal", ["account:default"])
+    key = await add_key(office.node.opened.store, "portal", ["account:default"])
     environ = {"BINDING_PAGE": office.origin, "BINDING_KEY": key.text}
     async with running(example("bind.py"), user, number, **environ) as program:
         assert program.stdout is not None

@@ -186,7 +186,7 @@ async def test_news_do_not_wipe_a_refusal_away(office: Office) -> None:
         await enter(me.page, "911")
         refusal = me.page.locator("#number-error")
         await expect(refusal).to_contain_text("Emergency numbers cannot be used.")
-        await office.node.house.bindings.suspend("default", user, TESTER)
+        await office.node.opened.bindings.suspend("default", user, TESTER)
         await expect(badge).to_have_text("Suspended")
         await expect(refusal).to_contain_text("Emergency numbers cannot be used.")
         await expect(field).to_have_value("911")

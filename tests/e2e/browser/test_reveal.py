@@ -39,9 +39,9 @@ async def test_the_page_has_the_code_only_after_the_answer(hardened: Office) -> 
         await enter(page, cell.number)
         await cell.rings()
         await expect(page.locator("#words")).to_have_text("Ringing")
-        last = (await node.house.store.attempts.attempts(limit=1))[0]
+        last = (await node.opened.store.attempts.attempts(limit=1))[0]
         attempt = await node.state(last.attempt_id, AttemptState.RINGING)
-        code = node.house.codes.of_attempt(attempt.attempt_id, attempt.key_id)
+        code = node.opened.codes.of_attempt(attempt.attempt_id, attempt.key_id)
         forms = (code, grouped(code), grouped(code).replace(" ", "\xa0"), " ".join(code))
         hidden = (await page.content()).replace(str(attempt.attempt_id), "")
         assert not [form for form in forms if form in hidden]

@@ -13,15 +13,15 @@ from binding_ivr.web.auth.identity import ADDRESS, IDENTITY
 from binding_ivr.web.settings import CONFIG
 from tests.e2e.browser.chromium import SCHEMES, SHOTS, person, violations
 from tests.e2e.browser.conftest import Office
-from tests.unit.page_house import ADMIN, USER, FakePortal, house
+from tests.unit.page_house import ADMIN, USER, FakePortal, installation
 from tests.unit.test_page_html import STATES
 
 
 @pytest.fixture(scope="module")
 async def stage() -> AsyncIterator[tuple[FakePortal, str]]:
-    """The pages alone, with the headers of the service, on a made-up house."""
+    """The pages alone, with the headers of the service, on a made-up installation."""
     portal = FakePortal()
-    app = house(portal)
+    app = installation(portal)
     app.on_response_prepare.append(secure_headers(app[CONFIG].web))
 
     @web.middleware

@@ -32,7 +32,7 @@ async def take(lab: Lab) -> AsyncIterator[Take]:
 
 async def proven(one: Installation, extension: str, number: str) -> None:
     """A user with this desk phone proves the number by a call, and AstDB has it."""
-    await one.house.store.directory.import_users([User("default", extension, (extension,), "en", "")])
+    await one.opened.store.directory.import_users([User("default", extension, (extension,), "en", "")])
     attempt = await one.ended(await one.bind(extension, number))
     assert attempt.outcome is Outcome.VERIFIED
     await in_astdb(one.lab, extension, number)
