@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import assert_never
 
-from binding_ivr.call.commands import Ask, Command, Report, Say
+from binding_ivr.call.commands import Ask, Command, Progress, Say
 from binding_ivr.call.digits import CODE_DIGITS, END_KEY, REPORT_KEY, Entry, EntryState
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.call.rules import GATE_ROUNDS, Rules
@@ -143,12 +143,12 @@ class Asking:
             case EntryState.OPEN:
                 if key == END_KEY:  # before any digit: it ended the asking, not the entry
                     return [self._ask()]
-                return [Report(AttemptState.ANSWERED, len(self._entry.digits))]
+                return [Progress(AttemptState.ANSWERED, len(self._entry.digits))]
             case state:
                 assert_never(state)
 
     def _entered(self) -> list[Command]:
-        heard = Report(AttemptState.ANSWERED, len(self._entry.digits))
+        heard = Progress(AttemptState.ANSWERED, len(self._entry.digits))
         if not self._is_right(self._entry.digits):
             return [heard, *self._missed(Prompt.WRONG_CODE)]
         self.tries += 1
@@ -162,7 +162,7 @@ class Asking:
         if self.tries >= self._rules.tries:
             return self._over(Outcome.WRONG_CODE)
         self._turn = Turn.BEFORE_CODE
-        return [Say((why,), REPORT_KEY), Report(AttemptState.ANSWERED)]
+        return [Say((why,), REPORT_KEY), Progress(AttemptState.ANSWERED)]
 
     def _over(self, outcome: Outcome) -> list[Command]:
         self.outcome = outcome

@@ -44,7 +44,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Progress:
     """Tell whoever watches: the attempt's state and how many digits of the current entry were heard."""
 
     state: AttemptState
@@ -63,4 +63,4 @@ class Hangup:
     """End the channel, whatever it does."""
 
 
-Command = Originate | Handoff | Say | Ask | Report | Finish | Hangup
+Command = Originate | Handoff | Say | Ask | Progress | Finish | Hangup

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from binding_ivr.call import events as ev
 from binding_ivr.call.asking import Asking
-from binding_ivr.call.commands import Command, Finish, Handoff, Hangup, Originate, Report, Say
+from binding_ivr.call.commands import Command, Finish, Handoff, Hangup, Originate, Progress, Say
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.call.rules import Rules
 from binding_ivr.model.outcome import (
@@ -162,14 +162,14 @@ class CallMachine:
 
     def _dial(self, now: float) -> list[Command]:
         self._enter(Phase.DIALING, now + self._rules.ring_s + RING_GRACE_S)
-        return [Originate(self._route), Report(AttemptState.DIALING)]
+        return [Originate(self._route), Progress(AttemptState.DIALING)]
 
     def _ringing(self) -> list[Command]:
         if self._phase is not Phase.DIALING:
             return []
         self._phase = Phase.RINGING  # the ring deadline goes on
         self._rang = True
-        return [Report(AttemptState.RINGING)]
+        return [Progress(AttemptState.RINGING)]
 
     def _answered(self, now: float) -> list[Command]:
         if self._verdict is not None:
@@ -179,7 +179,7 @@ class CallMachine:
         self._enter(Phase.HANDOFF, now + HANDOFF_S)
         self._call_until = now + self._rules.max_s
         self._was_answered = True
-        return [Handoff(), Report(AttemptState.ANSWERED)]
+        return [Handoff(), Progress(AttemptState.ANSWERED)]
 
     def _place_failed(self, detail: str, network: bool, now: float) -> list[Command]:
         if self._verdict is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from binding_ivr.call import events as ev
-from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Report, Say
+from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Progress, Say
 from binding_ivr.call.machine import CallMachine
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.orders import RoutedOrder
@@ -58,7 +58,7 @@ class CallShell:
         self._release: Callable[[], None] | None = None
         self._conversation: Conversation | None = None
         self._answered_at: float | None = None
-        self._report: Report | None = None
+        self._progress: Progress | None = None
         self._reported = asyncio.Event()
         self._log = log.bind(attempt=str(attempt.attempt_id), account=attempt.account, user=attempt.user_id)
 
@@ -112,7 +112,7 @@ class CallShell:
             return self._machine.tick(loop.time())
         return self._machine.handle(event, loop.time())
 
-    async def _execute(self, command: Originate | Handoff | Say | Ask | Report | Hangup) -> None:
+    async def _execute(self, command: Originate | Handoff | Say | Ask | Progress | Hangup) -> None:
         match command:
             case Originate(route):
                 await self._originate(route)
@@ -125,8 +125,8 @@ class CallShell:
             case Ask(prompts, most, first_s, next_s):
                 if self._conversation:
                     self._conversation.ask([str(prompt) for prompt in prompts], most, first_s, next_s)
-            case Report():
-                self._report = command
+            case Progress():
+                self._progress = command
                 self._reported.set()
             case Hangup():
                 await self._hang_up()
@@ -215,11 +215,11 @@ class CallShell:
         while True:
             await self._reported.wait()
             self._reported.clear()
-            report = self._report
-            if report is None or self._machine.verdict is not None:
+            progress = self._progress
+            if progress is None or self._machine.verdict is not None:
                 continue
             try:
-                await self._ledger.report(self.attempt.attempt_id, report.state, report.digits)
+                await self._ledger.progress(self.attempt.attempt_id, progress.state, progress.digits)
             except BindingError as error:
                 self._log.debug("call.progress_not_written", reason=str(error))
             await asyncio.sleep(REPORT_PAUSE_S)  # fast fingers: the steps in between are left out

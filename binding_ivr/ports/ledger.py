@@ -69,7 +69,7 @@ class AttemptLedger(Protocol):
     async def renew(self, node: str, attempt_ids: Sequence[UUID], lease_s: float) -> set[UUID]:
         """Renew the leases; return the ids that are still ours and not ended."""
 
-    async def report(self, attempt_id: UUID, state: AttemptState, digits: int) -> None:
+    async def progress(self, attempt_id: UUID, state: AttemptState, digits: int) -> None:
         """Write state and digit count and tell the watchers; an ended attempt stays as it is."""
 
     async def finish(self, attempt_id: UUID, verdict: Verdict) -> bool:

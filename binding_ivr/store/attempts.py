@@ -112,7 +112,7 @@ class PgAttempts:
         rows = await self._db.rows("renew_leases", node, list(attempt_ids), lease_s)
         return {row["attempt_id"] for row in rows}
 
-    async def report(self, attempt_id: UUID, state: AttemptState, digits: int) -> None:
+    async def progress(self, attempt_id: UUID, state: AttemptState, digits: int) -> None:
         """Write state and digit count (0 to 32); an ended attempt stays, and a state never goes back."""
         await self._db.run("report_progress", attempt_id, state.value, digits)
 

@@ -50,7 +50,7 @@ class Guesser:
     async def _call(self, attempt: ClaimedAttempt) -> None:
         ledger = self._scene.opened.store.attempts
         verdict = self._converse(attempt)
-        await ledger.report(attempt.attempt_id, AttemptState.ANSWERED, 0)
+        await ledger.progress(attempt.attempt_id, AttemptState.ANSWERED, 0)
         await ledger.finish(attempt.attempt_id, verdict)
         await ledger.bill({attempt.attempt_id: STOOD_S})
         self.calls += 1

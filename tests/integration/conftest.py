@@ -164,7 +164,7 @@ class World:
     async def answer(self, user: str, number: str, **changes: Any) -> UUID:
         """Accept an attempt, claim it and let it be answered."""
         attempt_id = await self.dial(user, number, **changes)
-        await self.store.attempts.report(attempt_id, AttemptState.ANSWERED, 0)
+        await self.store.attempts.progress(attempt_id, AttemptState.ANSWERED, 0)
         return attempt_id
 
     async def prove(self, user: str, number: str, **changes: Any) -> UUID:

@@ -41,7 +41,7 @@ def user() -> dict[str, str]:
 async def finish(web: Web, attempt: str, outcome: Outcome) -> None:
     ledger = web.installation.store.attempts
     await ledger.claim("test", 100, 30)
-    await ledger.report(UUID(attempt), AttemptState.ANSWERED, 0)
+    await ledger.progress(UUID(attempt), AttemptState.ANSWERED, 0)
     assert await ledger.finish(UUID(attempt), Verdict(outcome, FAULTS[outcome], tries=1))
 
 

@@ -103,10 +103,10 @@ async def test_a_call_is_followed_to_its_end(web: Web) -> None:
         attempt_id = UUID(attempt["id"])
         await ledger.claim("test", 1, 30)
         await it.until("attempt", state="dialing")
-        await ledger.report(attempt_id, AttemptState.RINGING, 0)
+        await ledger.progress(attempt_id, AttemptState.RINGING, 0)
         await it.until("attempt", state="ringing")
         for digits in range(3):
-            await ledger.report(attempt_id, AttemptState.ANSWERED, digits)
+            await ledger.progress(attempt_id, AttemptState.ANSWERED, digits)
             await it.until("attempt", state="answered", digits=digits)
         await ledger.finish(attempt_id, Verdict(Outcome.VERIFIED, FAULTS[Outcome.VERIFIED], tries=1))
         ended = await it.until("attempt", state="ended")
@@ -129,16 +129,16 @@ async def test_the_first_event_of_the_answer_has_the_code_that_was_kept_until_th
             asked = (await web.put(binding(), {"number": NUMBER}, bearer(token()))).json["attempt"]
             assert asked["code"] is None
             await ledger.claim("test", 1, 30)
-            await ledger.report(UUID(asked["id"]), AttemptState.RINGING, 0)
+            await ledger.progress(UUID(asked["id"]), AttemptState.RINGING, 0)
             seen: list[Event] = []
             while not seen or seen[-1].data["state"] != "ringing":
                 seen.append(await it.until("attempt"))
             assert {event.data["code"] for event in seen} == {None}
-            await ledger.report(UUID(asked["id"]), AttemptState.ANSWERED, 0)
+            await ledger.progress(UUID(asked["id"]), AttemptState.ANSWERED, 0)
             row = await ledger.attempt(UUID(asked["id"]))
             answered = await it.until("attempt", state="answered")
             assert answered.data["code"] == web.installation.codes.of_attempt(row.attempt_id, row.key_id)
-            await ledger.report(UUID(asked["id"]), AttemptState.ANSWERED, 2)
+            await ledger.progress(UUID(asked["id"]), AttemptState.ANSWERED, 2)
             assert (await it.until("attempt", digits=2)).data["code"] == answered.data["code"]
             await ledger.finish(UUID(asked["id"]), Verdict(Outcome.HUNG_UP, FAULTS[Outcome.HUNG_UP]))
             assert (await it.until("attempt", state="ended")).data["code"] is None
@@ -209,7 +209,7 @@ async def test_a_client_that_does_not_read_is_dropped(web: Web, monkeypatch: pyt
     # fill the way to the client, which reads nothing, with what nobody asked for
     transport.write(b": " + b"x" * 20_000_000 + b"\n\n")
     await web.installation.store.attempts.claim("test", 1, 30)
-    await web.installation.store.attempts.report(attempt_id, AttemptState.RINGING, 0)
+    await web.installation.store.attempts.progress(attempt_id, AttemptState.RINGING, 0)
     async with asyncio.timeout(10 * SLOW):
         while hub._streams.get(("default", "1001")):
             await asyncio.sleep(0.02)

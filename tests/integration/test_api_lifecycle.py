@@ -45,7 +45,7 @@ async def prove(web: Web, accepted: Reply, outcome: Outcome = Outcome.VERIFIED) 
     assert accepted.status == 202, accepted
     attempt, ledger = UUID(accepted.json["attempt"]["id"]), web.installation.store.attempts
     await ledger.claim("test", 100, 30)
-    await ledger.report(attempt, AttemptState.ANSWERED, 0)
+    await ledger.progress(attempt, AttemptState.ANSWERED, 0)
     assert await ledger.finish(attempt, Verdict(outcome, FAULTS[outcome], tries=1))
 
 
@@ -199,7 +199,7 @@ async def test_limits_are_seen_and_lifted(web: Web, user: dict[str, str]) -> Non
     asked = await web.put(binding(), {"number": NUMBER}, user)
     attempt = UUID(asked.json["attempt"]["id"])
     await ledger.claim("test", 100, 30)
-    await ledger.report(attempt, AttemptState.ANSWERED, 0)
+    await ledger.progress(attempt, AttemptState.ANSWERED, 0)
     assert await ledger.finish(attempt, Verdict(Outcome.WRONG_CODE, FAULTS[Outcome.WRONG_CODE], tries=3))
     state = await web.get("/v1/limits", admin)
     assert (state.json["locked_users"], state.json["locked_numbers"], state.json["calls_hour"]) == (1, 1, 1)

@@ -129,7 +129,7 @@ class Desks:
         attempt = shown if isinstance(shown, AttemptRow) else shown.attempt
         if attempt.state is AttemptState.QUEUED:
             await self.installation.store.attempts.claim("test", 1000, 30)
-        await self.installation.store.attempts.report(attempt.attempt_id, AttemptState.ANSWERED, 0)
+        await self.installation.store.attempts.progress(attempt.attempt_id, AttemptState.ANSWERED, 0)
         await self.world.finish(attempt.attempt_id, outcome)
 
 
@@ -161,7 +161,7 @@ async def test_a_number_is_bound_and_followed_to_its_end(desks: Desks) -> None:
         assert phone.code == desks.installation.codes.of_attempt(attempt.attempt_id, attempt.key_id)
         (claimed,) = await desks.installation.store.attempts.claim("test", 10, 30)
         assert (claimed.number, claimed.source) == (NUMBER, "desk")
-        await desks.installation.store.attempts.report(attempt.attempt_id, AttemptState.RINGING, 0)
+        await desks.installation.store.attempts.progress(attempt.attempt_id, AttemptState.RINGING, 0)
         await desks.said(phone, Prompt.ENROL_RINGING)
         await desks.end(claimed_as(attempt), Outcome.VERIFIED)
         await desks.said(phone, Prompt.ENROL_VERIFIED)
@@ -300,10 +300,10 @@ async def test_the_code_is_told_when_it_may_be(dsn: str, tmp_path: Path) -> None
         await desks.said(phone, Prompt.ENROL_ANSWER_FIRST)
         attempt = await desks.last()
         await desks.installation.store.attempts.claim("test", 1, 30)
-        await desks.installation.store.attempts.report(attempt.attempt_id, AttemptState.RINGING, 0)
+        await desks.installation.store.attempts.progress(attempt.attempt_id, AttemptState.RINGING, 0)
         await desks.said(phone, Prompt.ENROL_RINGING)
         assert Prompt.ENROL_CODE not in phone.said
-        await desks.installation.store.attempts.report(attempt.attempt_id, AttemptState.ANSWERED, 0)
+        await desks.installation.store.attempts.progress(attempt.attempt_id, AttemptState.ANSWERED, 0)
         await desks.said(phone, Prompt.ENROL_CODE)
         assert phone.code == desks.installation.codes.of_attempt(attempt.attempt_id, attempt.key_id)
         await desks.world.finish(attempt.attempt_id, Outcome.WRONG_CODE)

@@ -277,8 +277,8 @@ async def one_call(store: Store, user: str, number: str) -> None:
         await ledger.accept(world.new(user, number, limits=every), hash_of(number))
     while attempt not in {one.attempt_id for one in await ledger.claim("node9", 5, 30)}:
         pass
-    await ledger.report(attempt, AttemptState.RINGING, 0)
-    await ledger.report(attempt, AttemptState.ANSWERED, 3)
+    await ledger.progress(attempt, AttemptState.RINGING, 0)
+    await ledger.progress(attempt, AttemptState.ANSWERED, 3)
     assert await ledger.renew("node9", [attempt], 30) == {attempt}
     assert await ledger.finish(attempt, Verdict(Outcome.WRONG_CODE, FAULTS[Outcome.WRONG_CODE], tries=3))
     await ledger.bill({attempt: 42})

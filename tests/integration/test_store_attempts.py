@@ -149,15 +149,15 @@ async def test_progress_never_goes_back_and_never_past_the_end(store: Store, wor
     await world.users("1001")
     attempt_id = await world.dial("1001", A)
     for state, digits in ((AttemptState.ANSWERED, 0), (AttemptState.ANSWERED, 3), (AttemptState.RINGING, 0)):
-        await store.attempts.report(attempt_id, state, digits)
+        await store.attempts.progress(attempt_id, state, digits)
     row = await store.attempts.attempt(attempt_id)
     assert (row.state, row.digits) == (AttemptState.ANSWERED, 3)
     assert row.answered_at is not None
-    await store.attempts.report(attempt_id, AttemptState.ENDED, 6)
+    await store.attempts.progress(attempt_id, AttemptState.ENDED, 6)
     assert await store.attempts.attempt(attempt_id) == row
     await world.finish(attempt_id, Outcome.HUNG_UP)
     ended = await store.attempts.attempt(attempt_id)
-    await store.attempts.report(attempt_id, AttemptState.ANSWERED, 5)
+    await store.attempts.progress(attempt_id, AttemptState.ANSWERED, 5)
     assert await store.attempts.attempt(attempt_id) == ended
     assert ended.answered_at == row.answered_at
 

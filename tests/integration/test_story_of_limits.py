@@ -86,7 +86,7 @@ class Story:
         self.times.append((await ledger.attempt(attempt_id)).created_at.timestamp())
         await ledger.claim("test", 100, 30)
         if outcome in ANSWERED:
-            await ledger.report(attempt_id, AttemptState.ANSWERED, 0)
+            await ledger.progress(attempt_id, AttemptState.ANSWERED, 0)
         assert await ledger.finish(attempt_id, Verdict(outcome, FAULTS[outcome], tries=tries, rang=True))
         if outcome in ANSWERED:
             await ledger.bill({attempt_id: 10})

@@ -123,7 +123,7 @@ class FakeLedger:
     async def renew(self, node: str, attempt_ids: Sequence[UUID], lease_s: float) -> set[UUID]:
         return set(attempt_ids) - self.lost
 
-    async def report(self, attempt_id: UUID, state: AttemptState, digits: int) -> None:
+    async def progress(self, attempt_id: UUID, state: AttemptState, digits: int) -> None:
         self.reports.append((state, digits))
         self.changed.set()
 

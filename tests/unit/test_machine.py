@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from binding_ivr.call import events as ev
-from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Report, Say
+from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Progress, Say
 from binding_ivr.call.machine import CallMachine, Phase
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.call.rules import Rules
@@ -44,14 +44,14 @@ def verdict(commands: list[Command]) -> Verdict:
 
 def test_a_right_code_proves_the_number() -> None:
     m = machine()
-    assert m.handle(ev.Begin(), 0.0) == [Originate(0), Report(AttemptState.DIALING)]
-    assert m.handle(ev.Ringing(), 0.1) == [Report(AttemptState.RINGING)]
-    assert m.handle(ev.Answered(), 3.0) == [Handoff(), Report(AttemptState.ANSWERED)]
+    assert m.handle(ev.Begin(), 0.0) == [Originate(0), Progress(AttemptState.DIALING)]
+    assert m.handle(ev.Ringing(), 0.1) == [Progress(AttemptState.RINGING)]
+    assert m.handle(ev.Answered(), 3.0) == [Handoff(), Progress(AttemptState.ANSWERED)]
     assert m.handle(ev.Talking(), 3.1) == [FIRST]
-    assert m.handle(ev.Digit("1"), 4.0) == [Report(AttemptState.ANSWERED, 1)]
+    assert m.handle(ev.Digit("1"), 4.0) == [Progress(AttemptState.ANSWERED, 1)]
     press(m, "1233", 5.0)
     last = m.handle(ev.Digit("4"), 6.0)
-    assert last == [Report(AttemptState.ANSWERED, 6), Finish(Verdict(Outcome.VERIFIED, Fault.CALLEE, 1))]
+    assert last == [Progress(AttemptState.ANSWERED, 6), Finish(Verdict(Outcome.VERIFIED, Fault.CALLEE, 1))]
     assert m.handle(ev.Recorded(), 6.1) == [Say((Prompt.VERIFIED,), "")]
     assert m.handle(ev.SayDone(), 9.0) == [Hangup()]
     assert m.handle(ev.Ended(16, None), 9.1) == []
@@ -76,7 +76,7 @@ def test_an_entry_is_never_a_window_over_a_longer_stream() -> None:
     assert m.verdict is None
     assert press(m, CODE[5]) == []  # into the notice
     assert m.handle(ev.SayDone(), 2.0) == [AGAIN]
-    assert press(m, CODE[5]) == [Report(AttemptState.ANSWERED, 1)]
+    assert press(m, CODE[5]) == [Progress(AttemptState.ANSWERED, 1)]
 
 
 def test_hash_ends_an_entry_early_and_uses_a_try() -> None:
@@ -89,7 +89,7 @@ def test_hash_ends_an_entry_early_and_uses_a_try() -> None:
 def test_hash_before_the_first_digit_and_letters_are_ignored() -> None:
     m = talking()
     assert press(m, "#") == [Ask((), 6, 10.0, 5.0)]
-    assert press(m, "1A") == [Report(AttemptState.ANSWERED, 1)] * 2
+    assert press(m, "1A") == [Progress(AttemptState.ANSWERED, 1)] * 2
     assert verdict(press(m, CODE[1:])).tries == 1
 
 
@@ -159,7 +159,7 @@ def test_unanswered_ends_by_cause() -> None:
 def test_the_next_route_only_before_it_rang() -> None:
     m = machine(Rules(routes=2))
     m.handle(ev.Begin(), 0.0)
-    assert m.handle(ev.Ended(34, 503), 1.0) == [Originate(1), Report(AttemptState.DIALING)]
+    assert m.handle(ev.Ended(34, 503), 1.0) == [Originate(1), Progress(AttemptState.DIALING)]
     assert verdict(m.handle(ev.PlaceFailed("no endpoint"), 2.0)).outcome is Outcome.FAILED
     rang = machine(Rules(routes=2))
     rang.handle(ev.Begin(), 0.0)
@@ -354,4 +354,4 @@ def test_any_order_of_events_gives_one_verdict(
         assert m.handle(ev.Digit("1"), now) == []
     # Nothing is placed and nothing asked once the verdict was given.
     after = commands[commands.index(finishes[0]) + 1 :]
-    assert not [c for c in after if isinstance(c, Originate | Handoff | Ask | Report)]
+    assert not [c for c in after if isinstance(c, Originate | Handoff | Ask | Progress)]
