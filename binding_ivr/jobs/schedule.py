@@ -14,7 +14,7 @@ from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.policy.limit_state import LimitState
 from binding_ivr.ports import Change, Changes
-from binding_ivr.store import PgJobs, PgLifecycle, PgLimitDesk
+from binding_ivr.store import LimitAdmin, PgJobs, PgLifecycle
 
 log = get_logger()
 
@@ -83,7 +83,7 @@ class Jobs:
         jobs: Sequence[Job],
         store: PgJobs,
         lifecycle: PgLifecycle,
-        limits: PgLimitDesk,
+        limits: LimitAdmin,
         changes: Changes,
         *,
         node: str,

@@ -10,7 +10,7 @@ LONGEST = 15
 """Digits of an E.164 number at most."""
 
 DigitSet = int
-"""A set, by the name that its workshop gave it; 0 is the empty set. Equal sets have equal names."""
+"""A set, by the name that its sets gave it; 0 is the empty set. Equal sets have equal names."""
 
 _Node = tuple[bool, tuple[DigitSet, ...]]
 _DIGITS = "0123456789"
@@ -18,7 +18,7 @@ _NOTHING = (0,) * 10
 _NAMED = {_DIGITS: "X", _DIGITS[1:]: "Z", _DIGITS[2:]: "N"}
 
 
-class Workshop:
+class DigitSets:
     """Makes sets and remembers every one, so that what is equal is the same."""
 
     def __init__(self) -> None:
@@ -136,8 +136,8 @@ class _Reader:
 
     _TOKEN = re.compile(r"\(\?:|[()|?]|\\d|\[[^\]]*\]|\{\d+(?:,\d+)?\}|\d")
 
-    def __init__(self, workshop: Workshop, pattern: str) -> None:
-        self._workshop = workshop
+    def __init__(self, sets: DigitSets, pattern: str) -> None:
+        self._sets = sets
         self._pattern = pattern
         self._tokens = self._TOKEN.findall(pattern)
         if "".join(self._tokens) != pattern:
@@ -167,7 +167,7 @@ class _Reader:
         def made(rest: DigitSet) -> DigitSet:
             found = 0
             for way in ways:
-                found = self._workshop.union(found, way(rest))
+                found = self._sets.union(found, way(rest))
             return found
 
         return made
@@ -194,7 +194,7 @@ class _Reader:
         if sign[0] not in "[\\" and not sign.isdigit():
             raise ValueError(f"a pattern of the numbering plan has {sign} out of place: {self._pattern[:60]}")
         signs = "".join(digit for digit in _DIGITS if re.fullmatch(sign, digit))
-        return lambda rest: self._workshop._step(signs, rest)
+        return lambda rest: self._sets._step(signs, rest)
 
     def _times(self, part: Callable[[DigitSet], DigitSet]) -> Callable[[DigitSet], DigitSet]:
         if self._peek() == "?":
@@ -209,7 +209,7 @@ class _Reader:
         def made(rest: DigitSet) -> DigitSet:
             found = rest
             for _ in range(most - least):
-                found = self._workshop.union(rest, part(found))
+                found = self._sets.union(rest, part(found))
             for _ in range(least):
                 found = part(found)
             return found

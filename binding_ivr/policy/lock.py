@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from binding_ivr.model.regions import GROUPS, calling_code
 from binding_ivr.policy import ranges
-from binding_ivr.policy.digitset import LONGEST, DigitSet, Workshop
+from binding_ivr.policy.digitset import LONGEST, DigitSet, DigitSets
 from binding_ivr.policy.numbers import KINDS, NEVER_KINDS, NumberRules
 from binding_ivr.policy.own import OwnNumbers, check_pattern
 from binding_ivr.policy.plan import Plan
@@ -65,7 +65,7 @@ def fingerprint(body: str) -> str:
 class _Writer:
     def __init__(self, rules: LockRules) -> None:
         self._rules = rules
-        self._sets = Workshop()
+        self._sets = DigitSets()
         self._plan = Plan(self._sets)
         self._regions = sorted({region for account in rules.accounts for region in account.regions})
         self._allowed = {region: self._of_region(region) for region in self._regions}

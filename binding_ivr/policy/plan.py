@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberDesc
 
 from binding_ivr.model.regions import calling_code
-from binding_ivr.policy.digitset import LONGEST, DigitSet, Workshop
+from binding_ivr.policy.digitset import LONGEST, DigitSet, DigitSets
 
 _FIRST_WINS = {
     "PREMIUM_RATE": "premium_rate",
@@ -21,11 +21,11 @@ _FIRST_WINS = {
 
 
 class Plan:
-    """Answers which numbers there are. Sets are made when they are asked for, in the *workshop*."""
+    """Answers which numbers there are. Sets are made when they are asked for, in the *sets*."""
 
-    def __init__(self, workshop: Workshop) -> None:
-        """Make sets in *workshop*. Every method raises ValueError when the library's patterns cannot be read."""
-        self._sets = workshop
+    def __init__(self, sets: DigitSets) -> None:
+        """Make sets in *sets*. Every method raises ValueError when the library's patterns cannot be read."""
+        self._sets = sets
         self._kinds: dict[str, dict[str, DigitSet]] = {}
         self._regions: dict[str, DigitSet] = {}
 

@@ -17,7 +17,7 @@ from binding_ivr.store.directory import PgDirectory
 from binding_ivr.store.exceptions import PgExceptions
 from binding_ivr.store.jobs import JobRow, PgJobs
 from binding_ivr.store.lifecycle import PgLifecycle
-from binding_ivr.store.limit_desk import PgLimitDesk
+from binding_ivr.store.limit_admin import LimitAdmin
 from binding_ivr.store.limits import LimitsOf
 from binding_ivr.store.migrate import migrate, pending
 from binding_ivr.store.mirror import MirrorState, PgMirror
@@ -32,6 +32,7 @@ __all__ = [
     "Database",
     "EmbeddedPostgres",
     "JobRow",
+    "LimitAdmin",
     "LimitsOf",
     "MirrorState",
     "PgAttempts",
@@ -42,7 +43,6 @@ __all__ = [
     "PgExceptions",
     "PgJobs",
     "PgLifecycle",
-    "PgLimitDesk",
     "PgMirror",
     "PgOutbox",
     "PgPersonal",
@@ -76,7 +76,7 @@ class Store:
     outbox: PgOutbox
     jobs: PgJobs
     lifecycle: PgLifecycle
-    limits: PgLimitDesk
+    limits: LimitAdmin
     retention: PgRetention
     personal: PgPersonal
     clock: PgClock
@@ -129,7 +129,7 @@ async def open_store(
             outbox=PgOutbox(db),
             jobs=PgJobs(db),
             lifecycle=PgLifecycle(db),
-            limits=PgLimitDesk(db),
+            limits=LimitAdmin(db),
             retention=PgRetention(db),
             personal=PgPersonal(db),
             clock=PgClock(db),

@@ -1,4 +1,4 @@
-"""The ledger of validation calls: accept, claim, report, finish. It decides nothing about a call itself."""
+"""The ledger of validation calls: accept, claim, progress, finish. It decides nothing about a call itself."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -18,7 +18,7 @@ from binding_ivr.app.bindings import number_rules
 from binding_ivr.app.lock import fingerprint_of, make_lock, ways_out
 from binding_ivr.config import Config, Route
 from binding_ivr.errors import ConfigError, Refusal
-from binding_ivr.policy.digitset import Workshop
+from binding_ivr.policy.digitset import DigitSets
 from binding_ivr.policy.lock import LockRules, Out, Timed, lock
 from binding_ivr.policy.numbers import KINDS, NumberRules, accept
 from binding_ivr.policy.own import matches
@@ -124,7 +124,7 @@ def test_the_lock_agrees_with_the_policy_beside_every_number(profile: str, row: 
 
 
 def test_the_plan_knows_region_and_type_of_every_number_as_the_library_does() -> None:
-    sets = Workshop()
+    sets = DigitSets()
     plan = Plan(sets)
     chance = Random(7)
     numbers = [phonenumbers.parse(row.expected) for row in decisions() if row.expected.startswith("+")]
@@ -197,7 +197,7 @@ def account_rules(**number: object) -> NumberRules:
     ],
 )
 def test_patterns_of_numbering_plans(pattern: str, inside: list[str], outside: list[str]) -> None:
-    sets = Workshop()
+    sets = DigitSets()
     made = sets.matching(pattern)
     assert all(sets.contains(made, text) for text in inside)
     assert not any(sets.contains(made, text) for text in outside)
@@ -206,7 +206,7 @@ def test_patterns_of_numbering_plans(pattern: str, inside: list[str], outside: l
 @pytest.mark.parametrize("pattern", ["a", "(1", "1)", "1*", "[1-3", "(?=1)2", "?1", "^1", "1{2", "(?:1"])
 def test_other_patterns_are_refused_not_guessed(pattern: str) -> None:
     with pytest.raises(ValueError, match="pattern of the numbering plan"):
-        Workshop().matching(pattern)
+        DigitSets().matching(pattern)
 
 
 SIMPLE = st.lists(st.sampled_from(["[2-5]", "\\d", "7", "(?:12|3)", "0?", "[013]{1,2}"]), min_size=1, max_size=4).map(
@@ -216,7 +216,7 @@ SIMPLE = st.lists(st.sampled_from(["[2-5]", "\\d", "7", "(?:12|3)", "0?", "[013]
 
 @given(SIMPLE, SIMPLE, st.text("0123457", max_size=6))
 def test_sets_combine_as_sets_do(one: str, other: str, text: str) -> None:
-    sets = Workshop()
+    sets = DigitSets()
     a, b = sets.matching(one), sets.matching(other)
     in_a, in_b = bool(re.fullmatch(one, text)), bool(re.fullmatch(other, text))
     assert sets.contains(a, text) == in_a
@@ -231,7 +231,7 @@ def test_sets_combine_as_sets_do(one: str, other: str, text: str) -> None:
 
 
 def test_what_may_go_on_ends_in_an_exclamation_mark_and_nothing_else_does() -> None:
-    sets = Workshop()
+    sets = DigitSets()
     assert list(sets.patterns(sets.beginning("53"))) == ["53!"]
     assert list(sets.patterns(sets.beginning("1X9"))) == ["1X9!"]
     assert list(sets.patterns(sets.matching(r"16\d{7,8}"))) == ["16XXXXXXX", "16XXXXXXXX"]

@@ -14,7 +14,7 @@ from binding_ivr.store.database import Database, Transaction
 MOST_LOCKED_OUT = 200
 
 
-class PgLimitDesk:
+class LimitAdmin:
     """The administrator's side of the limits. Every method raises what `Database` raises."""
 
     def __init__(self, db: Database) -> None:
