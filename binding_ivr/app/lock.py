@@ -11,6 +11,7 @@ from binding_ivr.policy.lock import LockRules, Out, Timed, lock
 from binding_ivr.policy.own import OwnNumbers, own_numbers
 from binding_ivr.policy.ranges import Excepted
 from binding_ivr.ports import Account, NumberException, OwnNumber
+from binding_ivr.resources import data_dir
 from binding_ivr.store import Store
 
 CONTEXT = "binding-ivr-out"
@@ -46,8 +47,13 @@ def make_lock(
         max_s=config.lock.max_s,
         exceptions=timed,
     )
+    return written(rules)
+
+
+def written(rules: LockRules) -> str:
+    """Return the dialplan of *rules*: its text is a file beside the operator's other dialplan. Raises ConfigError."""
     try:
-        return lock(rules)
+        return lock(rules, (data_dir("dialplan") / "binding_ivr_out.template").read_text())
     except ValueError as error:
         raise ConfigError(f"{error}; install another version of phonenumbers") from None
 

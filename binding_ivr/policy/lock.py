@@ -1,10 +1,11 @@
 """The second lock: an Asterisk context, made from the number policy, that dials allowed numbers and nothing else.
 
-It only writes text. What it allows is exactly what policy.numbers accepts, pattern by pattern (docs/policy.md).
+It only fills a text in. What it allows is exactly what policy.numbers accepts, pattern by pattern (docs/policy.md);
+the text around the patterns is dialplan/binding_ivr_out.template.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from binding_ivr.model.regions import GROUPS, calling_code
@@ -16,6 +17,7 @@ from binding_ivr.policy.plan import Plan
 
 SHORTEST = 7
 EXCEPTABLE = frozenset(KINDS.values()) - NEVER_KINDS
+_PARTS = ("head", "allowed", "allowed, after the exceptions", "way out", "own", "never", "excepted", "denied", "plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,26 @@ class LockRules:
     exceptions: Sequence[Timed] = field(default=())
 
 
-def lock(rules: LockRules) -> str:
-    """Return the dialplan. Raises ValueError for a numbering plan that cannot be read, Refusal for a bad pattern."""
-    body = "\n".join(_Writer(rules).lines())
-    return _HEAD + body.replace("@FINGERPRINT@", fingerprint(body)) + "\n"
+def lock(rules: LockRules, template: str) -> str:
+    """Return the dialplan, *template* filled in.
+
+    Raises ValueError for a numbering plan that cannot be read or a template that lacks a part, Refusal for a bad
+    pattern.
+    """
+    parts = _parts(template)
+    body = "\n".join(_Writer(rules, parts).lines())
+    return parts["head"] + "\n" + body.replace("@FINGERPRINT@", fingerprint(body)) + "\n"
+
+
+def _parts(template: str) -> dict[str, str]:
+    """Return the parts of *template* by name: what stands between the lines `;== name`."""
+    found: dict[str, str] = {}
+    for part in template.split("\n;== ")[1:]:
+        name, _, text = part.partition("\n")
+        found[name] = text.rstrip("\n")
+    if missing := [name for name in _PARTS if name not in found]:
+        raise ValueError(f"the template of the lock has no part {missing[0]!r}")
+    return found
 
 
 def fingerprint(body: str) -> str:
@@ -63,8 +81,9 @@ def fingerprint(body: str) -> str:
 
 
 class _Writer:
-    def __init__(self, rules: LockRules) -> None:
+    def __init__(self, rules: LockRules, parts: Mapping[str, str]) -> None:
         self._rules = rules
+        self._parts = parts
         self._sets = DigitSets()
         self._plan = Plan(self._sets)
         self._regions = sorted({region for account in rules.accounts for region in account.regions})
@@ -75,13 +94,13 @@ class _Writer:
         yield from self._allowed_subroutine()
         for out in self._rules.outs:
             yield from self._way_out(out)
-        yield from self._context("binding-ivr-own", _OWN, self._own())
-        yield from self._context("binding-ivr-never", _NEVER, self._never())
+        yield from self._context("binding-ivr-own", "own", self._own())
+        yield from self._context("binding-ivr-never", "never", self._never())
         for number, timed in enumerate(self._rules.exceptions, 1):
             patterns = self._sets.patterns(self._excepted(timed.excepted))
-            yield from self._context(f"binding-ivr-excepted-{number}", _EXCEPTED, patterns)
-        yield from self._context("binding-ivr-denied", _DENIED, self._sets.patterns(self._denied()))
-        yield from ("", _PLAN, "[binding-ivr-plan]")
+            yield from self._context(f"binding-ivr-excepted-{number}", "excepted", patterns)
+        yield from self._context("binding-ivr-denied", "denied", self._sets.patterns(self._denied()))
+        yield from ("", self._parts["plan"], "[binding-ivr-plan]")
         for region, numbers in self._allowed.items():
             yield f"; {region}"
             yield from _extensions(self._sets.patterns(numbers))
@@ -158,22 +177,26 @@ class _Writer:
     # --- lines
 
     def _allowed_subroutine(self) -> Iterator[str]:
-        yield _ALLOWED.rstrip("\n")
+        yield "\n" + self._parts["allowed"]
         for number, timed in enumerate(self._rules.exceptions, 1):
             there = f"${{DIALPLAN_EXISTS(binding-ivr-excepted-{number},${{ARG1}},1)}}"
             yield f' same => n,GotoIf($["{there}"="1" & ${{EPOCH}} < {timed.until}]?yes)'
-        yield _ALLOWED_END.rstrip("\n")
+        yield self._parts["allowed, after the exceptions"]
 
     def _way_out(self, out: Out) -> Iterator[str]:
-        text = _OUT.replace("@TRUNK@", _dialled(out, "EXTEN")).replace("@CALLED_TRUNK@", _dialled(out, "ARG1"))
+        text = (
+            ("\n" + self._parts["way out"])
+            .replace("@TRUNK@", _dialled(out, "EXTEN"))
+            .replace("@CALLED_TRUNK@", _dialled(out, "ARG1"))
+        )
         text = text.replace("@CONTEXT@", out.context)
         text = text.replace("@MAX_S@", str(self._rules.max_s))
         if not out.max_channels:
             text = "\n".join(line for line in text.splitlines() if "GROUP_COUNT" not in line)
         yield text.replace("@MAX_CHANNELS@", str(out.max_channels)).rstrip("\n")
 
-    def _context(self, name: str, comment: str, patterns: Iterable[str]) -> Iterator[str]:
-        yield from ("", comment, f"[{name}]")
+    def _context(self, name: str, part: str, patterns: Iterable[str]) -> Iterator[str]:
+        yield from ("", self._parts[part], f"[{name}]")
         yield from _extensions(patterns)
 
 
@@ -189,79 +212,3 @@ def _extensions(patterns: Iterable[str]) -> Iterator[str]:
         if pattern not in seen:
             seen.add(pattern)
             yield f"exten => {pattern if pattern.isdigit() else f'_{pattern}'},1,NoOp()"
-
-
-_HEAD = """\
-; binding_ivr: the way out for calls to cell phones, which dials what the number policy allows and nothing else.
-;
-; MADE BY `binding-ivr dialplan policy` FROM THE CONFIGURATION AND THE OWN NUMBERS. Do not edit it: make it again when
-; one of them changes, then: asterisk -rx 'dialplan reload'. `binding-ivr doctor` tells when it is out of date.
-;
-; Include it at the end of extensions.conf and let calls leave through it:
-;   binding-ivr.toml  in [[routes]] endpoint = "Local/{digits}@binding-ivr-out/n", and what was there as trunk = "..."
-;   dialplan          Dial(Local/${DIGITS}@binding-ivr-out/n), with the digits of E.164 without +
-;   to ask only       Gosub(binding-ivr-allowed,s,1(${DIGITS})), then ${BINDING_ALLOWED} is 1 or 0
-;
-; Modules: app_dial, app_stack, app_verbose, func_dialplan, func_groupcount, func_hangupcause, func_logic, func_strings,
-; func_timeout. Works with live_dangerously=no.
-"""
-
-_ALLOWED = """
-; Gosub(binding-ivr-allowed,s,1(digits)): sets BINDING_ALLOWED to 1 or 0, and BINDING_REFUSED to why not: form (no E.164
-; digits), own_number, denied, not_allowed. It fails closed: without func_dialplan nothing is allowed.
-[binding-ivr-allowed]
-exten => fingerprint_@FINGERPRINT@,1,NoOp()
-exten => s,1,Set(BINDING_ALLOWED=0)
- same => n,Set(BINDING_REFUSED=form)
- same => n,GotoIf($["${ARGC}"!="1"]?done)
- same => n,GotoIf($["${REGEX("^[1-9][0-9]{6,14}$" ${ARG1})}"!="1"]?done)
- same => n,Set(BINDING_REFUSED=own_number)
- same => n,GotoIf($["${DIALPLAN_EXISTS(binding-ivr-own,${ARG1},1)}"="1"]?done)
- same => n,Set(BINDING_REFUSED=denied)
- same => n,GotoIf($["${DIALPLAN_EXISTS(binding-ivr-never,${ARG1},1)}"="1"]?done)
- same => n,Set(BINDING_REFUSED=not_allowed)
-"""
-
-_ALLOWED_END = """\
- same => n,GotoIf($["${DIALPLAN_EXISTS(binding-ivr-denied,${ARG1},1)}"="1"]?done)
- same => n,GotoIf($["${DIALPLAN_EXISTS(binding-ivr-plan,${ARG1},1)}"!="1"]?done)
- same => n(yes),Set(BINDING_ALLOWED=1)
- same => n,Set(BINDING_REFUSED=)
- same => n(done),Return()
-; Here, because Log() tells the extension that it runs in, which elsewhere is the number.
-exten => log,1,Log(WARNING,${ARG1} refused a call: ${ARG2})
- same => n,Return()
-"""
-
-_OUT = """
-; Local/<digits>@@CONTEXT@/n. Always with /n: the channel that asked must stay the one that it was.
-[@CONTEXT@]
-exten => _[+*#0-9]!,1,GotoIf($["${REGEX("^[1-9][0-9]{6,14}$" ${EXTEN})}"!="1"]?form)
- same => n,Gosub(binding-ivr-allowed,s,1(${EXTEN}))
- same => n,GotoIf($["${BINDING_ALLOWED}"!="1"]?refused)
- same => n,Set(GROUP(@CONTEXT@)=all)
- same => n,GotoIf($[${GROUP_COUNT(all@@CONTEXT@)} > @MAX_CHANNELS@]?full)
- same => n,Set(TIMEOUT(absolute)=@MAX_S@)
- same => n,Dial(@TRUNK@)
- same => n,Set(BINDING_LEG=${HANGUPCAUSE_KEYS()})
- same => n,GotoIf($[${LEN(${BINDING_LEG})}=0 & "${DIALSTATUS}"="CHANUNAVAIL"]?trunk)
- ; What SIP said is lost behind a Local channel; these three mean that the call was not wanted.
- same => n,GotoIf($["${REGEX("^SIP 60[378]" ${HANGUPCAUSE(${BINDING_LEG},tech)})}"="1"]?declined)
- same => n,Hangup(${HANGUPCAUSE})
- same => n(declined),Hangup(21)
- same => n(trunk),Gosub(binding-ivr-allowed,log,1(@CONTEXT@,the trunk cannot be used))
- same => n,Hangup(38)
- same => n(form),Set(BINDING_REFUSED=form)
- same => n(refused),Gosub(binding-ivr-allowed,log,1(@CONTEXT@,${BINDING_REFUSED}))
- same => n,Hangup(21)
- same => n(full),Gosub(binding-ivr-allowed,log,1(@CONTEXT@,all @MAX_CHANNELS@ channels are in use))
- same => n,Hangup(34)
-; Gosub(@CONTEXT@,binding_trunk,1(digits)): returns what is dialled, for who has asked binding-ivr-allowed before.
-exten => binding_trunk,1,Return(@CALLED_TRUNK@)
-"""
-
-_OWN = "; The PBX's own numbers: a call to one would come back."
-_NEVER = "; Satellites, services and premium numbers: never, whatever the rest of this file says."
-_EXCEPTED = "; Excepted by an administrator for a time."
-_DENIED = "; Ranges that are denied inside of what may be called."
-_PLAN = "; What may be called, by region: exactly the numbers of the allowed types."

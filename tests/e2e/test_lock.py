@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from binding_ivr.app.lock import written
 from binding_ivr.errors import Refusal
 from binding_ivr.lab import Lab
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.policy.lock import LockRules, Out, Timed, lock
+from binding_ivr.policy.lock import LockRules, Out, Timed
 from binding_ivr.policy.numbers import accept
 from tests.e2e.installation import Installation, installed
 from tests.e2e.rig import no_channels
@@ -96,7 +97,7 @@ def policy(profile: str, digits: str) -> bool:
 @pytest.mark.parametrize("profile", ["us", "world", "all", "allow", "excepted"])
 async def test_asterisk_and_the_policy_agree_on_every_written_number(own_lab: Lab, profile: str) -> None:
     timed = [Timed(excepted, FUTURE) for excepted in EXCEPTIONS.get(profile, ())]
-    await load(own_lab, lock(LockRules([rules(profile)], OWN, OUT, 14_400, timed)))
+    await load(own_lab, written(LockRules([rules(profile)], OWN, OUT, 14_400, timed)))
     numbers = {row.expected[1:] for row in decisions() if row.expected.startswith("+")}
     numbers |= {re.sub("[^0-9]", "", row.typed) for row in decisions() if row.typed.startswith("+")}
     numbers |= {f"{number[:-1]}{(int(number[-1]) + 1) % 10}" for number in numbers if number}
@@ -179,7 +180,7 @@ THROUGH = [
 async def results(own_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Result]]:
     """Validation calls through the lock."""
     folder: Path = tmp_path_factory.mktemp("locked")
-    await load(own_lab, lock(LockRules([rules("us")], OWN, OUT, 14_400)))
+    await load(own_lab, written(LockRules([rules("us")], OWN, OUT, 14_400)))
     route = {
         "name": "locked",
         "endpoint": "Local/{digits}@binding-ivr-out/n",
@@ -210,7 +211,7 @@ async def test_a_trunk_that_cannot_be_used_is_not_a_number_out_of_service(
 ) -> None:
     """And the next route is tried."""
     ways = [Out("missing", "PJSIP/{e164}@nothing", 300), *OUT]
-    await load(own_lab, lock(LockRules([rules("us")], OWN, ways, 14_400)))
+    await load(own_lab, written(LockRules([rules("us")], OWN, ways, 14_400)))
     routes = [
         {"name": "first", "endpoint": "Local/{digits}@missing/n", "trunk": "PJSIP/{e164}@nothing"},
         {"name": "second", "endpoint": "Local/{digits}@binding-ivr-out/n", "trunk": "PJSIP/{e164}@trunk"},
@@ -223,7 +224,7 @@ async def test_a_trunk_that_cannot_be_used_is_not_a_number_out_of_service(
 
 
 async def test_no_more_calls_at_once_than_the_lock_has_channels(own_lab: Lab, results: dict[str, Result]) -> None:
-    await load(own_lab, lock(LockRules([rules("us")], OWN, [Out("binding-ivr-out", "PJSIP/{e164}@trunk", 3)], 3)))
+    await load(own_lab, written(LockRules([rules("us")], OWN, [Out("binding-ivr-out", "PJSIP/{e164}@trunk", 3)], 3)))
     ami = own_lab._pbx_ami
     assert ami is not None
     before = await processed(own_lab)

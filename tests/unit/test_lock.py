@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from binding_ivr import config as configuration
 from binding_ivr.app.bindings import number_rules
-from binding_ivr.app.lock import fingerprint_of, make_lock, ways_out
+from binding_ivr.app.lock import fingerprint_of, make_lock, ways_out, written
 from binding_ivr.config import Config, Route
 from binding_ivr.errors import ConfigError, Refusal
 from binding_ivr.policy.digitset import DigitSets
@@ -72,7 +72,7 @@ class Dialplan:
 @cache
 def dialplan(profile: str, region: str = "") -> Dialplan:
     timed = [Timed(excepted, FUTURE) for excepted in EXCEPTIONS.get(profile, ())]
-    return Dialplan(lock(LockRules([rules(profile, region)], OWN, OUT, 14_400, timed)))
+    return Dialplan(written(LockRules([rules(profile, region)], OWN, OUT, 14_400, timed)))
 
 
 def policy(profile: str, e164: str) -> bool:
@@ -157,7 +157,7 @@ def test_own_numbers_and_premium_are_refused_whatever_else_the_file_says() -> No
 
 
 def test_an_exception_ends() -> None:
-    text = lock(LockRules([rules("us")], OWN, OUT, 60, [Timed(EXCEPTIONS["excepted"][0], 1_800_000_000)]))
+    text = written(LockRules([rules("us")], OWN, OUT, 60, [Timed(EXCEPTIONS["excepted"][0], 1_800_000_000)]))
     assert 'GotoIf($["${DIALPLAN_EXISTS(binding-ivr-excepted-1,${ARG1},1)}"="1" & ${EPOCH} < 1800000000]?yes)' in text
 
 
@@ -167,13 +167,13 @@ def test_several_accounts_may_call_what_one_of_them_may() -> None:
         account_rules(deny=["+12025"]),
         account_rules(regions=["GB"], default_region="GB", deny=["+4474"]),
     ]
-    plan = Dialplan(lock(LockRules(accounts, OWN, OUT, 14_400)))
+    plan = Dialplan(written(LockRules(accounts, OWN, OUT, 14_400)))
     assert plan.allows("12025550123")  # denied by one account, not by the other
     assert not plan.allows("447400123456")
     assert plan.allows("447500123456")
     assert not plan.allows("14165550123")
     both = Dialplan(
-        lock(LockRules([account_rules(deny=["+12025"]), account_rules(deny=["+12025", "+1303"])], OWN, OUT, 60))
+        written(LockRules([account_rules(deny=["+12025"]), account_rules(deny=["+12025", "+1303"])], OWN, OUT, 60))
     )
     assert not both.allows("12025550123")
     assert both.allows("13035550123")
@@ -298,7 +298,7 @@ def test_ways_out() -> None:
     ]
     with pytest.raises(ConfigError, match="through the context binding-ivr-out to different trunks"):
         ways_out([other, route("c", through, "PJSIP/{e164}@second")], 0)
-    text = lock(LockRules([rules("us")], OWN, ways_out([national], 0), 60))
+    text = written(LockRules([rules("us")], OWN, ways_out([national], 0), 60))
     assert "Dial(PJSIP/0${EXTEN:2}@isp)" in text
     assert "GROUP_COUNT" not in text
 
@@ -332,3 +332,8 @@ def test_a_route_through_the_lock_is_checked(tmp_path: Path, endpoint: str, trun
         configuration.load(path, {})
     assert str(refused.value) == told
     assert tomllib.loads(path.read_text())
+
+
+def test_a_template_without_a_part_is_named() -> None:
+    with pytest.raises(ValueError, match="the template of the lock has no part 'head'"):
+        lock(LockRules([rules("us")], OWN, OUT, 60), "exten => s,1,NoOp()\n")
