@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
@@ -254,5 +255,17 @@ def _premium_number() -> Refusal:
 
 
 def as_people_write_it(e164: str) -> str:
-    """Return the international format, for example `+1 202-555-0123`."""
-    return phonenumbers.format_number(phonenumbers.parse(e164), PhoneNumberFormat.INTERNATIONAL)
+    """Return the international format, as `+1 202-555-0123`; a shortened number of an old call stays as it is."""
+    try:
+        return phonenumbers.format_number(phonenumbers.parse(e164), PhoneNumberFormat.INTERNATIONAL)
+    except NumberParseException:
+        return e164
+
+
+@cache
+def example_of(region: str) -> str:
+    """Return an example of a cell phone number of *region* (ISO 3166-1), as people abroad write it."""
+    number = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
+    if number is None:
+        return "+1 201-555-0123"
+    return phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)

@@ -5,15 +5,14 @@ from datetime import timedelta
 import pytest
 
 from binding_ivr.model.outcome import AttemptState, Outcome
+from binding_ivr.policy.numbers import as_people_write_it, example_of
 from binding_ivr.web.page.view import (
     GOOD_NEWS,
-    example,
     grouped,
     hindered,
     moment,
     rules,
     shows,
-    written,
 )
 from binding_ivr.web.portal import Step
 from tests.unit.page_house import CODE, NOW, attempt, live, view
@@ -102,13 +101,13 @@ def test_a_time_that_has_passed_has_no_minutes_left() -> None:
 
 
 def test_a_shortened_number_stays_as_it_is() -> None:
-    assert written("…50") == "…50"
-    assert written("+12025550150") == "+1 202-555-0150"
+    assert as_people_write_it("…50") == "…50"
+    assert as_people_write_it("+12025550150") == "+1 202-555-0150"
 
 
 def test_an_example_is_of_the_region() -> None:
-    assert example("DE").startswith("+49 ")
-    assert example("ZZ").startswith("+1 ")
+    assert example_of("DE").startswith("+49 ")
+    assert example_of("ZZ").startswith("+1 ")
 
 
 def test_only_counted_limits_become_rules() -> None:

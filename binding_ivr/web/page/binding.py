@@ -9,6 +9,7 @@ from uuid import uuid4
 from aiohttp import hdrs, web
 
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.policy.numbers import example_of
 from binding_ivr.ports import Actor, BindingStatus, User
 from binding_ivr.web.auth.credentials import is_fresh
 from binding_ivr.web.auth.guard import ERROR_PAGE, check_form
@@ -25,7 +26,7 @@ from binding_ivr.web.page.render import (
     query_of,
 )
 from binding_ivr.web.page.texts import texts
-from binding_ivr.web.page.view import Hindrance, example, hindered, rules, shows
+from binding_ivr.web.page.view import Hindrance, hindered, rules, shows
 from binding_ivr.web.portal import PORTAL
 from binding_ivr.web.problems import problem_of
 from binding_ivr.web.settings import CONFIG
@@ -189,7 +190,7 @@ async def _page(
         typed=typed[:LONGEST_TYPED],
         replace=own.binding.replace,
         rules=rules(await portal.limits(account), t.sentences),
-        example=example(own.number.default_region),
+        example=example_of(own.number.default_region),
         events=f"./v1/accounts/{quote(account, safe='')}/users/{quote(user_id, safe='')}/binding/events",
         card=CARD_FILE,
         can_sign_out=identity.kind == "user",

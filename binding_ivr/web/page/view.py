@@ -3,11 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from math import ceil
 from typing import Literal
-
-import phonenumbers
 
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.policy.numbers import as_people_write_it
@@ -133,7 +130,7 @@ def shows(view: View, code_length: int, reveal: str, now: datetime) -> Shows:
         bind=hindrance(view.bind, now),
         revalidate=hindrance(view.revalidate, now),
         can_remove=view.can_remove,
-        callers=[written(number) for number in view.caller_ids],
+        callers=[as_people_write_it(number) for number in view.caller_ids],
         code_length=code_length,
         stale=binding.stale_at is not None,
         verify_by=moment(view.life.verify_by, now),
@@ -156,7 +153,7 @@ def _live(view: View, reveal: str, now: datetime) -> LiveCall:
     answered = attempt.state is AttemptState.ANSWERED
     return LiveCall(
         attempt=str(attempt.attempt_id),
-        number=written(attempt.number),
+        number=as_people_write_it(attempt.number),
         step="digits" if answered and attempt.digits else attempt.state.value,
         digits=attempt.digits,
         code=code,
@@ -185,7 +182,7 @@ def _ending(view: View, attempt: AttemptRow, now: datetime) -> Ending | None:
     age = now - (attempt.ended_at or now)
     good = outcome is Outcome.VERIFIED
     return Ending(
-        number=written(attempt.number),
+        number=as_people_write_it(attempt.number),
         outcome=outcome.value,
         tone=_TONES.get(outcome, "warn"),
         at=moment(attempt.ended_at, now),
@@ -214,14 +211,6 @@ def moment(at: datetime | None, now: datetime) -> Moment | None:
     return Moment(utc.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime("%Y-%m-%d %H:%M"), max(0, left))
 
 
-def written(number: str) -> str:
-    """Write a number as people do; a shortened one of an old attempt stays as it is."""
-    try:
-        return as_people_write_it(number)
-    except phonenumbers.NumberParseException:
-        return number
-
-
 def grouped(code: str) -> str:
     """Write a code in groups for reading: `482 913`, `4829 1357`, never a single digit alone."""
     size = 4 if len(code) % 4 == 0 else 3
@@ -230,15 +219,6 @@ def grouped(code: str) -> str:
         tail = parts.pop(-2) + parts.pop()
         parts += [tail[:2], tail[2:]]
     return " ".join(parts)
-
-
-@cache
-def example(region: str) -> str:
-    """Return an example of a cell phone number of *region* (ISO 3166-1), as people abroad write it."""
-    number = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
-    if number is None:
-        return "+1 201-555-0123"
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
 
 
 def rules(limits: Mapping[str, float | Sequence[float]], known: Mapping[str, str]) -> list[tuple[str, int]]:
