@@ -164,3 +164,25 @@ def test_what_users_hear_is_what_is_said() -> None:
 
 def load_texts() -> dict[str, dict[str, str]]:
     return tomllib.loads((ROOT / "dialplan/prompts/texts.toml").read_text())
+
+
+def named_modules() -> list[tuple[str, str, str]]:
+    """(page, path below the package, what it is to have or nothing) of every module that a page names."""
+    found = []
+    pages = [*PAGES, *sorted((ROOT / "docs/decisions").glob("*.md"))]
+    for page in pages:
+        for path, name in re.findall(r"`(?:binding_ivr/)?([a-z_]+/[a-z_/]+\.py)(?:: ([\w.]+))?`", page.read_text()):
+            found.append((page.name, path, name))
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize(("page", "path", "name"), named_modules())
+def test_a_module_that_a_page_names_is_there_and_has_what_is_said(page: str, path: str, name: str) -> None:
+    file = next((ROOT / base / path for base in ("binding_ivr", "") if (ROOT / base / path).is_file()), None)
+    assert file, f"{page}: there is no {path}"
+    module = ast.parse(file.read_text())
+    for part in name.split(".") if name else ():
+        inside = [
+            node for node in ast.walk(module) if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        assert part in {node.name for node in inside}, f"{page}: {path} has no {part}"
