@@ -30,9 +30,9 @@ RUN apt-get update \
     && install --directory --owner=asterisk --group=asterisk \
         /var/lib/asterisk /var/spool/asterisk /var/log/asterisk /run/asterisk
 COPY dialplan/samples/render-config.sh /usr/local/bin/render-config.sh
-COPY dialplan/samples/*.conf dialplan/*.conf binding_ivr/lab/etc/common/indications.conf /usr/share/binding-ivr/
-COPY binding_ivr/lab/etc/common/modules.txt /usr/share/binding-ivr/modules-common.txt
-COPY binding_ivr/lab/etc/pbx/modules.txt /usr/share/binding-ivr/modules-pbx.txt
+COPY dialplan/samples/*.conf dialplan/*.conf binding_ivr/lab/asterisk/etc/common/indications.conf /usr/share/binding-ivr/
+COPY binding_ivr/lab/asterisk/etc/common/modules.txt /usr/share/binding-ivr/modules-common.txt
+COPY binding_ivr/lab/asterisk/etc/pbx/modules.txt /usr/share/binding-ivr/modules-pbx.txt
 # One by one, since sounds/en may be a link into another folder.
 RUN --mount=type=bind,from=build,source=/sounds,target=/sounds \
     for language in en es fr de zh; do \

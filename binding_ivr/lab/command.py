@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from binding_ivr.lab import net, sweep
+from binding_ivr.lab.asterisk.rootfs import cache_folder
 from binding_ivr.lab.behaviours import TABLE
 from binding_ivr.lab.errors import LabError
 from binding_ivr.lab.lab import AGI_ADDRESS, Lab, instance_of
-from binding_ivr.lab.rootfs import cache_folder
 
 CONFIG = "binding-ivr.toml"
 _USUAL_AGI_PORT = 4573

@@ -12,16 +12,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from binding_ivr.lab import behaviours, engine, net, records, sweep
-from binding_ivr.lab.ami import Ami
-from binding_ivr.lab.configure import DESKS, Plan, write_instance
+from binding_ivr.lab import behaviours, net, sweep
+from binding_ivr.lab.asterisk import engine, records
+from binding_ivr.lab.asterisk.ami import Ami
+from binding_ivr.lab.asterisk.configure import DESKS, Plan, write_instance
+from binding_ivr.lab.asterisk.instance import Instance, run_folder
 from binding_ivr.lab.errors import LabError
-from binding_ivr.lab.handset import PATIENCE_S, Handset
-from binding_ivr.lab.instance import Instance, run_folder
-from binding_ivr.lab.phone import Phone
-from binding_ivr.lab.phones import Phones
+from binding_ivr.lab.phones.handset import PATIENCE_S, Handset
+from binding_ivr.lab.phones.phone import Phone
+from binding_ivr.lab.phones.phones import Phones
+from binding_ivr.lab.phones.softphone import Softphone
 from binding_ivr.lab.process import identify
-from binding_ivr.lab.softphone import Softphone
 from binding_ivr.model.daytimes import ALWAYS
 
 AGI_ADDRESS = "127.0.0.1"
@@ -217,7 +218,7 @@ class Lab:
         )
 
     async def phone(self, number: str, *, answers: bool = True, ring_ms: int = 100, info: bool = False) -> Phone:
-        """Take the phone of *number* (E.164, or a desk phone `1001` to `1004`) in hand; see `lab/phone.py`.
+        """Take the phone of *number* (E.164, or a desk phone `1001` to `1004`) in hand; see `lab/phones/phone.py`.
 
         It answers after *ring_ms* milliseconds, or with *answers* off rings until `Phone.answer`. *info*: it
         keys by SIP INFO. LabError while an earlier `Phone` of this number is in a call.
@@ -226,7 +227,7 @@ class Lab:
         return await self._phones.take(number, _key(number), answers=answers, ring_ms=ring_ms, info=info)
 
     async def softphone(self, *, answers: bool = True, ring_ms: int = 100, info: bool = False) -> Softphone:
-        """Start the desk phone `1005`, which is no Asterisk but baresip; see `lab/softphone.py`.
+        """Start the desk phone `1005`, which is no Asterisk but baresip; see `lab/phones/softphone.py`.
 
         When the host has none, a root folder with it is made once. The wishes are those of `phone`.
         """

@@ -15,7 +15,7 @@ import phonenumbers
 from phonenumbers import PhoneNumberType
 
 from binding_ivr.lab import Lab, LabError
-from binding_ivr.lab.records import cdr
+from binding_ivr.lab.asterisk.records import cdr
 
 SETTLED_S = 200.0
 """How long the longest call may take to end: the service's own limit and what hangs on it."""

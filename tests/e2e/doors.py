@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from panoramisk.manager import Manager
 
 from binding_ivr.lab import Lab
-from binding_ivr.lab.configure import adapt
+from binding_ivr.lab.asterisk.configure import adapt
 from binding_ivr.resources import data_dir
 from tests.e2e.installation import Installation
 from tests.patience import SLOW

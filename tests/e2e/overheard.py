@@ -3,7 +3,7 @@
 from functools import cache
 
 from binding_ivr.call.prompts import Prompt
-from binding_ivr.lab.handset import PhoneCall, until
+from binding_ivr.lab.phones.handset import PhoneCall, until
 from binding_ivr.prompts import audio, catalogue
 
 _PIECE = 640

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from binding_ivr.lab import Handset, Lab, Phone, Softphone
-from binding_ivr.lab.handset import until
-from binding_ivr.lab.phone import NetworkCall
+from binding_ivr.lab.phones.handset import until
+from binding_ivr.lab.phones.phone import NetworkCall
 from tests.patience import SLOW
 
 

@@ -13,8 +13,9 @@ import aiohttp
 import pytest
 
 from binding_ivr.config import load
-from binding_ivr.lab import engine, net
-from binding_ivr.lab.ami import Ami
+from binding_ivr.lab import net
+from binding_ivr.lab.asterisk import engine
+from binding_ivr.lab.asterisk.ami import Ami
 from binding_ivr.node.demo import running_service
 from tests.patience import SLOW
 from tests.unit.test_containers import ROOT, environment, of_stage

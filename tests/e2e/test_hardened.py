@@ -18,7 +18,7 @@ from binding_ivr.app.bindings import Bindings, Shown
 from binding_ivr.app.live import grouped
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.lab import Lab
-from binding_ivr.lab.handset import PhoneCall
+from binding_ivr.lab.phones.handset import PhoneCall
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.ports import AttemptRow, BindingStatus, User
 from tests.e2e.installation import QUICK_CALL, TESTER, Installation, installed

@@ -19,7 +19,7 @@ import aiohttp
 import pytest
 
 from binding_ivr.lab import Lab, LabError, command, sweep
-from binding_ivr.lab.ami import Ami
+from binding_ivr.lab.asterisk.ami import Ami
 from binding_ivr.lab.behaviours import BY_NAME
 from binding_ivr.lab.process import ProcessId
 from binding_ivr.lab.sweep import read_state
@@ -633,6 +633,6 @@ async def test_it_says_no_before_it_runs() -> None:
 
 
 def test_every_behaviour_has_its_context() -> None:
-    dialplan = Path(__file__).parents[2] / "binding_ivr/lab/etc/carrier/extensions.conf"
+    dialplan = Path(__file__).parents[2] / "binding_ivr/lab/asterisk/etc/carrier/extensions.conf"
     text = dialplan.read_text()
     assert [name for name in BY_NAME if f"[phone-{name}]" not in text] == []

@@ -14,7 +14,7 @@ import pytest
 
 from binding_ivr.config import load
 from binding_ivr.lab import Lab
-from binding_ivr.lab.ami import Ami
+from binding_ivr.lab.asterisk.ami import Ami
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.ports import User
 from tests.e2e.installation import TESTER, Installation, installed

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from binding_ivr.lab import Lab, LabError
-from binding_ivr.lab.handset import until
+from binding_ivr.lab.phones.handset import until
 from tests.e2e.rig import Take, got, no_channels, pair, phones_of
 
 CUSTOMER = "+12025550150"

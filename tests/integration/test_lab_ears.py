@@ -10,9 +10,9 @@ from itertools import pairwise
 
 import pytest
 
-from binding_ivr.lab.ears import Ears
-from binding_ivr.lab.hearing import Hearing, Packet, tone_packet
-from binding_ivr.lab.relay import Relay
+from binding_ivr.lab.phones.ears import Ears
+from binding_ivr.lab.phones.hearing import Hearing, Packet, tone_packet
+from binding_ivr.lab.phones.relay import Relay
 from tests.patience import SLOW
 
 

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from binding_ivr.lab.hearing import (
+from binding_ivr.lab.phones.hearing import (
     FRAME_MS,
     RATE_HZ,
     SOUNDS_HZ,

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from binding_ivr.lab import apt, engine, net, rootfs, sounds, sweep
-from binding_ivr.lab.ami import Ami
+from binding_ivr.lab import net, sweep
+from binding_ivr.lab.asterisk import apt, engine, rootfs, sounds
+from binding_ivr.lab.asterisk.ami import Ami
+from binding_ivr.lab.asterisk.configure import Plan, adapt, fill, write_instance
+from binding_ivr.lab.asterisk.engine import Engine
+from binding_ivr.lab.asterisk.instance import Instance
 from binding_ivr.lab.command import to_toml
-from binding_ivr.lab.configure import Plan, adapt, fill, write_instance
-from binding_ivr.lab.engine import Engine
 from binding_ivr.lab.errors import LabError
-from binding_ivr.lab.instance import Instance
 from binding_ivr.lab.process import ProcessId, end, identify
 
 DEB822 = """\

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, ViewportSize, async_playwright
 
-from binding_ivr.lab import apt
+from binding_ivr.lab.asterisk import apt
 
 SHOTS = Path(__file__).resolve().parents[3] / "build" / "screenshots"
 FLAGS = (

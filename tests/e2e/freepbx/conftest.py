@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from binding_ivr.lab import Lab
-from binding_ivr.lab.configure import adapt, fill
+from binding_ivr.lab.asterisk.configure import adapt, fill
 from binding_ivr.resources import data_dir
 from tests.e2e.hotswitch.scene import CELL, CUSTOMER, RING_S, Scene, trust, until_quiet
 from tests.e2e.rig import Take, no_channels, phones_of

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from binding_ivr.lab import Handset, Lab, Phone
-from binding_ivr.lab.hearing import RATE_HZ, decode, tones_in
+from binding_ivr.lab.phones.hearing import RATE_HZ, decode, tones_in
 from tests.e2e.rig import Take, pair
 from tests.patience import SLOW
 

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from binding_ivr.lab import leash
-from binding_ivr.lab.engine import Engine
+from binding_ivr.lab.asterisk.engine import Engine
 from binding_ivr.lab.errors import LabError
 from binding_ivr.lab.process import ProcessId, end, identify
 

@@ -9,11 +9,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from binding_ivr.lab.asterisk.engine import Engine
+from binding_ivr.lab.asterisk.sounds import complete
 from binding_ivr.lab.behaviours import dialplan_globals
-from binding_ivr.lab.engine import Engine
 from binding_ivr.lab.errors import LabError
 from binding_ivr.lab.net import open_files_limit
-from binding_ivr.lab.sounds import complete
 from binding_ivr.resources import data_dir
 
 _OVERLAY = Path(__file__).resolve().parent / "etc"

@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from binding_ivr.lab import apt, rootfs
+from binding_ivr.lab.asterisk import apt, rootfs
 from binding_ivr.lab.errors import LabError
 
 OLDEST = 18

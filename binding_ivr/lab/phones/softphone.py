@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from binding_ivr.lab import leash, rootfs
+from binding_ivr.lab import leash
+from binding_ivr.lab.asterisk import rootfs
 from binding_ivr.lab.errors import LabError
-from binding_ivr.lab.handset import PATIENCE_S, Handset, PhoneCall, address, until
-from binding_ivr.lab.hearing import Span
-from binding_ivr.lab.relay import Relay
+from binding_ivr.lab.phones.handset import PATIENCE_S, Handset, PhoneCall, address, until
+from binding_ivr.lab.phones.hearing import Span
+from binding_ivr.lab.phones.relay import Relay
 
 _OLDEST = (1, 1)
 """Older ones cannot key by SIP INFO."""

@@ -9,11 +9,11 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 
-from binding_ivr.lab.ami import Ami
-from binding_ivr.lab.ears import Ears, Line
+from binding_ivr.lab.asterisk.ami import Ami
 from binding_ivr.lab.errors import LabError
-from binding_ivr.lab.handset import PATIENCE_S, Handset, PhoneCall, address, until
-from binding_ivr.lab.hearing import Span, tone_packet
+from binding_ivr.lab.phones.ears import Ears, Line
+from binding_ivr.lab.phones.handset import PATIENCE_S, Handset, PhoneCall, address, until
+from binding_ivr.lab.phones.hearing import Span, tone_packet
 
 _TOLD = {"calling", "ringing", "up", "held", "refer"}
 

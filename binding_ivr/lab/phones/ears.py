@@ -9,8 +9,8 @@ import struct
 import threading
 import time
 
-from binding_ivr.lab.hearing import PACKET_MS, RATE_HZ, Hearing, Packet, Span
-from binding_ivr.lab.relay import receive, udp_socket, ulaw_of
+from binding_ivr.lab.phones.hearing import PACKET_MS, RATE_HZ, Hearing, Packet, Span
+from binding_ivr.lab.phones.relay import receive, udp_socket, ulaw_of
 
 _ULAW = 0  # RTP payload type (RFC 3551)
 _STRAY_S = 1.0

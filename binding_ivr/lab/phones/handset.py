@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from binding_ivr.lab.errors import LabError
-from binding_ivr.lab.hearing import HOLE_MS, RATE_HZ, SOUNDS_HZ, Hearing, Span
+from binding_ivr.lab.phones.hearing import HOLE_MS, RATE_HZ, SOUNDS_HZ, Hearing, Span
 
 PATIENCE_S = 10.0
 """How long a phone waits for a condition unless told otherwise, in seconds."""

@@ -5,15 +5,15 @@ import tempfile
 from pathlib import Path
 
 from binding_ivr.lab import behaviours
-from binding_ivr.lab.ami import Ami
-from binding_ivr.lab.configure import SOFTPHONE, Plan
-from binding_ivr.lab.ears import Ears
+from binding_ivr.lab.asterisk.ami import Ami
+from binding_ivr.lab.asterisk.configure import SOFTPHONE, Plan
 from binding_ivr.lab.errors import LabError
-from binding_ivr.lab.handset import Handset, until
-from binding_ivr.lab.hearing import TONES_HZ
-from binding_ivr.lab.phone import Phone
-from binding_ivr.lab.relay import Relay
-from binding_ivr.lab.softphone import Softphone
+from binding_ivr.lab.phones.ears import Ears
+from binding_ivr.lab.phones.handset import Handset, until
+from binding_ivr.lab.phones.hearing import TONES_HZ
+from binding_ivr.lab.phones.phone import Phone
+from binding_ivr.lab.phones.relay import Relay
+from binding_ivr.lab.phones.softphone import Softphone
 
 
 class Phones:

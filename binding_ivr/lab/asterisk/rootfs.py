@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from binding_ivr.lab import apt
+from binding_ivr.lab.asterisk import apt
 from binding_ivr.lab.errors import LabError
 
 _BUILD_TIMEOUT_S = 1200

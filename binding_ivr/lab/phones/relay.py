@@ -12,7 +12,7 @@ import struct
 import threading
 import time
 
-from binding_ivr.lab.hearing import Hearing, Packet
+from binding_ivr.lab.phones.hearing import Hearing, Packet
 
 _TIMESTAMPS = 35  # SO_TIMESTAMPNS (socket(7)), which the module socket does not name
 _CALL_ID = re.compile(rb"^(?:Call-ID|i)[ \t]*:[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)

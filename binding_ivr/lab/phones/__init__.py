@@ -1,0 +1,1 @@
+"""The phones that a test takes in hand, and what they hear. It starts no Asterisk."""
