@@ -13,7 +13,8 @@ from binding_ivr.lab import net, sweep
 from binding_ivr.lab.asterisk.rootfs import cache_folder
 from binding_ivr.lab.behaviours import TABLE
 from binding_ivr.lab.errors import LabError
-from binding_ivr.lab.lab import AGI_ADDRESS, Lab, instance_of
+from binding_ivr.lab.lab import AGI_ADDRESS, Lab
+from binding_ivr.lab.state import STATE, Row, State, read_state
 
 CONFIG = "binding-ivr.toml"
 _USUAL_AGI_PORT = 4573
@@ -41,14 +42,14 @@ async def up(folder: Path, as_json: bool = False) -> int:
 async def down(folder: Path, as_json: bool = False) -> int:
     """Stop exactly the processes of the lab in *folder*; the folder stays, with its logs."""
     folder = _absolute(folder)
-    state = sweep.read_state(folder)
+    state = read_state(folder)
     if state is None:
         return _refuse(f"there is no lab in {folder}")
-    ended = [process.pid for process in sweep.processes(state) if process.is_alive()]
+    ended = [process.pid for process in state.running(folder)]
     await asyncio.to_thread(sweep.clear, folder, state)
-    if any(process.is_alive() for process in sweep.processes(state)):
+    if state.running(folder):
         return _refuse(f"the lab in {folder} does not stop: see its processes {ended}")
-    (folder / sweep.STATE).unlink(missing_ok=True)
+    (folder / STATE).unlink(missing_ok=True)
     print(json.dumps({"stopped": ended}) if as_json else f"The lab in {folder} is stopped.")
     return 0
 
@@ -56,18 +57,19 @@ async def down(folder: Path, as_json: bool = False) -> int:
 async def status(folder: Path, as_json: bool = False) -> int:
     """Print what runs in *folder*, with its versions, addresses and channels; 1 when it does not all run."""
     folder = _absolute(folder)
-    state = sweep.read_state(folder)
+    state = read_state(folder)
     if state is None:
         return _refuse(f"there is no lab in {folder}: start one with `binding-ivr lab up`")
-    rows = {name: await _row(folder, name, row) for name, row in state["instances"].items()}
+    live = state.running(folder)
+    rows = {name: await _row(folder, name, row, row.process in live) for name, row in state.instances.items()}
     running = all(row["running"] for row in rows.values())
     if as_json:
         known = {
             "folder": str(folder),
             "running": running,
             "instances": rows,
-            "sip": state["sip"],
-            "settings": state["settings"],
+            "sip": _sip(state),
+            "settings": state.settings,
             "config": str(folder / CONFIG),
         }
         print(json.dumps(known, indent=2))
@@ -95,32 +97,37 @@ def to_toml(sections: dict[str, Any]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-async def _row(folder: Path, name: str, row: dict[str, Any]) -> dict[str, Any]:
-    found = [process for process in sweep.processes({"instances": {name: row}}) if process.is_alive()]
+async def _row(folder: Path, name: str, row: Row, running: bool) -> dict[str, Any]:
+    instance = row.instance(name, folder)
     shown: dict[str, Any] = {
-        "running": bool(found),
-        "pid": row["pid"],
-        "version": row["version"],
-        "origin": row["origin"],
-        "log": row["log"],
+        "running": running,
+        "pid": row.pid,
+        "version": row.version,
+        "origin": row.origin,
+        "log": str(instance.log_path),
         "channels": None,
     }
-    if found:
+    if running:
         try:
-            shown["channels"] = await instance_of(folder, name, row).channels()
+            shown["channels"] = await instance.channels()
         except LabError:
             # It runs and does not answer: the log tells why.
             shown["running"] = False
     return shown
 
 
-def _print(folder: Path, state: dict[str, Any], rows: dict[str, dict[str, Any]]) -> None:
+def _sip(state: State) -> dict[str, str]:
+    plan = state.plan
+    return {"pbx": f"{plan.pbx}:{plan.sip_port}", "carrier": f"{plan.carrier}:{plan.sip_port}"}
+
+
+def _print(folder: Path, state: State, rows: dict[str, dict[str, Any]]) -> None:
     print(f"Lab in {folder}")
     for name, row in rows.items():
         word = f"{row['channels']} channels" if row["running"] else "NOT RUNNING"
-        print(f"  {name:8} Asterisk {row['version']}, pid {row['pid']}, SIP {state['sip'][name]}, {word}")
+        print(f"  {name:8} Asterisk {row['version']}, pid {row['pid']}, SIP {_sip(state)[name]}, {word}")
         print(f"           {row['origin']}; log {row['log']}")
-    settings = state["settings"]
+    settings = state.settings
     print(f"  ARI      {settings['ari']['url']} (user {settings['ari']['user']})")
     print(f"  AMI      {settings['ami']['host']}:{settings['ami']['port']} (user {settings['ami']['user']})")
     print(f"  FastAGI  expected at {settings['agi']['bind']}:{settings['agi']['port']}")

@@ -7,22 +7,22 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from binding_ivr.lab import behaviours, net, sweep
+from binding_ivr.lab import behaviours, net, own, sweep
 from binding_ivr.lab.asterisk import engine, records
 from binding_ivr.lab.asterisk.ami import Ami
 from binding_ivr.lab.asterisk.configure import DESKS, Plan, write_instance
-from binding_ivr.lab.asterisk.instance import Instance, run_folder
+from binding_ivr.lab.asterisk.instance import Instance
 from binding_ivr.lab.errors import LabError
 from binding_ivr.lab.phones.handset import PATIENCE_S, Handset
 from binding_ivr.lab.phones.phone import Phone
 from binding_ivr.lab.phones.phones import Phones
 from binding_ivr.lab.phones.softphone import Softphone
 from binding_ivr.lab.process import identify
+from binding_ivr.lab.state import NAMES, STATE, Row, State, read_state, write_state
 from binding_ivr.model.daytimes import ALWAYS
 
 AGI_ADDRESS = "127.0.0.1"
@@ -80,7 +80,7 @@ class Lab:
             # In the loop's own thread: it lives as long as the lab, and the leash is tied to it.
             for instance in self._instances:
                 instance.start(leashed=not self._detached)
-            self._write_state()
+            write_state(self.folder, self._state())
             await asyncio.gather(*(instance.booted() for instance in self._instances))
             await self._connect()
         except BaseException:
@@ -103,7 +103,7 @@ class Lab:
             for address, port in self._ports(self._plan):
                 net.release_port(address, port)
             self._plan = None
-            (self.folder / sweep.STATE).unlink(missing_ok=True)
+            (self.folder / STATE).unlink(missing_ok=True)
             if self._given_folder is None:
                 await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
@@ -113,14 +113,12 @@ class Lab:
         Raises LabError when none runs there.
         """
         self.folder = await asyncio.to_thread(self.folder.absolute)
-        state = await asyncio.to_thread(sweep.read_state, self.folder)
-        if state is None or not all(process.is_alive() for process in sweep.processes(state)):
+        state = await asyncio.to_thread(read_state, self.folder)
+        if state is None or len(state.running(self.folder)) < len(NAMES):
             raise LabError(f"no lab runs in {self.folder}: start one with `binding-ivr lab up`")
         self._attached = True
-        self._plan = Plan(**state["plan"])
-        self.pbx, self.carrier = (
-            instance_of(self.folder, name, state["instances"][name]) for name in ("pbx", "carrier")
-        )
+        self._plan = state.plan
+        self.pbx, self.carrier = (state.instances[name].instance(name, self.folder) for name in NAMES)
         await self._connect()
 
     def disconnect(self) -> None:
@@ -292,9 +290,10 @@ class Lab:
         if self._given_folder is None:
             self.folder = Path(tempfile.mkdtemp(prefix=sweep.PREFIX))
         self.folder = self.folder.absolute()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if (state := sweep.read_state(self.folder)) is not None:
-            if any(process.is_alive() for process in sweep.processes(state)):
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own.check(self.folder)
+        if (state := read_state(self.folder)) is not None:
+            if state.running(self.folder):
                 raise LabError(f"a lab is running in {self.folder}: stop it with `binding-ivr lab down`")
             sweep.clear(self.folder, state)
         # What an earlier lab in this folder told its phones is forgotten.
@@ -313,9 +312,8 @@ class Lab:
         )
         for name, found in engines.items():
             folder = self.folder / name
-            run = run_folder(folder)
-            write_instance(folder, run, name, found, self._plan)
-            self._instances.append(Instance(name, folder, run, found))
+            write_instance(folder, name, found, self._plan)
+            self._instances.append(Instance(name, folder, found))
         self.pbx, self.carrier = self._instances
 
     @staticmethod
@@ -327,31 +325,13 @@ class Lab:
             (AGI_ADDRESS, plan.agi_port),
         ]
 
-    def _write_state(self) -> None:
-        state: dict[str, Any] = {
-            "instances": {
-                instance.name: {
-                    "pid": instance.process.pid if instance.process else 0,
-                    "started": instance.process.started if instance.process else 0,
-                    "run": str(instance.run),
-                    "log": str(instance.log_path),
-                    "version": instance.version,
-                    "origin": instance.engine.origin,
-                    "program": list(instance.engine.program),
-                }
-                for instance in self._instances
-            },
-            "plan": asdict(self.plan),
-            "settings": self.settings(),
-            "sip": {
-                "pbx": f"{self.plan.pbx}:{self.plan.sip_port}",
-                "carrier": f"{self.plan.carrier}:{self.plan.sip_port}",
-            },
-        }
-        if not self._detached:
-            me = identify(os.getpid())
-            state["owner"] = {"pid": me.pid, "started": me.started}
-        sweep.write_state(self.folder, state)
+    def _state(self) -> State:
+        return State(
+            instances={name: Row.of(instance) for name, instance in zip(NAMES, self._instances, strict=True)},
+            plan=self.plan,
+            settings=self.settings(),
+            owner=None if self._detached else identify(os.getpid()),
+        )
 
     async def _connect(self) -> None:
         plan = self.plan
@@ -364,20 +344,6 @@ class Lab:
         if self._carrier_ami is None:
             raise LabError("the lab is not running")
         return self._carrier_ami
-
-
-def instance_of(folder: Path, name: str, row: dict[str, Any]) -> Instance:
-    """Return the running instance *name* of the lab in *folder*; *row* is its entry in the state file."""
-    found = engine.Engine(
-        program=tuple(row["program"]),
-        version=row["version"],
-        modules=Path(),
-        sbin=Path(),
-        documentation=None,
-        sounds=None,
-        origin=row["origin"],
-    )
-    return Instance(name, folder / name, Path(row["run"]), found)
 
 
 def _encoded(value: str) -> str:

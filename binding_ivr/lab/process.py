@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import re
 import signal
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,17 @@ class ProcessId:
     def is_alive(self) -> bool:
         """Whether this very process still runs (a zombie does not)."""
         return start_time(self.pid) == self.started
+
+    def is_running(self, argument: str) -> bool:
+        """Whether this very process runs, is the caller's own, and was started with *argument*."""
+        proc = Path(f"/proc/{self.pid}")
+        try:
+            uid = re.search(r"^Uid:\t(\d+)", (proc / "status").read_text(), re.MULTILINE)
+            arguments = (proc / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        mine = uid is not None and int(uid[1]) == os.getuid()
+        return mine and os.fsencode(argument) in arguments and self.is_alive()
 
     def signal(self, number: int) -> None:
         """Send it a signal, if it still is what it was."""
@@ -45,15 +58,12 @@ def identify(pid: int) -> ProcessId:
     return ProcessId(pid, started)
 
 
-def end(processes: list[ProcessId], patience_s: float = 5.0) -> None:
+def end(processes: Iterable[ProcessId], patience_s: float = 5.0) -> None:
     """Ask the processes to end, wait up to *patience_s*, then kill what is left. Blocks."""
-    for process in processes:
-        process.signal(signal.SIGTERM)
-    deadline = time.monotonic() + patience_s
-    while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    for process in processes:
-        process.signal(signal.SIGKILL)
-    deadline = time.monotonic() + 2.0
-    while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    left = list(processes)
+    for number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 2.0)):
+        for process in left:
+            process.signal(number)
+        deadline = time.monotonic() + wait_s
+        while (left := [process for process in left if process.is_alive()]) and time.monotonic() < deadline:
+            time.sleep(0.02)

@@ -1,63 +1,36 @@
-"""Keeps each lab's state file, and clears away labs whose owner died. It starts nothing."""
+"""Clears away labs whose owner died. It starts nothing, and believes no folder that others can write to."""
 
 import contextlib
-import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from binding_ivr.lab.process import ProcessId, end
+from binding_ivr.lab import own
+from binding_ivr.lab.errors import LabError
+from binding_ivr.lab.process import end
+from binding_ivr.lab.state import State, state_in
 
-STATE = "lab.json"
 PREFIX = "binding-ivr-lab-"
 
 
-def write_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write the state file of the lab in *folder*, at once and only for its owner's eyes."""
-    half = folder / f".{STATE}"
-    half.touch(mode=0o600)
-    half.write_text(json.dumps(state, indent=2) + "\n")
-    half.replace(folder / STATE)
-
-
-def read_state(folder: Path) -> dict[str, Any] | None:
-    """Return the state of the lab in *folder*, None when there is none."""
-    try:
-        state = json.loads((folder / STATE).read_text())
-    except (OSError, ValueError):
-        return None
-    return state if isinstance(state, dict) else None
-
-
-def processes(state: dict[str, Any]) -> list[ProcessId]:
-    """Return the Asterisk processes that *state* names."""
-    return [
-        ProcessId(int(row["pid"]), int(row["started"])) for row in state.get("instances", {}).values() if row.get("pid")
-    ]
-
-
-def clear(folder: Path, state: dict[str, Any]) -> None:
-    """End the processes of a lab and remove what lies outside of its folder. Blocks."""
-    end(processes(state))
-    for row in state.get("instances", {}).values():
-        # The control socket's folder is elsewhere when the lab's own path is too long for a socket.
-        if (run := row.get("run")) and not Path(run).is_relative_to(folder):
-            shutil.rmtree(run, ignore_errors=True)
+def clear(folder: Path, state: State) -> None:
+    """End the instances of the lab in *folder* and remove their control sockets. Blocks."""
+    end(state.running(folder))
+    with own.opened(folder) as handle:
+        for name in state.instances:
+            shutil.rmtree(f"{name}/run", ignore_errors=True, dir_fd=handle)
 
 
 def sweep() -> list[Path]:
-    """Remove the temporary folders of labs whose owner is dead, and their processes. Blocks."""
+    """Remove the temporary folders of the caller's own labs whose owner is dead, and their processes. Blocks."""
     swept: list[Path] = []
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        state = read_state(folder)
-        if state is None or "owner" not in state:
-            continue
-        owner = ProcessId(int(state["owner"]["pid"]), int(state["owner"]["started"]))
-        if owner.is_alive():
-            continue
-        with contextlib.suppress(OSError):
-            clear(folder, state)
-            shutil.rmtree(folder, ignore_errors=True)
+        # Anybody may have made a folder of that name.
+        with contextlib.suppress(OSError, LabError), own.opened(folder) as handle:
+            state = state_in(handle)
+            if state is None or state.owner is None or state.owner.is_alive():
+                continue
+            end(state.running(folder))
+            own.remove(folder, handle)
             swept.append(folder)
     return swept

@@ -18,11 +18,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from binding_ivr.lab import Lab, LabError, command, sweep
+from binding_ivr.lab import Lab, LabError, command
 from binding_ivr.lab.asterisk.ami import Ami
 from binding_ivr.lab.behaviours import BY_NAME
-from binding_ivr.lab.process import ProcessId
-from binding_ivr.lab.sweep import read_state
+from binding_ivr.lab.state import read_state
 from tests.patience import SLOW
 
 QUIET_MS = 4000
@@ -580,7 +579,7 @@ async def test_nothing_survives_a_killed_owner() -> None:
         folder = Path(line.decode().strip())
         state = read_state(folder)
         assert state is not None
-        processes = [ProcessId(row["pid"], row["started"]) for row in state["instances"].values()]
+        processes = [row.process for row in state.instances.values()]
         assert len(processes) == 2
         assert all(process.is_alive() for process in processes)
     finally:
@@ -618,8 +617,9 @@ async def test_up_status_and_down(tmp_path: Path, capsys: pytest.CaptureFixture[
         state = read_state(folder)
         assert await command.down(folder) == 0
     assert state is not None
-    assert not any(process.is_alive() for process in sweep.processes(state))
-    assert not any(Path(row["run"]).exists() for row in state["instances"].values())
+    assert not any(row.process.is_alive() for row in state.instances.values())
+    assert list(folder.rglob("asterisk.ctl")) == []
+    assert not any((folder / name / "run").exists() for name in state.instances)
     assert await command.down(folder) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from binding_ivr.lab import net, sweep
+from binding_ivr.lab import net
 from binding_ivr.lab.asterisk import apt, engine, rootfs, sounds
 from binding_ivr.lab.asterisk.ami import Ami
 from binding_ivr.lab.asterisk.configure import Plan, adapt, fill, write_instance
@@ -124,7 +124,7 @@ def fake_engine(folder: Path) -> Engine:
 
 def test_the_pbx_is_the_samples_with_the_labs_own_secrets(tmp_path: Path) -> None:
     folder = tmp_path / "pbx"
-    write_instance(folder, folder / "run", "pbx", fake_engine(tmp_path), plan())
+    write_instance(folder, "pbx", fake_engine(tmp_path), plan())
     etc = folder / "etc"
     text = {path.name: path.read_text() for path in etc.glob("*.conf")}
     assert "password = ari-secret" in text["ari.conf"]
@@ -146,7 +146,7 @@ def test_the_pbx_is_the_samples_with_the_labs_own_secrets(tmp_path: Path) -> Non
 
 def test_the_phone_network_has_no_ari(tmp_path: Path) -> None:
     folder = tmp_path / "carrier"
-    write_instance(folder, folder / "run", "carrier", fake_engine(tmp_path), plan())
+    write_instance(folder, "carrier", fake_engine(tmp_path), plan())
     assert not (folder / "etc/ari.conf").exists()
     assert "res_ari" not in (folder / "etc/modules.conf").read_text()
     assert "bind = 127.9.8.3:5060" in (folder / "etc/pjsip.conf").read_text()
@@ -238,7 +238,7 @@ def test_a_root_folders_program_runs_by_its_own_loader(tmp_path: Path, place: st
 
 def test_complaints_are_counted_from_a_mark(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
-    instance = Instance("pbx", tmp_path, tmp_path, fake_engine(tmp_path))
+    instance = Instance("pbx", tmp_path, fake_engine(tmp_path))
     assert (instance.mark(), instance.complaints()) == (0, [])
     old = "[2026-01-01 00:00:00.000] WARNING[1] pbx.c: old\n"
     instance.log_path.write_text(old)
@@ -265,19 +265,6 @@ def test_only_the_process_that_was_meant_is_ended() -> None:
     child.wait()
     with pytest.raises(ProcessLookupError):
         identify(child.pid)
-
-
-def test_the_folder_of_a_dead_owner_is_swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    me = identify(os.getpid())
-    owners = {"alive": me, "dead": ProcessId(me.pid, me.started + 1)}
-    for name, owner in owners.items():
-        folder = tmp_path / f"{sweep.PREFIX}{name}"
-        folder.mkdir()
-        sweep.write_state(folder, {"owner": {"pid": owner.pid, "started": owner.started}, "instances": {}})
-    (tmp_path / f"{sweep.PREFIX}young").mkdir()
-    assert [path.name for path in sweep.sweep()] == [f"{sweep.PREFIX}dead"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{sweep.PREFIX}alive", f"{sweep.PREFIX}young"]
 
 
 async def test_ami_refuses_before_it_is_connected() -> None:

@@ -4,6 +4,7 @@ The samples are valid files without placeholders, so adapting means giving a nam
 `adapt` fails when a sample no longer has that setting. The overlay in `etc/` has `@NAME@` placeholders.
 """
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from binding_ivr.lab.net import open_files_limit
 from binding_ivr.resources import data_dir
 
 _OVERLAY = Path(__file__).resolve().parent / "etc"
+_LONGEST_SOCKET = 100  # sun_path holds 108 bytes
 _AUDIO = (".ulaw", ".alaw", ".sln", ".sln16", ".wav", ".wav16", ".gsm", ".g722")
 
 _EMPTY = (
@@ -109,7 +111,7 @@ def fill(template: str, values: dict[str, str]) -> str:
     return re.sub(r"@([A-Z][A-Z0-9_]*)@", value, template)
 
 
-def write_instance(folder: Path, run: Path, name: str, engine: Engine, plan: Plan) -> None:
+def write_instance(folder: Path, name: str, engine: Engine, plan: Plan) -> None:
     """Write everything that the instance *name* (`pbx` or `carrier`) needs under *folder*. Blocks."""
     for part in (
         "etc",
@@ -119,12 +121,13 @@ def write_instance(folder: Path, run: Path, name: str, engine: Engine, plan: Pla
         "data/keys/stir_shaken/cache",
         "log/cdr-csv",
         "log/cel-custom",
+        "run",
         "spool/heard",
         "spool/monitor",
         "spool/tmp",
     ):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    values = _values(folder, run, name, engine, plan)
+    values = _values(folder, name, engine, plan)
     for empty in _EMPTY:
         _write(folder / f"etc/{empty}.conf", "; The defaults are right for the lab.\n")
     for source in sorted((_OVERLAY / "common").glob("*.conf")) + sorted((_OVERLAY / name).glob("*.conf")):
@@ -137,7 +140,11 @@ def write_instance(folder: Path, run: Path, name: str, engine: Engine, plan: Pla
     _link_data(folder / "data", engine, name)
 
 
-def _values(folder: Path, run: Path, name: str, engine: Engine, plan: Plan) -> dict[str, str]:
+def _values(folder: Path, name: str, engine: Engine, plan: Plan) -> dict[str, str]:
+    run = folder / "run"
+    if len(os.fsencode(run / "asterisk.ctl")) > _LONGEST_SOCKET:
+        # Asterisk and its console work in *folder*; so the socket need not stand anywhere else.
+        run = Path("/proc/self/cwd/run")
     return {
         "FOLDER": str(folder),
         "RUN": str(run),

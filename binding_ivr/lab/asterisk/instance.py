@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from binding_ivr.lab import leash
@@ -18,26 +17,15 @@ from binding_ivr.lab.process import ProcessId, end, identify
 
 _BOOT_TIMEOUT_S = 60.0
 _RX_TIMEOUT_S = 20.0
-_SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes
 _COMPLAINT = re.compile(r"\] (?:WARNING|ERROR)\[")
-
-
-def run_folder(folder: Path) -> Path:
-    """Return where the instance in *folder* keeps its control socket, whose path must be short."""
-    run = folder / "run"
-    if len(str(run / "asterisk.ctl")) < _SOCKET_PATH_LIMIT:
-        run.mkdir(parents=True, exist_ok=True)
-        return run
-    return Path(tempfile.mkdtemp(prefix="binding-ivr-run-"))
 
 
 class Instance:
     """An Asterisk with its own folder, addresses and database."""
 
-    def __init__(self, name: str, folder: Path, run: Path, engine: Engine) -> None:
+    def __init__(self, name: str, folder: Path, engine: Engine) -> None:
         self.name = name
         self.folder = folder
-        self.run = run
         self.engine = engine
         self.process: ProcessId | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -46,6 +34,16 @@ class Instance:
     def version(self) -> str:
         """Asterisk's version, such as `22.10.1`."""
         return self.engine.version
+
+    @property
+    def run(self) -> Path:
+        """Where it keeps its control socket."""
+        return self.folder / "run"
+
+    @staticmethod
+    def configuration_in(folder: Path) -> Path:
+        """Return the configuration of the instance in *folder*. Its command names it, and no other process does."""
+        return folder / "etc/asterisk.conf"
 
     @property
     def log_path(self) -> Path:
@@ -67,15 +65,14 @@ class Instance:
 
     def start(self, leashed: bool) -> None:
         """Start the process; *leashed* means that it dies with this one. Blocks for a moment."""
-        pid_file = self.run / "detached.pid"
-        mode = ("tie", str(os.getpid())) if leashed else ("free", str(pid_file))
-        asterisk = (*self.engine.program, "-C", str(self.folder / "etc/asterisk.conf"), "-f")
+        mode = ("tie", str(os.getpid())) if leashed else ("free",)
+        asterisk = (*self.engine.program, "-C", str(self.configuration_in(self.folder)), "-f")
         with (self.folder / "log/console.log").open("ab") as console:
             child = subprocess.Popen(
                 (sys.executable, "-I", "-S", leash.__file__, *mode, *asterisk),
                 stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
+                stdout=console if leashed else subprocess.PIPE,
+                stderr=console,
                 cwd=self.folder,
                 start_new_session=True,
                 env={**os.environ, "ODBCSYSINI": str(self.folder / "etc")},  # its own odbc.ini and odbcinst.ini
@@ -84,8 +81,8 @@ class Instance:
             self._child = child
             self.process = identify(child.pid)
         else:
-            child.wait(_RX_TIMEOUT_S)
-            self.process = identify(int(pid_file.read_text()))
+            pid, _ = child.communicate(timeout=_RX_TIMEOUT_S)
+            self.process = identify(int(pid))
 
     async def booted(self) -> None:
         """Wait until it is fully booted; LabError with the log's last line when it dies or takes too long."""
@@ -106,9 +103,10 @@ class Instance:
         child = await asyncio.create_subprocess_exec(
             *self.engine.program,
             "-C",
-            str(self.folder / "etc/asterisk.conf"),
+            str(self.configuration_in(self.folder)),
             "-rx",
             command,
+            cwd=self.folder,  # a long path of the control socket starts there
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
