@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from binding_ivr.lab import Lab, LabError, command, own, sweep
+from binding_ivr.lab.asterisk import rootfs
 from binding_ivr.lab.asterisk.configure import Plan
 from binding_ivr.lab.process import ProcessId, identify
 from binding_ivr.lab.state import STATE, read_state
@@ -277,6 +278,22 @@ async def test_no_command_believes_the_folder_of_a_stranger(tmp: Path, victim: P
         await Lab(folder).attach()
     assert untouched(victim)
     assert (folder / STATE).exists()
+
+
+@pytest.mark.parametrize("place", ["cache", "cache/rootfs-forky-3"])
+def test_no_asterisk_is_run_from_a_cache_that_others_can_write_to(
+    tmp: Path, monkeypatch: pytest.MonkeyPatch, foreign: Foreign, place: str
+) -> None:
+    monkeypatch.setenv("BINDING_IVR_CACHE", str(tmp / "cache"))
+    (tmp / "cache/rootfs-forky-3").mkdir(parents=True)
+    assert rootfs.cached() == rootfs.make() == tmp / "cache/rootfs-forky-3"
+    (tmp / "cache/precious").write_text("precious")
+    (tmp / "cache/rootfs-forky-3.lock").symlink_to(tmp / "cache/precious")
+    foreign(tmp / place)
+    for find in (rootfs.cached, rootfs.make):
+        with pytest.raises(LabError, match="yours alone"):
+            find()
+    assert (tmp / "cache/precious").read_text() == "precious"
 
 
 def test_what_is_read_is_a_file_of_ones_own(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from binding_ivr.lab import own
 from binding_ivr.lab.asterisk import apt
 from binding_ivr.lab.errors import LabError
 
@@ -63,9 +64,15 @@ def command(mmdebstrap: str, folder: Path, mirror: str, recipe: Recipe = ASTERIS
 
 
 def cached(recipe: Recipe = ASTERISK) -> Path | None:
-    """Return the root folder if it was made before."""
-    folder = cache_folder() / recipe.name
-    return folder if folder.is_dir() else None
+    """Return the root folder if it was made before. LabError when others could have written in the cache."""
+    folder = cache_folder().resolve() / recipe.name
+    try:
+        # Programs are run from it.
+        own.check(folder.parent, or_roots=True)
+        own.check(folder, or_roots=True)
+    except FileNotFoundError:
+        return None
+    return folder
 
 
 def make(recipe: Recipe = ASTERISK) -> Path:
@@ -73,10 +80,12 @@ def make(recipe: Recipe = ASTERISK) -> Path:
 
     Two labs that start at once make it once. Raises LabError when it cannot be made.
     """
-    folder = cache_folder() / recipe.name
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder = cache_folder().resolve() / recipe.name
+    folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if cached(recipe) is not None:
+        return folder
     with _locked(folder.with_suffix(".lock")):
-        if not folder.is_dir():
+        if cached(recipe) is None:
             _build(folder, recipe)
     return folder
 
@@ -133,7 +142,7 @@ def _mmdebstrap(recipe: Recipe) -> str:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "rb") as handle:
         deadline = time.monotonic() + _BUILD_TIMEOUT_S
         while True:
             try:
