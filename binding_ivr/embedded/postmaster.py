@@ -147,7 +147,7 @@ class Postmaster:
         for key, value in self._settings.items():
             arguments += ["-c", f"{key}={value}"]
         self.log_file.unlink(missing_ok=True)
-        with open(os.open(self.log_file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as output:
+        with open(os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
             try:
                 # A session of its own: Ctrl-C at the terminal is for us, not for the server that others may use.
                 process = subprocess.Popen(
@@ -213,10 +213,11 @@ def _short_place() -> Path:
 
 
 def _is_server_of(pid: int, data: Path) -> bool:
-    """Tell whether *pid* is a PostgreSQL server on *data*; a reused process id is not."""
+    """Tell whether *pid* is a PostgreSQL server on *data*, by its command and its user; a reused process id is not."""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return os.fsencode(_mark(data)) in file.read().split(b"\0")
+        # PostgreSQL runs only as the owner of its data. Anybody can put our mark into a command of their own.
+        mine = f"\nUid:\t{data.stat().st_uid}\t" in Path(f"/proc/{pid}/status").read_text()
+        return mine and os.fsencode(_mark(data)) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError):
         return False
 

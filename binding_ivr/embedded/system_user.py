@@ -23,10 +23,14 @@ class RunAs:
     gid: int | None = None
 
     def own(self, folder: Path) -> None:
-        """Give *folder* to this user, for this user alone."""
-        if self.uid is not None and self.gid is not None:
-            os.chown(folder, self.uid, self.gid)
-        folder.chmod(0o700)
+        """Give *folder* to this user, for this user alone. OSError when it is a link, which might name anything."""
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if self.uid is not None and self.gid is not None:
+                os.fchown(handle, self.uid, self.gid)
+            os.fchmod(handle, 0o700)
+        finally:
+            os.close(handle)
 
     def let_pass(self, folder: Path) -> None:
         """Make *folder* reachable: give the right to pass through (not to read) to those parents that deny it."""
