@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from binding_ivr.lab import behaviours, net, own, sweep
+from binding_ivr.lab import behaviours, net, sweep
 from binding_ivr.lab.asterisk import engine, records
 from binding_ivr.lab.asterisk.ami import Ami
 from binding_ivr.lab.asterisk.configure import DESKS, Plan, write_instance
@@ -284,18 +284,25 @@ class Lab:
 
         return start
 
-    def _prepare(self) -> None:
-        network = engine.find()
-        engines = {"pbx": engine.find(self._suite) if self._suite else network, "carrier": network}
-        if self._given_folder is None:
-            self.folder = Path(tempfile.mkdtemp(prefix=sweep.PREFIX))
+    def _take_folder(self) -> None:
+        """Make the folder that was given, if need be, and see that no lab runs in it."""
         self.folder = self.folder.absolute()
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        own.check(self.folder)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise LabError(f"{self.folder} cannot be made: {error.strerror}; choose another folder") from None
         if (state := read_state(self.folder)) is not None:
             if state.running(self.folder):
                 raise LabError(f"a lab is running in {self.folder}: stop it with `binding-ivr lab down`")
             sweep.clear(self.folder, state)
+
+    def _prepare(self) -> None:
+        if self._given_folder is not None:
+            self._take_folder()
+        network = engine.find()
+        engines = {"pbx": engine.find(self._suite) if self._suite else network, "carrier": network}
+        if self._given_folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix=sweep.PREFIX)).absolute()
         # What an earlier lab in this folder told its phones is forgotten.
         (self.folder / "carrier/data/astdb.sqlite3").unlink(missing_ok=True)
         block, sip_port = net.free_block()

@@ -296,6 +296,13 @@ def test_no_asterisk_is_run_from_a_cache_that_others_can_write_to(
     assert (tmp / "cache/precious").read_text() == "precious"
 
 
+async def test_a_lab_needs_a_folder(tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp / "file").touch()
+    for place in ("file", "file/lab"):
+        assert await command.up(tmp / place) == 1
+        assert f"{tmp / place} cannot be made" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_what_is_read_is_a_file_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     (tmp_path / "folder").mkdir()
