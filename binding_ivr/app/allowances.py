@@ -8,8 +8,8 @@ from msgspec import structs
 from binding_ivr import config as settings
 from binding_ivr.config import Config
 from binding_ivr.dialing.orders import longest_s
+from binding_ivr.model.actors import Actor
 from binding_ivr.policy.limits import BREAKERS, SYSTEM_WIDE, WINDOWS, Limits, client_of
-from binding_ivr.ports import Actor
 from binding_ivr.store import breakers
 
 COUNTS = (*WINDOWS, "user_new_numbers_day", "system_minutes_day")

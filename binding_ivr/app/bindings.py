@@ -13,8 +13,10 @@ from binding_ivr.app.allowances import allowed, client
 from binding_ivr.app.codes import Codes
 from binding_ivr.config import Config
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.regions import expand
+from binding_ivr.model.rows import AttemptRow, BindingRow, BindingStatus, SuspendReason
 from binding_ivr.policy.hours import CallingHours, calling_hours
 from binding_ivr.policy.lifecycle import Life, life_of
 from binding_ivr.policy.limit_state import Reset
@@ -31,7 +33,7 @@ from binding_ivr.policy.own import OwnNumbers, own_numbers
 from binding_ivr.policy.ranges import Excepted
 from binding_ivr.policy.routes import serving, stored
 from binding_ivr.policy.zones import zones_of
-from binding_ivr.ports import Actor, AttemptRow, BindingRow, BindingStatus, NewAttempt, SuspendReason
+from binding_ivr.ports import NewAttempt
 from binding_ivr.store import Store
 
 if TYPE_CHECKING:

@@ -20,8 +20,10 @@ from binding_ivr.dialing.orders import spoken
 from binding_ivr.errors import BindingError, NotFoundError, Refusal
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import AttemptState
-from binding_ivr.ports import Actor, BindingRow, BindingStatus, DeskCaller, DeskConversation, SuspendReason, User
+from binding_ivr.model.rows import BindingRow, BindingStatus, SuspendReason, User
+from binding_ivr.ports import DeskCaller, DeskConversation
 
 log = get_logger()
 

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 from binding_ivr.config import Config
 from binding_ivr.errors import Refusal
+from binding_ivr.model.actors import Actor
 from binding_ivr.policy.numbers import exceptable
 from binding_ivr.policy.ranges import Excepted
-from binding_ivr.ports import Actor
 from binding_ivr.store import Store
 
 LONGEST = timedelta(days=366)

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from binding_ivr.app.bindings import Shown
 from binding_ivr.app.installation import Installation
+from binding_ivr.model.changes import Change
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import AttemptRow, Change
+from binding_ivr.model.rows import AttemptRow
 
 POLL_S = 1.0
 """Progress arrives by change; should one be lost, the row tells at this pace."""

@@ -7,10 +7,10 @@ from binding_ivr.app.bindings import number_rules
 from binding_ivr.config import LOCKED, Config, Route
 from binding_ivr.errors import ConfigError
 from binding_ivr.model.regions import calling_code
+from binding_ivr.model.rows import Account, NumberException, OwnNumber
 from binding_ivr.policy.lock import LockRules, Out, Timed, lock
 from binding_ivr.policy.own import OwnNumbers, own_numbers
 from binding_ivr.policy.ranges import Excepted
-from binding_ivr.ports import Account, NumberException, OwnNumber
 from binding_ivr.resources import data_dir
 from binding_ivr.store import Store
 

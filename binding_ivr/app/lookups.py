@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, Refusal
 from binding_ivr.log import get_logger
+from binding_ivr.model.lookups import LookupAnswer, LookupStatus
+from binding_ivr.model.rows import BindingStatus
 from binding_ivr.model.times import iso
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.policy.routes import dial_string, serving, stored
-from binding_ivr.ports import BindingStatus, LookupAnswer, LookupStatus
 from binding_ivr.store import Store, TrustedRow
 
 if TYPE_CHECKING:

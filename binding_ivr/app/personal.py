@@ -6,8 +6,8 @@ import contextlib
 from binding_ivr.app.installation import Installation
 from binding_ivr.app.live import follow
 from binding_ivr.errors import NotFoundError
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import AttemptState
-from binding_ivr.ports import Actor
 from binding_ivr.store.personal import Erased
 
 CALL_ENDS_S = 20.0

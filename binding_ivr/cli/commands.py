@@ -16,9 +16,10 @@ from binding_ivr.cli.facts import attempt_facts, binding_facts, lookup_facts, sh
 from binding_ivr.config import load
 from binding_ivr.errors import ConfigError
 from binding_ivr.log import set_up
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.lookups import LookupStatus
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.ports import Actor, LookupStatus
 
 SINCE_COLUMNS = ("created_at", "account", "user_id", "number", "state", "outcome", "fault", "tries", "detail")
 SHORTEST_REASON = 3

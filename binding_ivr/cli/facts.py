@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from binding_ivr.app.bindings import Shown
+from binding_ivr.model.lookups import LookupAnswer
+from binding_ivr.model.rows import AttemptRow, AuditRow, BindingRow
 from binding_ivr.model.times import iso
 from binding_ivr.policy.lifecycle import Life
 from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.ports import AttemptRow, AuditRow, BindingRow, LookupAnswer
 
 
 def attempt_facts(attempt: AttemptRow) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from binding_ivr.cli import show
 from binding_ivr.cli.commands import actor, house_of
 from binding_ivr.config import ACCOUNT_SECTIONS
 from binding_ivr.errors import BindingError, ConfigError
+from binding_ivr.model.rows import OwnNumber, User
 from binding_ivr.policy.numbers import parse
 from binding_ivr.policy.own import check_pattern
-from binding_ivr.ports import OwnNumber, User
 
 LARGEST_FILE = 50_000_000
 T = TypeVar("T")

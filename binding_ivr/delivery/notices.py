@@ -15,7 +15,7 @@ from binding_ivr.delivery.wire.smtp import SmtpClient
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.ports import User
+from binding_ivr.model.rows import User
 from binding_ivr.store import Store
 from binding_ivr.store.outbox import Delivery, OutEvent, Receiver
 

@@ -15,7 +15,7 @@ from binding_ivr.delivery.user_events import Manager
 from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import UnavailableError
 from binding_ivr.metrics import Metrics
-from binding_ivr.ports import User
+from binding_ivr.model.rows import User
 from binding_ivr.store.outbox import OutEvent, Receiver
 
 AT_ONCE = 4

@@ -15,7 +15,7 @@ from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror.resync import connected
-from binding_ivr.ports import BindingStatus, User
+from binding_ivr.model.rows import BindingStatus, User
 
 Row = dict[str, str]
 

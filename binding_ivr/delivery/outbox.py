@@ -21,7 +21,8 @@ from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.ports import Change, Changes
+from binding_ivr.model.changes import Change
+from binding_ivr.ports import Changes
 from binding_ivr.store.outbox import Delivery, OutboxCounts, PgOutbox, Receiver
 
 log = get_logger()

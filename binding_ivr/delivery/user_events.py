@@ -15,7 +15,8 @@ from binding_ivr.delivery.outbox import happens
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.ports import Change, Changes
+from binding_ivr.model.changes import Change
+from binding_ivr.ports import Changes
 from binding_ivr.store.outbox import OutEvent, PgOutbox
 
 log = get_logger()

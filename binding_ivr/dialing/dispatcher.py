@@ -18,9 +18,10 @@ from binding_ivr.dialing.pacing import Pacer
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger, masked
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.changes import Change
 from binding_ivr.model.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.policy.code import is_code
-from binding_ivr.ports import AttemptLedger, Change, Changes, ClaimedAttempt, Conversations, Telephony
+from binding_ivr.ports import AttemptLedger, Changes, ClaimedAttempt, Conversations, Telephony
 
 log = get_logger()
 

@@ -12,8 +12,9 @@ from binding_ivr.delivery.outbox import happens
 from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.changes import Change
 from binding_ivr.policy.limit_state import LimitState
-from binding_ivr.ports import Change, Changes
+from binding_ivr.ports import Changes
 from binding_ivr.store import LimitAdmin, PgJobs, PgLifecycle
 
 log = get_logger()

@@ -18,7 +18,8 @@ from binding_ivr.errors import BindingError, ConfigError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror import astdb
-from binding_ivr.ports import Change, Changes
+from binding_ivr.model.changes import Change
+from binding_ivr.ports import Changes
 from binding_ivr.store import PgMirror
 from binding_ivr.store.faults import StatementRefused
 

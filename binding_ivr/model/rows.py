@@ -133,19 +133,6 @@ class BindingRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
-    """Who asks, for the audit: `who` such as `cli:root` or `user:1001`, `source` `cli|web|desk|call|system`.
-
-    `reason` is why, in their words.
-    """
-
-    who: str
-    source: str
-    address: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class AuditRow:
     """One line of the audit: who did what to whom, when, from where and why. `detail` may hold numbers."""
 

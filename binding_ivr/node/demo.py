@@ -25,10 +25,12 @@ from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.lab import Lab
 from binding_ivr.lab.behaviours import BY_NAME
 from binding_ivr.log import masked, set_up
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.changes import Change
 from binding_ivr.model.daytimes import ALWAYS
 from binding_ivr.model.outcome import Outcome
+from binding_ivr.model.rows import User
 from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.ports import Actor, Change, User
 
 ACCOUNT, USER, EXTENSION = "default", "1001", "1001"
 HUMAN = {"ring_ms": 1500, "after_ms": 3000, "gap_ms": 200, "duration_ms": 100}

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from binding_ivr.ports import KeyRow, SessionRow
+from binding_ivr.model.rows import KeyRow, SessionRow
 from binding_ivr.store import Store
 from binding_ivr.web.portal import KeptReply
 

@@ -16,24 +16,16 @@ from binding_ivr.app.installation import Installation
 from binding_ivr.app.personal import erase
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError, Refusal
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.changes import ChangeHandler
+from binding_ivr.model.lookups import LookupAnswer
+from binding_ivr.model.rows import Account, AttemptRow, AuditRow, BindingRow, BindingStatus, NumberException, User
 from binding_ivr.policy import limits
 from binding_ivr.policy.lifecycle import life_of
 from binding_ivr.policy.limit_state import LimitState, Reset
 from binding_ivr.policy.numbers import as_people_write_it
 from binding_ivr.policy.routes import serving, stored
-from binding_ivr.ports import (
-    Account,
-    Actor,
-    AttemptRow,
-    AuditRow,
-    BindingRow,
-    BindingStatus,
-    ChangeHandler,
-    LookupAnswer,
-    Lookups,
-    NumberException,
-    User,
-)
+from binding_ivr.ports import Lookups
 from binding_ivr.store.faults import StatementRefused
 from binding_ivr.web.portal import Erasure, Step, SuppressedNumber, UserRow, View
 

@@ -12,7 +12,7 @@ Changer = Literal["user", "administrator", "system"]
 
 
 class LifeLike(Protocol):
-    """What these rules must know of a binding (`ports.BindingRow`). Times are aware."""
+    """What these rules must know of a binding (`model.rows.BindingRow`). Times are aware."""
 
     @property
     def trusted(self) -> bool:

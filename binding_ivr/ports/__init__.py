@@ -1,21 +1,7 @@
 """What the use cases and the calls need from the world, named by need. Only shapes; no behaviour lives here."""
 
-from binding_ivr.model.rows import (
-    Account,
-    Actor,
-    AttemptRow,
-    AuditRow,
-    BindingRow,
-    BindingStatus,
-    KeyRow,
-    NumberException,
-    OwnNumber,
-    SessionRow,
-    SuspendReason,
-    User,
-)
-from binding_ivr.ports.ledger import AttemptLedger, Change, ChangeHandler, Changes, ClaimedAttempt, NewAttempt
-from binding_ivr.ports.lookups import LookupAnswer, Lookups, LookupStatus
+from binding_ivr.ports.ledger import AttemptLedger, Changes, ClaimedAttempt, NewAttempt
+from binding_ivr.ports.lookups import Lookups
 from binding_ivr.ports.telephony import (
     CallOrder,
     Conversation,
@@ -30,16 +16,8 @@ from binding_ivr.ports.telephony import (
 )
 
 __all__ = [
-    "Account",
-    "Actor",
     "AttemptLedger",
-    "AttemptRow",
-    "AuditRow",
-    "BindingRow",
-    "BindingStatus",
     "CallOrder",
-    "Change",
-    "ChangeHandler",
     "Changes",
     "ClaimedAttempt",
     "Conversation",
@@ -49,16 +27,8 @@ __all__ = [
     "DeskConversation",
     "DeskDialogue",
     "EventSink",
-    "KeyRow",
-    "LookupAnswer",
-    "LookupStatus",
     "Lookups",
     "NewAttempt",
-    "NumberException",
-    "OwnNumber",
     "PlaceError",
-    "SessionRow",
-    "SuspendReason",
     "Telephony",
-    "User",
 ]

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.changes import ChangeHandler
 from binding_ivr.model.outcome import AttemptState, Verdict
-from binding_ivr.model.rows import Actor
 from binding_ivr.policy.limits import Limits
 
 
@@ -86,28 +87,6 @@ class AttemptLedger(Protocol):
 
     async def alive(self, node: str, version: str, capacity: int) -> None:
         """Note that this node lives and makes up to *capacity* calls at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something changed in PostgreSQL. `kind`: `queued`, `cancel`, `attempt` (state, digits or outcome), `binding`.
-
-    For the mirrors: `mirror` (an extension came, went or changed hands) and `compare` (compare all of AstDB).
-    `clock`: a rehearsal moved the clock. `limits`: calls were paused or resumed, or a limit's alert was raised.
-    """
-
-    kind: str
-    account: str = ""
-    user_id: str = ""
-    attempt_id: UUID | None = None
-    state: str = ""
-    digits: int = 0
-    outcome: str = ""
-    fault: str = ""
-    status: str = ""
-
-
-ChangeHandler = Callable[[Change], None]
 
 
 class Changes(Protocol):

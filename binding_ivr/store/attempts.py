@@ -6,9 +6,11 @@ from uuid import UUID
 
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.log import get_logger
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import AttemptState, Outcome, Verdict
+from binding_ivr.model.rows import AttemptRow
 from binding_ivr.policy import limits
-from binding_ivr.ports import Actor, AttemptRow, ClaimedAttempt, NewAttempt
+from binding_ivr.ports import ClaimedAttempt, NewAttempt
 from binding_ivr.store.breakers import Turned, begin_probes, tell
 from binding_ivr.store.database import Database, Row, Transaction
 from binding_ivr.store.endings import end_call, own_among, write_verdict

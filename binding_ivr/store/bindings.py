@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.rows import BindingRow, BindingStatus, SuspendReason
 from binding_ivr.policy.callers import E164_ONLY, CallerPlan
-from binding_ivr.ports import Actor, BindingRow, BindingStatus, SuspendReason
 from binding_ivr.store.attempts import cancel_live
 from binding_ivr.store.database import Database, Row, Transaction
 from binding_ivr.store.endings import own_among

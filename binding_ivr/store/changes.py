@@ -9,7 +9,7 @@ import msgspec
 
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
-from binding_ivr.ports import Change, ChangeHandler
+from binding_ivr.model.changes import Change, ChangeHandler
 from binding_ivr.store.database import APPLICATION
 from binding_ivr.store.faults import describe, translated
 from binding_ivr.store.queries import queries

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from binding_ivr.ports import Actor
+from binding_ivr.model.actors import Actor
 from binding_ivr.store.database import Database
 
 

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from binding_ivr.errors import ConfigError, UnavailableError
-from binding_ivr.ports import Actor
+from binding_ivr.model.actors import Actor
 from binding_ivr.store.faults import BAD_DSN, describe, translated
 from binding_ivr.store.queries import queries
 

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.rows import Account, OwnNumber, User
 from binding_ivr.policy.own import own_numbers
-from binding_ivr.ports import Account, Actor, OwnNumber, User
 from binding_ivr.store.bindings import forget
 from binding_ivr.store.database import Database, Transaction
 from binding_ivr.store.endings import Key, end_all, used_and_own

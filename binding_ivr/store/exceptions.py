@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from binding_ivr.errors import NotFoundError
-from binding_ivr.ports import Actor, NumberException
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.rows import NumberException
 from binding_ivr.store.database import Database
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from binding_ivr.model.actors import Actor
 from binding_ivr.policy.lifecycle import has_become_own
 from binding_ivr.policy.own import own_numbers
-from binding_ivr.ports import Actor
 from binding_ivr.store.database import Database
 from binding_ivr.store.endings import PAGE, end_all, in_use, own_among
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from binding_ivr.errors import NotFoundError
+from binding_ivr.model.actors import Actor
 from binding_ivr.policy.limit_state import LimitState, LockedOut, Paused, Reset
-from binding_ivr.ports import Actor
 from binding_ivr.store.breakers import SYSTEM, Turned, tell
 from binding_ivr.store.database import Database, Transaction
 

@@ -9,8 +9,9 @@ from uuid import UUID
 import msgspec
 
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.rows import AuditRow
 from binding_ivr.policy.masking import HashOf
-from binding_ivr.ports import Actor, AuditRow
 from binding_ivr.store.bindings import forget
 from binding_ivr.store.database import Database, Transaction
 from binding_ivr.store.retention import masked_text

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from binding_ivr.model.actors import Actor
 from binding_ivr.policy.masking import HashOf, masked
-from binding_ivr.ports import Actor
 from binding_ivr.store.database import Database
 
 BATCH = 500

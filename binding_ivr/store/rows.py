@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
-from binding_ivr.ports import AttemptRow, ClaimedAttempt, User
+from binding_ivr.model.rows import AttemptRow, User
+from binding_ivr.ports import ClaimedAttempt
 from binding_ivr.store.database import Row
 
 

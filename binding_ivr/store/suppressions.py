@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from binding_ivr.errors import ConfigError, NotFoundError
-from binding_ivr.ports import Actor
+from binding_ivr.model.actors import Actor
 from binding_ivr.store.database import Database
 from binding_ivr.store.endings import end_call
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from binding_ivr.ports import BindingStatus, KeyRow, SessionRow, User
+from binding_ivr.model.rows import BindingStatus, KeyRow, SessionRow, User
 from binding_ivr.store.database import Database, Row
 from binding_ivr.store.rows import user_row
 

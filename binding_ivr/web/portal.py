@@ -8,22 +8,22 @@ from uuid import UUID
 
 from aiohttp import web
 
-from binding_ivr.policy.lifecycle import Life
-from binding_ivr.policy.limit_state import LimitState, Reset
-from binding_ivr.ports import (
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.changes import ChangeHandler
+from binding_ivr.model.lookups import LookupAnswer
+from binding_ivr.model.rows import (
     Account,
-    Actor,
     AttemptRow,
     AuditRow,
     BindingRow,
     BindingStatus,
-    ChangeHandler,
     KeyRow,
-    LookupAnswer,
     NumberException,
     SessionRow,
     User,
 )
+from binding_ivr.policy.lifecycle import Life
+from binding_ivr.policy.limit_state import LimitState, Reset
 
 
 class Shown(Protocol):

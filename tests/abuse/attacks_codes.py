@@ -4,7 +4,7 @@ import asyncio
 import random
 
 from binding_ivr.model.outcome import AttemptState
-from binding_ivr.ports import AttemptRow
+from binding_ivr.model.rows import AttemptRow
 from tests.abuse import honest
 from tests.abuse.budget import DAY, HOUR
 from tests.abuse.guesses import STOOD_S, Guesser, chance

@@ -9,9 +9,10 @@ from binding_ivr.call.machine import CallMachine
 from binding_ivr.call.rules import Rules
 from binding_ivr.dialing.dispatcher import _tries
 from binding_ivr.errors import Refusal
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import AttemptState, Verdict
 from binding_ivr.policy.code import is_code
-from binding_ivr.ports import Actor, ClaimedAttempt
+from binding_ivr.ports import ClaimedAttempt
 from tests.abuse.scene import ACCOUNT, Scene
 
 STOOD_S = 30

@@ -18,9 +18,10 @@ from binding_ivr.app.installation import open_installation
 from binding_ivr.app.live import follow
 from binding_ivr.config import Config
 from binding_ivr.lab import Lab
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import AttemptState
+from binding_ivr.model.rows import AttemptRow, User
 from binding_ivr.node.demo import running_service, write_config
-from binding_ivr.ports import Actor, AttemptRow, User
 from tests import generous
 from tests.patience import SLOW
 

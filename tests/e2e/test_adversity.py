@@ -11,7 +11,7 @@ import pytest
 
 from binding_ivr.lab import Lab
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import BindingStatus
+from binding_ivr.model.rows import BindingStatus
 from binding_ivr.store import migrate, open_embedded, open_store
 from tests.e2e.installation import Installation, installed
 from tests.e2e.proxy import Proxy

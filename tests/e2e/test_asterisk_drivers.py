@@ -26,7 +26,8 @@ from binding_ivr.call.events import (
     TalkLost,
 )
 from binding_ivr.lab import Lab
-from binding_ivr.ports import CallOrder, Conversation, LookupAnswer, LookupStatus, PlaceError
+from binding_ivr.model.lookups import LookupAnswer, LookupStatus
+from binding_ivr.ports import CallOrder, Conversation, PlaceError
 from tests.patience import SLOW
 
 KEYS = "0123456789*#ABCD"

@@ -11,7 +11,7 @@ import pytest
 from binding_ivr.app.bindings import Bindings
 from binding_ivr.lab.behaviours import TABLE
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
-from binding_ivr.ports import AttemptRow, BindingStatus
+from binding_ivr.model.rows import AttemptRow, BindingStatus
 from tests.e2e.installation import TESTER, Installation
 
 

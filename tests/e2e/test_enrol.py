@@ -15,7 +15,7 @@ from binding_ivr.call.prompts import Prompt
 from binding_ivr.lab import Lab, Phone
 from binding_ivr.lab.phones.handset import PhoneCall, until
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import AttemptRow, BindingStatus, User
+from binding_ivr.model.rows import AttemptRow, BindingStatus, User
 from tests.e2e.installation import QUICK_CALL, TESTER, Installation
 from tests.e2e.overheard import digits_after, hears, overheard
 from tests.e2e.proxy import Proxy

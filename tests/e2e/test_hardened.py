@@ -20,7 +20,7 @@ from binding_ivr.call.prompts import Prompt
 from binding_ivr.lab import Lab
 from binding_ivr.lab.phones.handset import PhoneCall
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import AttemptRow, BindingStatus, User
+from binding_ivr.model.rows import AttemptRow, BindingStatus, User
 from tests.e2e.installation import QUICK_CALL, TESTER, Installation, installed
 from tests.e2e.overheard import hears, overheard
 from tests.e2e.rig import Take, no_channels, phones_of

@@ -9,7 +9,7 @@ import pytest
 from binding_ivr.errors import Refusal
 from binding_ivr.lab import Lab
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
-from binding_ivr.ports import AttemptRow, BindingStatus, SuspendReason
+from binding_ivr.model.rows import AttemptRow, BindingStatus, SuspendReason
 from tests.e2e.installation import TESTER, Installation, installed
 from tests.patience import SLOW
 

@@ -8,7 +8,7 @@ import pytest
 
 from binding_ivr.lab import Lab
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import AttemptRow
+from binding_ivr.model.rows import AttemptRow
 from tests.e2e.installation import GENEROUS, Installation, installed
 from tests.patience import SLOW
 

@@ -16,7 +16,7 @@ from yarl import URL
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.lab import Lab
 from binding_ivr.metrics import Metrics
-from binding_ivr.ports import User
+from binding_ivr.model.rows import User
 from tests.e2e.doors import Asker, Question, Reply, open_http_door, open_sql_door
 from tests.e2e.installation import Installation, installed
 from tests.patience import SLOW

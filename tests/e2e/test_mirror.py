@@ -16,7 +16,7 @@ from binding_ivr.config import load
 from binding_ivr.lab import Lab
 from binding_ivr.lab.asterisk.ami import Ami
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.ports import User
+from binding_ivr.model.rows import User
 from tests.e2e.installation import TESTER, Installation, installed
 from tests.integration.tcp_proxy import TcpProxy
 from tests.patience import SLOW

@@ -10,7 +10,7 @@ import pytest
 
 from binding_ivr.lab import Lab
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.ports import User
+from binding_ivr.model.rows import User
 from tests.e2e.installation import Installation, installed
 from tests.integration.mail_server import MailServer
 from tests.patience import SLOW

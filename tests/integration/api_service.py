@@ -17,8 +17,8 @@ from binding_ivr.app.installation import Installation
 from binding_ivr.app.signin import add_key, make_link
 from binding_ivr.config import Config
 from binding_ivr.model.daytimes import ALWAYS
+from binding_ivr.model.rows import User
 from binding_ivr.node.service import Service
-from binding_ivr.ports import User
 from tests.generous import GENEROUS
 
 SECRET = "a secret for tests that is long enough"

@@ -12,9 +12,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
+from binding_ivr.model.rows import AttemptRow, User
 from binding_ivr.policy.limits import Limits
-from binding_ivr.ports import Actor, AttemptRow, NewAttempt, User
+from binding_ivr.ports import NewAttempt
 from binding_ivr.store import Database, Store, migrate, open_embedded, open_store
 from tests.patience import SLOW
 

@@ -10,7 +10,7 @@ import structlog
 from binding_ivr.asterisk.agi.server import AgiServer
 from binding_ivr.asterisk.agi.talk import TalkTimes
 from binding_ivr.call.events import Event, Talking
-from binding_ivr.ports import LookupAnswer, LookupStatus
+from binding_ivr.model.lookups import LookupAnswer, LookupStatus
 from tests.integration.fake_ari import until
 from tests.patience import SLOW
 

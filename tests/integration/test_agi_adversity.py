@@ -13,7 +13,7 @@ import structlog
 
 from binding_ivr.asterisk.agi.server import AgiServer
 from binding_ivr.call.events import TalkLost
-from binding_ivr.ports import LookupAnswer, LookupStatus
+from binding_ivr.model.lookups import LookupAnswer, LookupStatus
 from tests.integration.fake_agi import (
     FakeLookups,
     Peer,

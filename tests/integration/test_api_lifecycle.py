@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from binding_ivr.config import Limits
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
-from binding_ivr.ports import Actor
 from binding_ivr.store import PgAttempts
 from tests.integration.api_service import (
     NUMBER,

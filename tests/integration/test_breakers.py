@@ -12,10 +12,11 @@ from binding_ivr import config as settings
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.jobs.schedule import show_limits
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
+from binding_ivr.model.rows import User
 from binding_ivr.policy.breaker import Rules
 from binding_ivr.policy.limits import Limits
-from binding_ivr.ports import Actor, User
 from binding_ivr.store import PgAttempts, Store, open_store
 from tests.integration.conftest import hash_of
 

@@ -11,9 +11,10 @@ import pytest
 
 from binding_ivr import config as settings
 from binding_ivr.errors import Refusal
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
 from binding_ivr.policy.limits import BREAKERS, BUCKET_S, SENTENCES, WINDOWS, Facts, Limits, check, try_later
-from binding_ivr.ports import Actor, NewAttempt
+from binding_ivr.ports import NewAttempt
 from binding_ivr.store import PgAttempts, Store
 from binding_ivr.web.problems import problem_of
 from tests.integration.conftest import hash_of

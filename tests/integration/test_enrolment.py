@@ -19,8 +19,10 @@ from binding_ivr.call import events as ev
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.errors import UnavailableError
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import Actor, AttemptRow, BindingStatus, DeskCaller, SuspendReason, User
+from binding_ivr.model.rows import AttemptRow, BindingStatus, SuspendReason, User
+from binding_ivr.ports import DeskCaller
 from tests.integration.api_service import config_for
 from tests.integration.conftest import World
 from tests.integration.fake_ari import until

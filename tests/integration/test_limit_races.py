@@ -21,9 +21,10 @@ from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.dialing.orders import attempt_of
 from binding_ivr.errors import Refusal
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.policy.limits import BREAKERS, SENTENCES, WINDOWS, Limits
-from binding_ivr.ports import Actor, CallOrder
+from binding_ivr.ports import CallOrder
 from binding_ivr.store import PgAttempts, Store, open_store
 from tests.integration.conftest import hash_of
 from tests.unit.fakes import FakeChanges, FakeConversations, FakeTelephony, until

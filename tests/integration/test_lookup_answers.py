@@ -10,8 +10,9 @@ from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.signin import add_key
 from binding_ivr.config import Config
 from binding_ivr.config.sections import Route
+from binding_ivr.model.lookups import LookupStatus
+from binding_ivr.model.rows import SuspendReason
 from binding_ivr.node.web_doors import StoredDoors
-from binding_ivr.ports import LookupStatus, SuspendReason
 from binding_ivr.web.auth.credentials import Credentials
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from binding_ivr.asterisk.ami.client import AmiClient, AmiTimes
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror.sync import Mirror, MirrorTimes, make_equal
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.ports import SuspendReason, User
+from binding_ivr.model.rows import SuspendReason, User
 from binding_ivr.store import Store
 from binding_ivr.store.queries import queries
 from tests.integration.fake_ami import FakeAmi, Fields, until

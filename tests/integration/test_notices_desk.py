@@ -14,7 +14,8 @@ from binding_ivr.delivery.notices import Readers
 from binding_ivr.delivery.notices_desk import desk_channels
 from binding_ivr.delivery.outbox import Outbox
 from binding_ivr.metrics import Metrics
-from binding_ivr.ports import Actor, SuspendReason, User
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.rows import SuspendReason, User
 from binding_ivr.store import Store
 from tests.integration.test_webhook import QUICK, states, until
 from tests.patience import SLOW

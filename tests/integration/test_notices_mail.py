@@ -20,8 +20,9 @@ from binding_ivr.delivery.outbox import Outbox
 from binding_ivr.delivery.wire.reply import Result
 from binding_ivr.delivery.wire.smtp import SmtpClient
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.ports import Actor, SuspendReason, User
+from binding_ivr.model.rows import SuspendReason, User
 from binding_ivr.store import Store
 from tests.integration.mail_server import PASSWORD, USER, MailServer, certificate
 from tests.integration.test_webhook import QUICK, states, until

@@ -15,7 +15,7 @@ from binding_ivr.asterisk.ami.client import AmiReply
 from binding_ivr.delivery.user_events import UserEvents
 from binding_ivr.errors import NotFoundError, UnavailableError
 from binding_ivr.metrics import Metrics
-from binding_ivr.ports import SuspendReason
+from binding_ivr.model.rows import SuspendReason
 from binding_ivr.store import Store
 from tests.patience import SLOW
 

@@ -14,7 +14,7 @@ from binding_ivr.errors import BindingError, Refusal
 from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.schedule import Turn
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.ports import BindingRow, BindingStatus, SuspendReason, User
+from binding_ivr.model.rows import BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.store import Store, open_store
 from tests.integration.conftest import World
 

@@ -10,7 +10,7 @@ import pytest
 
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
-from binding_ivr.ports import BindingStatus, SuspendReason
+from binding_ivr.model.rows import BindingStatus, SuspendReason
 from binding_ivr.store import PgAttempts, Store
 from tests.patience import SLOW
 

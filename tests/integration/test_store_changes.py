@@ -14,8 +14,8 @@ import asyncpg
 import pytest
 
 from binding_ivr.errors import ConfigError, UnavailableError
+from binding_ivr.model.changes import Change
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import Change
 from binding_ivr.store import Database, PgChanges, Store, open_embedded, open_store
 from tests.patience import SLOW
 

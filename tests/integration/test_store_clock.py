@@ -11,8 +11,9 @@ import pytest
 
 from binding_ivr.doctor.examination import examine
 from binding_ivr.errors import Refusal
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.changes import Change
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.ports import Actor, Change
 from binding_ivr.store import Store
 from tests.integration.api_service import config_for
 from tests.patience import SLOW

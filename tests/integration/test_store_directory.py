@@ -8,7 +8,7 @@ import pytest
 
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.ports import Account, BindingStatus, OwnNumber, SuspendReason, User
+from binding_ivr.model.rows import Account, BindingStatus, OwnNumber, SuspendReason, User
 from binding_ivr.store import Store
 
 if TYPE_CHECKING:

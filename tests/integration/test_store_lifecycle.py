@@ -15,8 +15,8 @@ from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.schedule import Jobs, JobTimes, Turn
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.outcome import Outcome
+from binding_ivr.model.rows import BindingRow, BindingStatus, OwnNumber, SuspendReason, User
 from binding_ivr.policy import lifecycle
-from binding_ivr.ports import BindingRow, BindingStatus, OwnNumber, SuspendReason, User
 from binding_ivr.store import Store
 from tests.patience import SLOW
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
+from binding_ivr.model.rows import SuspendReason, User
 from binding_ivr.policy.callers import E164_ONLY, CallerPlan, caller_plan
-from binding_ivr.ports import SuspendReason, User
 from binding_ivr.store.migrate import load_migrations
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from binding_ivr.errors import ConfigError, NotFoundError, Refusal
 from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.retention import Retention
 from binding_ivr.jobs.schedule import Turn
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import Outcome
+from binding_ivr.model.rows import BindingStatus, SuspendReason, User
 from binding_ivr.policy.code import pseudonym
 from binding_ivr.policy.masking import masked, short
-from binding_ivr.ports import Actor, BindingStatus, SuspendReason, User
 from binding_ivr.store import Database, PgClock, Store, migrate, open_store
 from binding_ivr.store.faults import StatementRefused
 from binding_ivr.store.queries import queries

@@ -11,8 +11,9 @@ from uuid import UUID
 import pytest
 
 from binding_ivr.errors import Refusal
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import Actor, BindingStatus, SuspendReason
+from binding_ivr.model.rows import BindingStatus, SuspendReason
 from binding_ivr.store import Store, open_store
 from tests.integration.conftest import hash_of
 

@@ -18,9 +18,9 @@ import msgspec
 import pytest
 
 from binding_ivr.config import Limits
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.policy.limits import BUCKET_S, DAY, HOUR, SENTENCES
-from binding_ivr.ports import Actor
 from binding_ivr.web.page.texts import LANGUAGES, texts
 from tests.integration.api_service import Reply, Web, bearer, binding, config_for, running_web, token
 from tests.integration.conftest import World

@@ -10,8 +10,8 @@ from uuid import UUID
 
 import pytest
 
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
-from binding_ivr.ports import Actor
 from binding_ivr.store.database import Database, Transaction
 from tests.integration.api_service import (
     NUMBER,

@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 from binding_ivr.call import events as ev
 from binding_ivr.errors import NotFoundError, UnavailableError
+from binding_ivr.model.changes import Change, ChangeHandler
 from binding_ivr.model.outcome import AttemptState, Verdict
-from binding_ivr.ports import CallOrder, Change, ChangeHandler, ClaimedAttempt, EventSink, PlaceError
+from binding_ivr.ports import CallOrder, ClaimedAttempt, EventSink, PlaceError
 
 
 def attempt(number: str = "+12025550123") -> ClaimedAttempt:

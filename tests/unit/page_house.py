@@ -11,11 +11,12 @@ from aiohttp.test_utils import make_mocked_request
 
 from binding_ivr.config import Config, Prompts
 from binding_ivr.errors import NotFoundError
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome
+from binding_ivr.model.rows import Account, AttemptRow, AuditRow, BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.policy.lifecycle import Changer, Life, Undo
 from binding_ivr.policy.limit_state import LimitState, Paused, Reset
 from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.ports import Account, Actor, AttemptRow, AuditRow, BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.web.auth.identity import IDENTITY, Identity
 from binding_ivr.web.page import admin
 from binding_ivr.web.page import binding as page

@@ -13,8 +13,9 @@ from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.dialing.orders import attempt_of, channel_id, orders, spoken
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.changes import Change
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.ports import Change, PlaceError
+from binding_ivr.ports import PlaceError
 from tests.unit.fakes import FakeChanges, FakeConversations, FakeLedger, FakeTelephony, attempt, until
 
 CODE = "112334"

@@ -18,12 +18,12 @@ from binding_ivr.app.bindings import number_rules
 from binding_ivr.app.lock import fingerprint_of, make_lock, ways_out, written
 from binding_ivr.config import Config, Route
 from binding_ivr.errors import ConfigError, Refusal
+from binding_ivr.model.rows import Account, NumberException, OwnNumber
 from binding_ivr.policy.digitset import DigitSets
 from binding_ivr.policy.lock import LockRules, Out, Timed, lock
 from binding_ivr.policy.numbers import KINDS, NumberRules, accept
 from binding_ivr.policy.own import matches
 from binding_ivr.policy.plan import Plan
-from binding_ivr.ports import Account, NumberException, OwnNumber
 from tests.unit.number_profiles import EXCEPTIONS, OWN, PROFILES, rules
 from tests.unit.test_number_decisions import Decision, decisions
 

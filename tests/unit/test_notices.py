@@ -24,7 +24,7 @@ from binding_ivr.delivery.texts import (
     clean,
 )
 from binding_ivr.errors import ConfigError
-from binding_ivr.ports import SuspendReason
+from binding_ivr.model.rows import SuspendReason
 from binding_ivr.web.page.texts import LANGUAGES as PAGE_LANGUAGES
 
 PAGE = "https://pbx.example/binding"

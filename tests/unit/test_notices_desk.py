@@ -19,7 +19,7 @@ from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.doctor import notices as doctor_notices
 from binding_ivr.errors import ConfigError, NotFoundError, UnavailableError
 from binding_ivr.metrics import Metrics
-from binding_ivr.ports import User
+from binding_ivr.model.rows import User
 from binding_ivr.store import Store
 from binding_ivr.store.outbox import Delivery, OutEvent
 

@@ -9,8 +9,8 @@ import pytest
 
 import binding_ivr
 from binding_ivr.model.outcome import AttemptState, Outcome
+from binding_ivr.model.rows import BindingStatus, SuspendReason
 from binding_ivr.policy.limits import BREAKERS, SENTENCES
-from binding_ivr.ports import BindingStatus, SuspendReason
 from binding_ivr.web.page.texts import FOLDER, LANGUAGES, choose, texts
 
 SOURCES = sorted(Path(binding_ivr.__file__).parent.rglob("*.py"))

@@ -8,7 +8,9 @@ import asyncpg
 import pytest
 
 from binding_ivr.errors import ConfigError, UnavailableError
-from binding_ivr.ports import Actor, AttemptLedger, Change, Changes
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.changes import Change
+from binding_ivr.ports import AttemptLedger, Changes
 from binding_ivr.store.attempts import PgAttempts
 from binding_ivr.store.changes import PgChanges, decode
 from binding_ivr.store.database import actor_text, check_dsn

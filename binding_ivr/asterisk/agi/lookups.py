@@ -7,7 +7,8 @@ from binding_ivr.asterisk.agi.edge import AgiRequest
 from binding_ivr.asterisk.agi.protocol import AgiProtocolError, is_plain, quoted
 from binding_ivr.asterisk.quiet import Quiet
 from binding_ivr.log import get_logger
-from binding_ivr.ports import LookupAnswer, Lookups, LookupStatus
+from binding_ivr.model.lookups import LookupAnswer, LookupStatus
+from binding_ivr.ports import Lookups
 
 log = get_logger()
 

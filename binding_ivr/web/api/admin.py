@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from binding_ivr.ports import User
+from binding_ivr.model.rows import User
 from binding_ivr.web.api import render, schema
 from binding_ivr.web.api.operation import Answer, Call
 from binding_ivr.web.auth.access import accounts_of, not_here

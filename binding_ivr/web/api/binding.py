@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from binding_ivr.ports import BindingStatus
+from binding_ivr.model.rows import BindingStatus
 from binding_ivr.web.api import render, schema
 from binding_ivr.web.api.operation import Answer, Call, found
 from binding_ivr.web.auth.credentials import is_fresh

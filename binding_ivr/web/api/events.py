@@ -13,8 +13,9 @@ from aiohttp import hdrs, web
 from binding_ivr.config import Web
 from binding_ivr.errors import BindingError, NotFoundError
 from binding_ivr.log import get_logger
+from binding_ivr.model.changes import Change
 from binding_ivr.model.outcome import AttemptState
-from binding_ivr.ports import AttemptRow, Change
+from binding_ivr.model.rows import AttemptRow
 from binding_ivr.web.api import render
 from binding_ivr.web.api.operation import Call
 from binding_ivr.web.auth.access import Access, authorize

@@ -10,8 +10,8 @@ from aiohttp import hdrs, web
 from msgspec import Struct
 
 from binding_ivr.errors import NotFoundError
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.names import FORMS
-from binding_ivr.ports import Actor
 from binding_ivr.web.api import idempotency
 from binding_ivr.web.api.schema import NoQuery
 from binding_ivr.web.auth.access import Access, authorize, not_here

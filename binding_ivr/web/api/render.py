@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from binding_ivr.ports import AttemptRow, AuditRow, LookupAnswer
+from binding_ivr.model.lookups import LookupAnswer
+from binding_ivr.model.rows import AttemptRow, AuditRow
 from binding_ivr.web.api import schema
 from binding_ivr.web.auth.access import accounts_of
 from binding_ivr.web.auth.identity import Identity

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
+from binding_ivr.model.lookups import LookupStatus
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
-from binding_ivr.ports import BindingStatus, LookupStatus, SuspendReason
+from binding_ivr.model.rows import BindingStatus, SuspendReason
 
 Number = Annotated[str, Meta(min_length=1, max_length=40, description="National or international writing.")]
 Reason = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="The audit keeps it.")]

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from binding_ivr.config import Config
 from binding_ivr.log import get_logger
 from binding_ivr.model.names import ACCOUNT, ADMIN_SCOPE, FIRST_RUN, USER
+from binding_ivr.model.rows import KeyRow
 from binding_ivr.model.secrets import (
     KEY_PREFIX,
     csrf_of,
@@ -17,7 +18,6 @@ from binding_ivr.model.secrets import (
     same,
     split_key,
 )
-from binding_ivr.ports import KeyRow
 from binding_ivr.web.auth.identity import Identity
 from binding_ivr.web.auth.jwks import KeySet
 from binding_ivr.web.auth.peers import Peers

@@ -7,7 +7,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from binding_ivr.ports import Actor
+from binding_ivr.model.actors import Actor
 from binding_ivr.web.problems import Problem
 
 Kind = Literal["user", "key", "proxy", "first_run"]

@@ -7,8 +7,8 @@ from html import escape
 from aiohttp import hdrs, web
 
 from binding_ivr.config import Config
+from binding_ivr.model.rows import SessionRow
 from binding_ivr.model.secrets import LINK_PREFIX, digest_of, new_secret
-from binding_ivr.ports import SessionRow
 from binding_ivr.web.auth.credentials import COOKIE, SECURE_COOKIE, Credentials, cookie_of
 from binding_ivr.web.auth.guard import FORM, check_form, form_of
 from binding_ivr.web.auth.identity import identity_or_none

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from binding_ivr.errors import NotFoundError, Refusal
-from binding_ivr.ports import Actor
+from binding_ivr.model.actors import Actor
 from binding_ivr.web.auth.access import Access, authorize
 from binding_ivr.web.auth.guard import check_form
 from binding_ivr.web.auth.identity import Identity, address_of, identity_of

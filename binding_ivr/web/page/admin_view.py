@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from binding_ivr.log import masked
 from binding_ivr.model.outcome import AttemptState
-from binding_ivr.ports import AttemptRow, AuditRow, BindingStatus
+from binding_ivr.model.rows import AttemptRow, AuditRow, BindingStatus
 from binding_ivr.web.portal import Step, UserRow, View
 
 

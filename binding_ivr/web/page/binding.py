@@ -9,8 +9,9 @@ from uuid import uuid4
 from aiohttp import hdrs, web
 
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model.actors import Actor
+from binding_ivr.model.rows import BindingStatus, User
 from binding_ivr.policy.numbers import example_of
-from binding_ivr.ports import Actor, BindingStatus, User
 from binding_ivr.web.auth.credentials import is_fresh
 from binding_ivr.web.auth.guard import ERROR_PAGE, check_form
 from binding_ivr.web.auth.identity import Identity, address_of, identity_of

@@ -7,8 +7,8 @@ from math import ceil
 from typing import Literal
 
 from binding_ivr.model.outcome import AttemptState, Outcome
+from binding_ivr.model.rows import AttemptRow, BindingStatus
 from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.ports import AttemptRow, BindingStatus
 from binding_ivr.web.portal import Step, View
 
 Stage = Literal["dialing", "ringing", "answered", "code", "verified"]

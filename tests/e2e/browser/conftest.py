@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 
 from binding_ivr.app.signin import make_link
 from binding_ivr.lab import Lab
-from binding_ivr.ports import User
+from binding_ivr.model.rows import User
 from tests.e2e.browser.chromium import PATIENCE_MS, Person, person, running_browser
 from tests.e2e.installation import Installation, installed
 

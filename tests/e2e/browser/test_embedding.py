@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.async_api import expect
 
 from binding_ivr.app.signin import add_key
-from binding_ivr.ports import User
+from binding_ivr.model.rows import User
 from tests.e2e.browser.chromium import SHOTS, person
 from tests.e2e.browser.conftest import SECRET, Office, free_port
 from tests.patience import SLOW

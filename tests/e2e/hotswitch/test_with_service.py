@@ -8,7 +8,7 @@ import pytest
 
 from binding_ivr.lab import Lab
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.ports import User
+from binding_ivr.model.rows import User
 from tests.e2e.hotswitch.scene import ACCESS, CUSTOMER, RING_S, Scene, noticed, notices, until, until_quiet
 from tests.e2e.installation import Installation, installed
 from tests.e2e.rig import Take, no_channels, phones_of
