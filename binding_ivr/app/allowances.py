@@ -34,7 +34,7 @@ def client(actor: Actor) -> str | None:
     None for all but people on the web: a portal asks with its API key for many users from one address, and commands and
     desk phones have none; the limits of the user hold for them too.
     """
-    return client_of(actor.address) if actor.source == "web" and actor.who.startswith("user:") else None
+    return client_of(actor.address) if actor.is_person_on_the_web else None
 
 
 def limits_of(installation: Config) -> Callable[[Mapping[str, Any]], settings.Limits]:

@@ -20,7 +20,7 @@ from binding_ivr.dialing.orders import spoken
 from binding_ivr.errors import BindingError, NotFoundError, Refusal
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.ports import DeskCaller, DeskConversation
@@ -226,7 +226,7 @@ class Dialogue:
 
     def _who_asks(self) -> tuple[User, Actor]:
         assert self._user is not None  # the machine asks for nothing before Known
-        return self._user, Actor(f"user:{self._user.user_id}", "desk", self._caller.channel)
+        return self._user, Actor(ActorKind.USER, self._user.user_id, Source.DESK, self._caller.channel)
 
     async def _follow(self, shown: Shown) -> None:
         """Post each step of the attempt to its end; the store may be away for a while."""

@@ -16,7 +16,7 @@ from binding_ivr.cli.facts import attempt_facts, binding_facts, lookup_facts, sh
 from binding_ivr.config import load
 from binding_ivr.errors import ConfigError
 from binding_ivr.log import set_up
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.lookups import LookupStatus
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.policy.numbers import as_people_write_it
@@ -42,7 +42,7 @@ def actor(reason: str = "") -> Actor:
         who = getpass.getuser()
     except (KeyError, OSError):
         who = "unknown"
-    return Actor(f"cli:{who}", "cli", reason=" ".join(reason.split())[:LONGEST_REASON])
+    return Actor(ActorKind.CLI, who, Source.CLI, reason=" ".join(reason.split())[:LONGEST_REASON])
 
 
 def with_reason(reason: str) -> Actor:

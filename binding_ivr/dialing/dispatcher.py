@@ -18,6 +18,7 @@ from binding_ivr.dialing.pacing import Pacer
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger, masked
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.actors import Source
 from binding_ivr.model.changes import Change
 from binding_ivr.model.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.policy.code import is_code
@@ -299,7 +300,7 @@ def _rules(config: Config, attempt: ClaimedAttempt, routes: int) -> Rules:
         next_digit_s=config.call.next_digit_s,
         max_s=config.call.max_s,
         routes=max(1, routes),
-        at_desk=attempt.source == "desk",
+        at_desk=attempt.source is Source.DESK,
         hardened=config.code.reveal == "on_answer",
     )
 

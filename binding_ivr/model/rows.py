@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from binding_ivr.model.actors import Who
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 
 
@@ -123,7 +124,7 @@ class BindingRow:
     suspend_at: datetime | None = None
     previous_number: str | None = field(default=None, repr=False)
     changed_at: datetime | None = None
-    changed_by: str | None = None
+    changed_by: Who | None = None
     read_at: datetime | None = field(default=None, compare=False)
 
     @property

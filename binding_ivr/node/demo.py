@@ -25,7 +25,7 @@ from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.lab import Lab
 from binding_ivr.lab.behaviours import BY_NAME
 from binding_ivr.log import masked, set_up
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.changes import Change
 from binding_ivr.model.daytimes import ALWAYS
 from binding_ivr.model.outcome import Outcome
@@ -70,7 +70,7 @@ class Demo:
         number = lab.number("right")
         await lab.set_script(number, "right", **HUMAN)
         await installation.store.directory.import_users([User(ACCOUNT, USER, (EXTENSION,), "en", "")])
-        shown = await installation.bindings.bind(ACCOUNT, USER, number, Actor("demo", "cli"))
+        shown = await installation.bindings.bind(ACCOUNT, USER, number, Actor(ActorKind.CLI, "demo", Source.CLI))
         assert shown.code is not None
         _tell(f"number accepted: {as_people_write_it(number)}")
         _tell(f"access code: {grouped(shown.code)}")

@@ -16,7 +16,7 @@ from binding_ivr.app.installation import Installation
 from binding_ivr.app.personal import erase
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError, Refusal
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, Source, system
 from binding_ivr.model.changes import ChangeHandler
 from binding_ivr.model.lookups import LookupAnswer
 from binding_ivr.model.rows import Account, AttemptRow, AuditRow, BindingRow, BindingStatus, NumberException, User
@@ -32,7 +32,7 @@ from binding_ivr.web.portal import Erasure, Step, SuppressedNumber, UserRow, Vie
 P = ParamSpec("P")
 T = TypeVar("T")
 _MAY = Step(True)
-NOBODY = Actor("", "web")
+NOBODY = system(Source.WEB)
 
 
 def told(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from binding_ivr.errors import Refusal
+from binding_ivr.model.actors import ActorKind, Who
 from binding_ivr.policy.own import OwnNumbers, is_own
 from binding_ivr.policy.routes import stored
 
@@ -13,6 +14,10 @@ Changer = Literal["user", "administrator", "system"]
 
 class LifeLike(Protocol):
     """What these rules must know of a binding (`model.rows.BindingRow`). Times are aware."""
+
+    @property
+    def user_id(self) -> str:
+        """Whose binding it is."""
 
     @property
     def trusted(self) -> bool:
@@ -47,8 +52,8 @@ class LifeLike(Protocol):
         """When it was replaced or removed."""
 
     @property
-    def changed_by(self) -> str | None:
-        """By whom, as the audit names them."""
+    def changed_by(self) -> Who | None:
+        """By whom."""
 
     @property
     def read_at(self) -> datetime | None:
@@ -123,14 +128,14 @@ def undo(life: LifeLike, undo_h: int) -> Undo | None:
     until = life.changed_at + timedelta(hours=undo_h)
     if life.read_at is None or life.read_at >= until:
         return None
-    return Undo(life.previous_number, life.changed_at, changer(life.changed_by or ""), until)
+    return Undo(life.previous_number, life.changed_at, changer(life.changed_by, life.user_id), until)
 
 
-def changer(who: str) -> Changer:
-    """Return what a user may know of *who* made a change: administrators are not named to users."""
-    if who.startswith("user:"):
-        return "user"
-    return "system" if who in ("", "system") else "administrator"
+def changer(who: Who | None, user_id: str) -> Changer:
+    """Return what the user *user_id* may know of *who* changed their binding: administrators are not named to users."""
+    if who is None or who.kind is ActorKind.SYSTEM:
+        return "system"
+    return "user" if who.is_user(user_id) else "administrator"
 
 
 def has_become_own(e164: str, own: OwnNumbers) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, Source
 from binding_ivr.model.changes import ChangeHandler
 from binding_ivr.model.outcome import AttemptState, Verdict
 from binding_ivr.policy.limits import Limits
@@ -52,7 +52,7 @@ class ClaimedAttempt:
     settings: Mapping[str, Any]
     failed_tries: int = 0
     """Consecutive failed tries of the user before this call."""
-    source: str = ""  # of the Actor who asked for it: at the desk phone there is no screen
+    source: Source = Source.SYSTEM  # of the Actor who asked for it: at the desk phone there is no screen
 
 
 class AttemptLedger(Protocol):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.log import get_logger
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, Source, system
 from binding_ivr.model.outcome import AttemptState, Outcome, Verdict
 from binding_ivr.model.rows import AttemptRow
 from binding_ivr.policy import limits
@@ -19,8 +19,8 @@ from binding_ivr.store.rows import attempt_row, claimed_attempt
 
 log = get_logger()
 
-OF_THE_CALL = Actor("system", "call")
-OF_THE_QUEUE = Actor("system", "system")
+OF_THE_CALL = system(Source.CALL)
+OF_THE_QUEUE = system()
 
 
 class PgAttempts:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from binding_ivr.errors import NotFoundError, Refusal
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, Who
 from binding_ivr.model.rows import BindingRow, BindingStatus, SuspendReason
 from binding_ivr.policy.callers import E164_ONLY, CallerPlan
 from binding_ivr.store.attempts import cancel_live
@@ -69,7 +69,7 @@ class PgBindings:
             suspend_at=row["suspend_at"],
             previous_number=row["previous_number"],
             changed_at=row["changed_at"],
-            changed_by=row["changed_by"],
+            changed_by=Who.read(row["changed_by"]) if row["changed_by"] is not None else None,
             read_at=row["read_at"],
         )
 

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import system
 from binding_ivr.policy.lifecycle import has_become_own
 from binding_ivr.policy.own import own_numbers
 from binding_ivr.store.database import Database
 from binding_ivr.store.endings import PAGE, end_all, in_use, own_among
 
 BATCH = 200
-BY_TIME = Actor("system", "system", reason="time")
-BY_OWN_NUMBER = Actor("system", "system", reason="own number")
+BY_TIME = system(reason="time")
+BY_OWN_NUMBER = system(reason="own number")
 
 
 @dataclass(frozen=True, slots=True)

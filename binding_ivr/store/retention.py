@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import system
 from binding_ivr.policy.masking import HashOf, masked
 from binding_ivr.store.database import Database
 
 BATCH = 500
 """Rows at once; sql/queries/retention.sql has it written out where attempts are meant."""
-BY_TIME = Actor("system", "system", reason="retention")
+BY_TIME = system(reason="retention")
 
 
 @dataclass(frozen=True, slots=True)

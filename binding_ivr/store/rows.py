@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from binding_ivr.model.actors import read_source
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 from binding_ivr.model.rows import AttemptRow, User
 from binding_ivr.ports import ClaimedAttempt
@@ -49,7 +50,7 @@ def claimed_attempt(row: Row) -> ClaimedAttempt:
         expires_at=row["expires_at"],
         settings=settings(row["settings"]),
         failed_tries=row["failed_tries"],
-        source=row["actor_source"],
+        source=read_source(row["actor_source"]),
     )
 
 

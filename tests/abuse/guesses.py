@@ -9,7 +9,7 @@ from binding_ivr.call.machine import CallMachine
 from binding_ivr.call.rules import Rules
 from binding_ivr.dialing.dispatcher import _tries
 from binding_ivr.errors import Refusal
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import AttemptState, Verdict
 from binding_ivr.policy.code import is_code
 from binding_ivr.ports import ClaimedAttempt
@@ -37,7 +37,7 @@ class Guesser:
         scene = self._scene
         self.wanted += scene.config.code.tries
         scene.requests += 1
-        actor = Actor(f"user:{user}", "web", scene.address_of(user))
+        actor = Actor(ActorKind.USER, user, Source.WEB, scene.address_of(user))
         try:
             await scene.opened.bindings.bind(ACCOUNT, user, number, actor)
         except Refusal as refusal:

@@ -21,7 +21,7 @@ from binding_ivr.app.installation import Installation, open_installation
 from binding_ivr.config import Config, Limits
 from binding_ivr.lab import Lab, LabError
 from binding_ivr.lab.behaviours import AREA_CODES
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.daytimes import ALWAYS
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import AttemptRow, User
@@ -31,7 +31,7 @@ from tests.abuse import carrier
 from tests.abuse.carrier import Leg
 
 SECRET = "the secret of the portal that signs user tokens here"
-REHEARSAL = Actor("abuse", "cli")
+REHEARSAL = Actor(ActorKind.CLI, "abuse", Source.CLI)
 ACCOUNT = "default"
 NODES = 2
 ENDED_S = 200.0

@@ -18,14 +18,14 @@ from binding_ivr.app.installation import open_installation
 from binding_ivr.app.live import follow
 from binding_ivr.config import Config
 from binding_ivr.lab import Lab
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import AttemptRow, User
 from binding_ivr.node.demo import running_service, write_config
 from tests import generous
 from tests.patience import SLOW
 
-TESTER = Actor("test", "cli")
+TESTER = Actor(ActorKind.CLI, "test", Source.CLI)
 QUICK_CALL = {"delay_s": 0, "first_digit_s": 2, "loops": 2, "next_digit_s": 2, "ring_s": 4, "max_s": 60}
 GENEROUS = {**generous.GENEROUS, "concurrent_node": 300, "starts_per_second": 25}
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
 from binding_ivr.model.rows import AttemptRow, User
 from binding_ivr.policy.limits import Limits
@@ -125,7 +125,7 @@ class World:
     """Short words for what most tests of the store do."""
 
     store: Store
-    actor: Actor = field(default_factory=lambda: Actor("user:test", "web", "127.0.0.1"))
+    actor: Actor = field(default_factory=lambda: Actor(ActorKind.USER, "test", Source.WEB, "127.0.0.1"))
 
     async def users(self, *names: str, account: str = "default") -> None:
         """Add users whose extension is their name."""

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
 from tests.integration.api_service import (
     NUMBER,
@@ -23,7 +23,7 @@ from tests.integration.api_service import (
     token,
 )
 
-OURS = Actor("test", "cli")
+OURS = Actor(ActorKind.CLI, "test", Source.CLI)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from binding_ivr.config import Limits
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.store import PgAttempts
 from tests.integration.api_service import (
@@ -25,7 +25,7 @@ from tests.integration.api_service import (
 )
 
 DAY = 86_400.0
-OURS = Actor("test", "cli")
+OURS = Actor(ActorKind.CLI, "test", Source.CLI)
 
 
 @pytest.fixture
@@ -253,3 +253,46 @@ async def test_a_suppression_ends_the_trust_and_its_answer_names_nobody(web: Web
     again = (await web.put(binding("1002"), {"number": OTHER_NUMBER}, second)).problem
     assert again == "try_later"
     assert (await web.put(binding(), {"number": NUMBER}, user)).problem == "try_later"
+
+
+PROXY = {
+    "trusted_proxies": ["127.0.0.0/8"],
+    "user_header": "X-Remote-User",
+    "admin_users": ["default/ops", "other/1001"],
+}
+BY_ADMINISTRATOR = "Your administrator changed your number"
+BY_USER = "You changed your number"
+
+
+@pytest.mark.parametrize("name", ["ops", "other/1001"])
+async def test_what_an_administrator_of_the_proxy_did_is_not_said_to_be_the_users(
+    dsn: str, tmp_path: Path, name: str
+) -> None:
+    """Also not of an administrator who has the user's name in another account."""
+    whole = name if "/" in name else f"default/{name}"
+    async with running_web(config_for(dsn, tmp_path, web=PROXY)) as web:
+        await web.users("1001", "ops")
+        user, admin = ({"X-Remote-User": sign_in, "Origin": web.url} for sign_in in ("1001", name))
+        await prove(web, await web.put(binding(), {"number": NUMBER}, user))
+        await prove(web, await web.put(binding(), {"number": OTHER_NUMBER}, admin), Outcome.BUSY)
+        assert (await web.get(binding(), user)).json["undo"]["changed_by"] == "administrator"
+        page = (await web.get("/", user)).text
+        assert BY_ADMINISTRATOR in page
+        assert BY_USER not in page
+        [ended] = [
+            row for row in (await web.get("/v1/audit", admin)).json["audit"] if row["action"] == "binding.pending"
+        ][:1]
+        assert (ended["who"], ended["user_id"]) == (f"admin:{whole}", "1001")
+        await prove(web, await web.put(binding(), {"number": NUMBER}, user))
+        await prove(web, await web.put(binding(), {"number": OTHER_NUMBER}, user), Outcome.BUSY)
+        assert BY_USER in (await web.get("/", user)).text
+
+
+async def test_an_administrator_of_the_proxy_is_the_user_of_the_own_binding(dsn: str, tmp_path: Path) -> None:
+    async with running_web(config_for(dsn, tmp_path, web=PROXY)) as web:
+        await web.users("ops")
+        ops = {"X-Remote-User": "ops", "Origin": web.url}
+        await prove(web, await web.put(binding("ops"), {"number": NUMBER}, ops))
+        assert (await web.ask("DELETE", binding("ops"), ops)).status == 204
+        assert BY_USER in (await web.get("/", ops)).text
+        assert await audit(web, "binding.none") == [("user:ops", "")]

@@ -12,7 +12,7 @@ from binding_ivr import config as settings
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.jobs.schedule import show_limits
 from binding_ivr.metrics import Metrics
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
 from binding_ivr.model.rows import User
 from binding_ivr.policy.breaker import Rules
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import World
 
-REHEARSAL = Actor("test", "cli")
-ADMIN = Actor("cli:root", "cli", reason="checked by telephone")
+REHEARSAL = Actor(ActorKind.CLI, "test", Source.CLI)
+ADMIN = Actor(ActorKind.CLI, "root", Source.CLI, reason="checked by telephone")
 RULES = Rules(calls=5, percent=20, pause_s=3600, longest_s=86_400, probes=2)
 OFF = Rules()
 

@@ -11,7 +11,7 @@ import pytest
 
 from binding_ivr import config as settings
 from binding_ivr.errors import Refusal
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
 from binding_ivr.policy.limits import BREAKERS, BUCKET_S, SENTENCES, WINDOWS, Facts, Limits, check, try_later
 from binding_ivr.ports import NewAttempt
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import World
 
 A, B, C, D = "+15551230001", "+15551230002", "+15551240003", "+441632960004"
-REHEARSAL = Actor("test", "cli")
+REHEARSAL = Actor(ActorKind.CLI, "test", Source.CLI)
 
 
 def strict(store: Store, **limits: Any) -> PgAttempts:

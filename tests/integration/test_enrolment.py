@@ -19,7 +19,7 @@ from binding_ivr.call import events as ev
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.errors import UnavailableError
 from binding_ivr.metrics import Metrics
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import AttemptRow, BindingStatus, SuspendReason, User
 from binding_ivr.ports import DeskCaller
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from binding_ivr.app.bindings import Shown
 
 NUMBER, OTHER = "+12025550123", "+12025550188"
-ADMIN = Actor("cli:root", "cli")
+ADMIN = Actor(ActorKind.CLI, "root", Source.CLI)
 
 
 @dataclass

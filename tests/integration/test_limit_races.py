@@ -21,7 +21,7 @@ from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.dialing.orders import attempt_of
 from binding_ivr.errors import Refusal
 from binding_ivr.metrics import Metrics
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.policy.limits import BREAKERS, SENTENCES, WINDOWS, Limits
 from binding_ivr.ports import CallOrder
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 REQUESTS = 200
 ONE = "+12025550123"
-REHEARSAL = Actor("test", "cli")
+REHEARSAL = Actor(ActorKind.CLI, "test", Source.CLI)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from binding_ivr.delivery.notices import Readers
 from binding_ivr.delivery.notices_desk import desk_channels
 from binding_ivr.delivery.outbox import Outbox
 from binding_ivr.metrics import Metrics
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.rows import SuspendReason, User
 from binding_ivr.store import Store
 from tests.integration.test_webhook import QUICK, states, until
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import World
 
-ROOT = Actor("cli:root", "cli")
+ROOT = Actor(ActorKind.CLI, "root", Source.CLI)
 SALES, DEPOT, OTHER = "+15551230001", "+15551230002", "+15551230003"
 
 

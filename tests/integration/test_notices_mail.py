@@ -20,7 +20,7 @@ from binding_ivr.delivery.outbox import Outbox
 from binding_ivr.delivery.wire.reply import Result
 from binding_ivr.delivery.wire.smtp import SmtpClient
 from binding_ivr.metrics import Metrics
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.model.rows import SuspendReason, User
 from binding_ivr.store import Store
@@ -115,9 +115,9 @@ async def test_the_story_of_a_number(store: Store, world: World, mta: MailServer
         await settled(world)
         await world.prove("ben", A)  # takes anna's number over; ben's own is given up first
         await settled(world)
-        await store.bindings.suspend("default", "ben", SuspendReason.ADMIN, Actor("cli:root", "cli"))
+        await store.bindings.suspend("default", "ben", SuspendReason.ADMIN, Actor(ActorKind.CLI, "root", Source.CLI))
         await settled(world)
-        await store.bindings.remove("default", "ben", Actor("cli:root", "cli"))
+        await store.bindings.remove("default", "ben", Actor(ActorKind.CLI, "root", Source.CLI))
         await settled(world)
         await world.prove("carla", B)
         await settled(world)
@@ -271,7 +271,7 @@ async def test_wishes_of_accounts(store: Store, world: World, mta: MailServer) -
     async with telling(store, configured(mta, Notices(language="de")), metrics):
         await world.prove("u", A, account="quiet")
         await world.prove("u", B, account="some")
-        await store.bindings.remove("some", "u", Actor("cli:root", "cli"))
+        await store.bindings.remove("some", "u", Actor(ActorKind.CLI, "root", Source.CLI))
         await settled(world)
     assert told(mta) == [("some", "Ihre Nummer mit den Endziffern 02 wurde entfernt")]
     assert "Some sendet diese Nachricht" in mta.got[0].part("plain")
@@ -288,7 +288,7 @@ async def test_who_is_gone_is_told_nothing(store: Store, world: World, mta: Mail
     async with telling(store, configured(mta)):
         await world.sql("UPDATE binding_ivr.bindings SET since = now() + interval '1 second' WHERE user_id = 'anna'")
         await mta.wait(lambda: mta.tries >= 1)
-        await store.directory.remove_user("default", "anna", Actor("cli:root", "cli"))
+        await store.directory.remove_user("default", "anna", Actor(ActorKind.CLI, "root", Source.CLI))
         await settled(world)
     assert mta.got == []
 
@@ -393,7 +393,7 @@ async def test_many_go_over_few_connections(store: Store, world: World, mta: Mai
     await world.sql("DELETE FROM binding_ivr.outbox")
     await store.outbox.note_receivers(["mail", "mail-admin"])
     for name in names:
-        await store.bindings.suspend("default", name, SuspendReason.ADMIN, Actor("cli:root", "cli"))
+        await store.bindings.suspend("default", name, SuspendReason.ADMIN, Actor(ActorKind.CLI, "root", Source.CLI))
     async with telling(store, configured(mta)):
         await settled(world)
     assert len(mta.got) == 12

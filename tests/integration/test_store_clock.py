@@ -11,7 +11,7 @@ import pytest
 
 from binding_ivr.doctor.examination import examine
 from binding_ivr.errors import Refusal
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.changes import Change
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.store import Store
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import World
 
 A = "+15551230001"
-REHEARSAL = Actor("test", "cli")
+REHEARSAL = Actor(ActorKind.CLI, "test", Source.CLI)
 
 
 async def test_it_tells_the_machines_time_until_it_is_moved(store: Store) -> None:
@@ -88,7 +88,7 @@ async def test_moving_it_is_audited_and_told(store: Store, world: World) -> None
     async with asyncio.timeout(10 * SLOW):
         await heard.wait()
     [row] = await world.sql("SELECT who, source, detail::text AS detail FROM binding_ivr.audit")
-    assert (row["who"], row["source"], row["detail"]) == ("test", "cli", '{"ahead_s": 60.000000}')
+    assert (row["who"], row["source"], row["detail"]) == ("cli:test", "cli", '{"ahead_s": 60.000000}')
 
 
 async def test_only_the_owner_of_the_schema_can_move_it(world: World, dsn: str) -> None:

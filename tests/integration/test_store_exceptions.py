@@ -13,7 +13,7 @@ from binding_ivr.app.exceptions import add_exception, remove_exception
 from binding_ivr.app.lock import lock_of
 from binding_ivr.config import Config, load_keys
 from binding_ivr.errors import NotFoundError, Refusal
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.rows import User
 from binding_ivr.store import Store
 from tests.integration.api_service import config_for
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LONDON = "+442079460958"
 MONTH = timedelta(days=30)
-ADMIN = Actor("cli:root", "cli")
+ADMIN = Actor(ActorKind.CLI, "root", Source.CLI)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from binding_ivr.errors import Refusal, UnavailableError
 from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.schedule import Jobs, JobTimes, Turn
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.model.rows import BindingRow, BindingStatus, OwnNumber, SuspendReason, User
 from binding_ivr.policy import lifecycle
@@ -288,6 +289,7 @@ async def test_a_failed_run_is_due_again_and_the_gauges_tell(store: Store, world
 async def test_a_change_keeps_the_proven_number_for_a_day(store: Store, world: World) -> None:
     await world.users("1001")
     await world.prove("1001", A)
+    world.actor = Actor(ActorKind.USER, "1001", Source.WEB)
     await world.finish(await world.dial("1001", B), Outcome.BUSY)
     changed = await binding(store)
     offer = lifecycle.undo(changed, 24)
@@ -328,7 +330,7 @@ async def test_when_verified_the_swap_is_the_change_of_who_asked_for_the_call(st
     assert (await binding(store)).previous_number is None
     await world.finish(attempt_id, Outcome.VERIFIED)
     swapped = await binding(store)
-    assert (swapped.number, swapped.previous_number, swapped.changed_by) == (B, A, "user:test")
+    assert (swapped.number, swapped.previous_number, str(swapped.changed_by)) == (B, A, "user:test")
     await world.prove("1001", A, replace="when_verified")  # back, and the other way is open now
     assert ((await binding(store)).number, (await binding(store)).previous_number) == (A, B)
 

@@ -21,7 +21,7 @@ from binding_ivr.errors import ConfigError, NotFoundError, Refusal
 from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.retention import Retention
 from binding_ivr.jobs.schedule import Turn
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.model.rows import BindingStatus, SuspendReason, User
 from binding_ivr.policy.code import pseudonym
@@ -150,7 +150,7 @@ async def test_what_is_left_of_a_removed_user_goes_after_a_year(store: Store, wo
 
 async def test_exceptions_go_a_year_after_their_end(store: Store, world: World) -> None:
     end = (await store.clock.read()).now + timedelta(days=10)
-    await store.exceptions.put("", A, "a visitor", end, Actor("cli:root", "cli"), whole=True)
+    await store.exceptions.put("", A, "a visitor", end, Actor(ActorKind.CLI, "root", Source.CLI), whole=True)
     await days_pass(world, 370)
     await run(store)
     assert len(await world.sql("SELECT FROM binding_ivr.number_exceptions")) == 1
@@ -287,16 +287,16 @@ async def fill(store: Store, world: World, clock: PgClock | None = None) -> None
     """Everything that can be held about user 1001, and some of another."""
     await store.directory.add_user(User("default", "1001", ("1001", "201"), "de", "anna@example.org"))
     await world.users("1002")
-    world.actor = Actor("user:1001", "web", "192.0.2.7")
+    world.actor = Actor(ActorKind.USER, "1001", Source.WEB, "192.0.2.7")
     await world.prove("1001", A)
     await world.finish(await world.dial("1001", B), Outcome.BUSY)
-    await (clock or store.clock).advance(0.1 * DAY, Actor("test", "cli"))
+    await (clock or store.clock).advance(0.1 * DAY, Actor(ActorKind.CLI, "test", Source.CLI))
     digest = hashlib.sha256(b"x").digest()
     now = (await store.clock.read()).now
     await store.web.add_session(digest, "default", "1001", None, now, now)
     await store.web.add_link(digest, "default", "1001", 600)
     await store.web.begin_reply("user:default/1001", digest, digest, uuid4())
-    world.actor = Actor("user:1002", "web", "192.0.2.8")
+    world.actor = Actor(ActorKind.USER, "1002", Source.WEB, "192.0.2.8")
     await world.prove("1002", "+15551239902")
 
 

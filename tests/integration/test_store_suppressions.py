@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from binding_ivr.errors import Refusal
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import BindingStatus, SuspendReason
 from binding_ivr.store import Store, open_store
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import World
 
 A, B = "+15551230001", "+15551230002"
-ADMIN = Actor("key:admin", "web", "192.0.2.9", "asked by letter")
+ADMIN = Actor(ActorKind.KEY, "admin", Source.WEB, "192.0.2.9", "asked by letter")
 ROUNDS = 12
 
 

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from binding_ivr.config import Limits
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.policy.limits import BUCKET_S, DAY, HOUR, SENTENCES
 from binding_ivr.web.page.texts import LANGUAGES, texts
@@ -26,7 +26,7 @@ from tests.integration.api_service import Reply, Web, bearer, binding, config_fo
 from tests.integration.conftest import World
 from tests.patience import SLOW
 
-REHEARSAL = Actor("test", "cli")
+REHEARSAL = Actor(ActorKind.CLI, "test", Source.CLI)
 JUST = 8.0
 """Seconds: so little before its time a limit still holds. Larger than what a slow machine needs for the questions."""
 A, B, C, D = "+12025550123", "+12035550123", "+12055550123", "+12065550123"

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.store.database import Database, Transaction
 from tests.integration.api_service import (
@@ -25,7 +25,7 @@ from tests.integration.api_service import (
     token,
 )
 
-OURS = Actor("test", "cli")
+OURS = Actor(ActorKind.CLI, "test", Source.CLI)
 LIMITS = {"number_hour": 100, "number_day": 100, "user_hour": 4}
 PROBES = 5
 

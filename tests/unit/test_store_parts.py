@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from binding_ivr.errors import ConfigError, UnavailableError
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.changes import Change
 from binding_ivr.ports import AttemptLedger, Changes
 from binding_ivr.store.attempts import PgAttempts
@@ -136,5 +136,5 @@ def test_notices_are_read_leniently() -> None:
 
 
 def test_an_actor_is_json() -> None:
-    text = actor_text(Actor('cli:"root"', "cli", "::1"))
+    text = actor_text(Actor(ActorKind.CLI, '"root"', Source.CLI, "::1"))
     assert text == '{"who":"cli:\\"root\\"","source":"cli","address":"::1","attempt_id":null,"reason":""}'

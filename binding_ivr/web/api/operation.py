@@ -49,7 +49,8 @@ class Call:
     @property
     def actor(self) -> Actor:
         """The caller as the audit writes it."""
-        return self.identity.actor(address_of(self.request))
+        names = self.names
+        return self.identity.actor(address_of(self.request), names.get("account", ""), names.get("user_id", ""))
 
     def because(self, reason: str) -> Actor:
         """The caller with the reason that was given."""

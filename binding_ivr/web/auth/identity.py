@@ -7,7 +7,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.web.problems import Problem
 
 Kind = Literal["user", "key", "proxy", "first_run"]
@@ -48,9 +48,16 @@ class Identity:
         """A stable name for limits and idempotency; distinct callers have distinct names."""
         return f"user:{self.account}/{self.user_id}" if self.is_user else f"key:{self.name}"
 
-    def actor(self, address: str) -> Actor:
-        """This caller as the audit writes it."""
-        return Actor(f"user:{self.user_id}" if self.is_user else f"key:{self.name}", "web", address)
+    def actor(self, address: str, account: str = "", user_id: str = "") -> Actor:
+        """This caller at *address* as the one who asks for something about the user *user_id* of *account*, if any.
+
+        A person is that user, or else an administrator: whose binding it is decides, not how they signed in.
+        """
+        if not self.is_user:
+            return Actor(ActorKind.KEY, self.name, Source.WEB, address)
+        if (account, user_id) == (self.account, self.user_id):
+            return Actor(ActorKind.USER, self.user_id, Source.WEB, address)
+        return Actor(ActorKind.ADMIN, f"{self.account}/{self.user_id}", Source.WEB, address)
 
 
 IDENTITY = web.RequestKey("binding_ivr.identity", Identity)

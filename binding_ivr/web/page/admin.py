@@ -152,7 +152,7 @@ async def act_on_user(request: web.Request) -> web.Response:
     if act is None:
         raise Problem(422, "invalid", "there is no such action")
     try:
-        await act(request.app[PORTAL], account, user_id, _actor(request, identity, fields))
+        await act(request.app[PORTAL], account, user_id, _actor(request, identity, fields, account, user_id))
     except Refusal as refusal:
         return await _one_user(request, identity, account, user_id, str(refusal), 422)
     except NotFoundError:
@@ -201,12 +201,13 @@ async def act_on_limits(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther("../admin#limits")
 
 
-def _actor(request: web.Request, identity: Identity, fields: Mapping[str, str]) -> Actor:
-    """The administrator with the reason, as the audit keeps it. Raises Refusal without a reason."""
+def _actor(
+    request: web.Request, identity: Identity, fields: Mapping[str, str], account: str = "", user_id: str = ""
+) -> Actor:
+    """The administrator, acting on a user if one is named, with the reason. Raises Refusal without a reason."""
     reason = " ".join(fields.get("reason", "").split())
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
         raise Refusal(
             "invalid", f"give a reason of {SHORTEST_REASON} to {LONGEST_REASON} characters; the audit keeps it"
         )
-    actor = identity.actor(address_of(request))
-    return replace(actor, reason=reason)
+    return replace(identity.actor(address_of(request), account, user_id), reason=reason)

@@ -206,4 +206,5 @@ async def _user(request: web.Request, account: str, user_id: str) -> User | None
 
 
 def _actor(request: web.Request) -> Actor:
-    return identity_of(request).actor(address_of(request))
+    identity = identity_of(request)
+    return identity.actor(address_of(request), identity.account, identity.user_id)
