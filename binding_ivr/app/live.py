@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from binding_ivr.app.bindings import Shown
 from binding_ivr.app.installation import Installation
-from binding_ivr.model.changes import Change
+from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import AttemptRow
 
@@ -41,7 +41,7 @@ async def follow(installation: Installation, shown: Shown, tell: Callable[[str, 
     attempt_id = shown.attempt.attempt_id
 
     def on_change(change: Change) -> None:
-        if change.kind == "resync" or change.attempt_id == attempt_id:
+        if change.kind is ChangeKind.RESYNC or change.attempt_id == attempt_id:
             changed.set()
 
     unsubscribe = installation.store.changes.subscribe(on_change)

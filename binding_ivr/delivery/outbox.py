@@ -21,7 +21,7 @@ from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.model.changes import Change
+from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.ports import Changes
 from binding_ivr.store.outbox import Delivery, OutboxCounts, PgOutbox, Receiver
 
@@ -313,10 +313,10 @@ class Outbox:
         await self._client.__aexit__(None, None, None)
 
     def _on_change(self, change: Change) -> None:
-        if change.kind == "outbox":  # the operator wants it tried now
+        if change.kind is ChangeKind.OUTBOX:  # the operator wants it tried now
             for courier in self._couriers:
                 courier.hurry()
-        elif change.kind in ("binding", "limits", "resync") or (change.kind == "attempt" and change.state == "ended"):
+        elif change.may_be_told:
             self._wake.set()
 
     async def _run(self) -> None:

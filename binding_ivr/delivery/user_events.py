@@ -99,7 +99,7 @@ class UserEvents:
             await asyncio.wait([task])
 
     def _on_change(self, change: Change) -> None:
-        if change.kind in ("binding", "limits", "resync") or (change.kind == "attempt" and change.state == "ended"):
+        if change.may_be_told:
             self._wake.set()
 
     async def _run(self) -> None:

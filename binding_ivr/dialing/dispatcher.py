@@ -5,6 +5,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import assert_never
 from uuid import UUID
 
 from binding_ivr.call import events as ev
@@ -19,7 +20,7 @@ from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger, masked
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.actors import Source
-from binding_ivr.model.changes import Change
+from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.model.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.policy.code import is_code
 from binding_ivr.ports import AttemptLedger, Changes, ClaimedAttempt, Conversations, Telephony
@@ -137,10 +138,23 @@ class Dispatcher:
     # --- claiming ------------------------------------------------------------------------------------------
 
     def _on_change(self, change: Change) -> None:
-        if change.kind in ("queued", "resync", "clock"):
-            self._wake.set()
-        elif change.kind == "cancel" and change.attempt_id is not None:
-            self._cancel(change.attempt_id)
+        match change.kind:
+            case ChangeKind.QUEUED | ChangeKind.CLOCK | ChangeKind.RESYNC:
+                self._wake.set()
+            case ChangeKind.CANCEL:
+                if change.attempt_id is not None:
+                    self._cancel(change.attempt_id)
+            case (
+                ChangeKind.ATTEMPT
+                | ChangeKind.BINDING
+                | ChangeKind.MIRROR
+                | ChangeKind.COMPARE
+                | ChangeKind.LIMITS
+                | ChangeKind.OUTBOX
+            ):
+                pass
+            case _:
+                assert_never(change.kind)
 
     def _cancel(self, attempt_id: UUID) -> None:
         if call := self._calls.get(attempt_id):

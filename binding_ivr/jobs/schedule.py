@@ -6,13 +6,13 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from binding_ivr.delivery.outbox import happens
 from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.model.changes import Change
+from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.policy.limit_state import LimitState
 from binding_ivr.ports import Changes
 from binding_ivr.store import LimitAdmin, PgJobs, PgLifecycle
@@ -120,8 +120,21 @@ class Jobs:
             await asyncio.gather(task, return_exceptions=True)
 
     def _on_change(self, change: Change) -> None:
-        if change.kind in ("clock", "limits", "resync"):
-            self._wake.set()
+        match change.kind:
+            case ChangeKind.CLOCK | ChangeKind.LIMITS | ChangeKind.RESYNC:
+                self._wake.set()
+            case (
+                ChangeKind.QUEUED
+                | ChangeKind.CANCEL
+                | ChangeKind.ATTEMPT
+                | ChangeKind.BINDING
+                | ChangeKind.MIRROR
+                | ChangeKind.COMPARE
+                | ChangeKind.OUTBOX
+            ):
+                pass
+            case _:
+                assert_never(change.kind)
 
     async def _run(self) -> None:
         while True:

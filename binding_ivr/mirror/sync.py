@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from binding_ivr.asterisk.ami.client import UnknownActionError, Write
 from binding_ivr.errors import BindingError, ConfigError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror import astdb
-from binding_ivr.model.changes import Change
+from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.ports import Changes
 from binding_ivr.store import PgMirror
 from binding_ivr.store.faults import StatementRefused
@@ -192,10 +192,23 @@ class Mirror:
         self._wake.set()
 
     def _on_change(self, change: Change) -> None:
-        if change.kind == "compare":
-            self._must_compare = True
-        if change.kind in ("binding", "mirror", "compare", "resync"):
-            self._wake.set()
+        match change.kind:
+            case ChangeKind.COMPARE:
+                self._must_compare = True
+                self._wake.set()
+            case ChangeKind.BINDING | ChangeKind.MIRROR | ChangeKind.RESYNC:
+                self._wake.set()
+            case (
+                ChangeKind.QUEUED
+                | ChangeKind.CANCEL
+                | ChangeKind.ATTEMPT
+                | ChangeKind.CLOCK
+                | ChangeKind.LIMITS
+                | ChangeKind.OUTBOX
+            ):
+                pass
+            case _:
+                assert_never(change.kind)
 
     # --- the loop --------------------------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ class AttemptLedger(Protocol):
 
 
 class Changes(Protocol):
-    """The stream of changes (LISTEN/NOTIFY), re-established after a loss; handlers then get kind `resync`."""
+    """The stream of changes (LISTEN/NOTIFY), re-established after a loss; handlers then get a `RESYNC`."""
 
     def subscribe(self, handler: ChangeHandler) -> Callable[[], None]:
         """Call *handler* for each change until the returned function is called. It must not block."""

@@ -9,7 +9,7 @@ import msgspec
 
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
-from binding_ivr.model.changes import Change, ChangeHandler
+from binding_ivr.model.changes import Change, ChangeHandler, ChangeKind
 from binding_ivr.store.database import APPLICATION
 from binding_ivr.store.faults import describe, translated
 from binding_ivr.store.queries import queries
@@ -17,13 +17,13 @@ from binding_ivr.store.queries import queries
 log = get_logger()
 
 CHANNEL = "binding_ivr"
-RESYNC = Change(kind="resync")
+RESYNC = Change(ChangeKind.RESYNC)
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 
 
 def decode(payload: str) -> Change | None:
-    """Return the change of one payload, None when it is not one of ours (any database user may notify)."""
+    """Return the change of one payload, None when it is not one that we know (any database user may notify)."""
     try:
         return msgspec.json.decode(payload, type=Change)
     except (msgspec.DecodeError, UnicodeError):

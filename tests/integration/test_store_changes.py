@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from binding_ivr.errors import ConfigError, UnavailableError
-from binding_ivr.model.changes import Change
+from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.store import Database, PgChanges, Store, open_embedded, open_store
 from tests.patience import SLOW
@@ -40,7 +41,7 @@ async def heard(store: Store) -> AsyncIterator[list[Change]]:
     await store.changes.start()
     await store.changes.start()
     await until(lambda: bool(got))
-    assert got.pop() == Change("resync")
+    assert got.pop() == Change(ChangeKind.RESYNC)
     yield got
     unsubscribe()
     unsubscribe()
@@ -56,18 +57,18 @@ async def test_every_change_is_told(heard: list[Change], store: Store, world: Wo
     await world.finish(attempt_id, Outcome.VERIFIED)
     await until(lambda: heard[-1].status == "verified")
 
-    def told(kind: str, state: str, **more: object) -> Change:
+    def told(kind: ChangeKind, state: str, **more: object) -> Change:
         return Change(kind, "default", "1001", attempt_id, state, **more)  # type: ignore[arg-type]
 
     assert heard == [
-        Change("binding", "default", "1001", status="pending"),
-        told("queued", "queued"),
-        told("attempt", "dialing"),
-        told("attempt", "answered"),
-        told("attempt", "answered", digits=4),
-        told("cancel", "answered", digits=4),
-        told("attempt", "ended", digits=4, outcome="verified", fault="callee"),
-        Change("binding", "default", "1001", status="verified"),
+        Change(ChangeKind.BINDING, "default", "1001", status="pending"),
+        told(ChangeKind.QUEUED, "queued"),
+        told(ChangeKind.ATTEMPT, "dialing"),
+        told(ChangeKind.ATTEMPT, "answered"),
+        told(ChangeKind.ATTEMPT, "answered", digits=4),
+        told(ChangeKind.CANCEL, "answered", digits=4),
+        told(ChangeKind.ATTEMPT, "ended", digits=4, outcome="verified", fault="callee"),
+        Change(ChangeKind.BINDING, "default", "1001", status="verified"),
     ]
 
 
@@ -93,11 +94,14 @@ async def test_foreign_notices_and_failing_handlers_do_no_harm(heard: list[Chang
         raise RuntimeError(change.kind)
 
     store.changes.subscribe(fails)
-    for payload in ("", "hello", "[]", '{"kind": 5}', '{"state": "x"}'):
-        await world.sql("SELECT pg_notify('binding_ivr', $1)", payload)
-    await world.sql("SELECT pg_notify('binding_ivr', $1)", '{"kind": "queued", "of_tomorrow": 1}')
-    await until(lambda: bool(heard))
-    assert heard == [Change("queued")]
+    foreign = ("", "hello", "[]", '{"kind": 5}', '{"state": "x"}', '{"kind": "of_tomorrow"}')
+    with capture_logs() as lines:
+        for payload in foreign:
+            await world.sql("SELECT pg_notify('binding_ivr', $1)", payload)
+        await world.sql("SELECT pg_notify('binding_ivr', $1)", '{"kind": "queued", "of_tomorrow": 1}')
+        await until(lambda: bool(heard))
+    assert [line["size"] for line in lines if line["event"] == "changes.ignored"] == [len(text) for text in foreign]
+    assert heard == [Change(ChangeKind.QUEUED)]
 
 
 async def test_a_lost_connection_comes_back_with_a_resync(heard: list[Change], world: World) -> None:
@@ -108,10 +112,10 @@ async def test_a_lost_connection_comes_back_with_a_resync(heard: list[Change], w
         )
         assert len(killed) == 1
         await until(lambda n=turn: len(heard) > n)  # type: ignore[misc]
-    assert heard == [Change("resync")] * 3
+    assert heard == [Change(ChangeKind.RESYNC)] * 3
     await world.users("1001")
     await world.accept("1001", A)
-    await until(lambda: heard[-1].kind == "queued")
+    await until(lambda: heard[-1].kind is ChangeKind.QUEUED)
 
 
 async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, open_: asyncio.Event) -> None:
@@ -152,7 +156,7 @@ async def test_a_silent_connection_is_noticed(dsn: str, server: Server, tmp_path
         assert time.monotonic() - began < 10
         flows.set()
         await until(lambda: changes.connected)
-        assert got == [Change("resync")] * 2
+        assert got == [Change(ChangeKind.RESYNC)] * 2
         row = await db.row("ping")
         assert row is not None
     finally:

@@ -12,7 +12,7 @@ import pytest
 from binding_ivr.doctor.examination import examine
 from binding_ivr.errors import Refusal
 from binding_ivr.model.actors import Actor, ActorKind, Source
-from binding_ivr.model.changes import Change
+from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.store import Store
 from tests.integration.api_service import config_for
@@ -78,7 +78,7 @@ async def test_moving_it_is_audited_and_told(store: Store, world: World) -> None
 
     def handler(change: Change) -> None:
         told.append(change)
-        if change.kind == "clock":
+        if change.kind is ChangeKind.CLOCK:
             heard.set()
 
     store.changes.subscribe(handler)

@@ -13,7 +13,7 @@ from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.dialing.orders import attempt_of, channel_id, orders, spoken
 from binding_ivr.metrics import Metrics
-from binding_ivr.model.changes import Change
+from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.ports import PlaceError
 from tests.unit.fakes import FakeChanges, FakeConversations, FakeLedger, FakeTelephony, attempt, until
@@ -48,7 +48,7 @@ class Scene:
     def ask(self, number: str = "+12025550123", **call: object) -> str:
         new = replace(attempt(number), settings={"call": call})
         self.ledger.queued.append(new)
-        self.changes.tell(Change("queued"))
+        self.changes.tell(Change(ChangeKind.QUEUED))
         return channel_id("binding_ivr", new.attempt_id, 0)
 
     def outcomes(self) -> list[Outcome]:
@@ -168,7 +168,7 @@ async def test_cancel_reaches_the_call() -> None:
         h.ask()
         await until(lambda: len(h.telephony.placed) == 1)
         (attempt_id,) = [attempt_of(o.channel_id, "binding_ivr") for o in h.telephony.placed]
-        h.changes.tell(Change("cancel", attempt_id=attempt_id))
+        h.changes.tell(Change(ChangeKind.CANCEL, attempt_id=attempt_id))
         await until(lambda: h.outcomes() == [Outcome.CANCELED] and h.dispatcher.active == 0)
         assert h.telephony.channels == []
 

@@ -1,5 +1,6 @@
 """The parts of the store that need no database: loading queries and migrations, descriptions, changes."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -9,8 +10,9 @@ import pytest
 
 from binding_ivr.errors import ConfigError, UnavailableError
 from binding_ivr.model.actors import Actor, ActorKind, Source
-from binding_ivr.model.changes import Change
+from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.ports import AttemptLedger, Changes
+from binding_ivr.resources import data_dir
 from binding_ivr.store.attempts import PgAttempts
 from binding_ivr.store.changes import PgChanges, decode
 from binding_ivr.store.database import actor_text, check_dsn
@@ -127,11 +129,29 @@ def test_what_a_refused_statement_was() -> None:
     assert not StatementRefused("23505", "x", "").is_bad_value
 
 
+def test_the_kinds_of_changes_are_those_that_the_sql_notifies() -> None:
+    told: set[str] = set()
+    for part in ("migrations", "queries"):
+        for file in sorted((data_dir("sql") / part).glob("*.sql")):
+            text = file.read_text()
+            if "pg_notify" in text:
+                told |= set(re.findall(r"""(?:'kind', |"kind":|kind text := |kind := )['"](\w+)['"]""", text))
+    assert told == set(ChangeKind) - {ChangeKind.RESYNC}  # that one is ours, when the connection is new
+
+
 def test_notices_are_read_leniently() -> None:
     attempt_id = uuid4()
     text = f'{{"kind": "attempt", "attempt_id": "{attempt_id}", "digits": 3, "later": []}}'
-    assert decode(text) == Change("attempt", attempt_id=attempt_id, digits=3)
-    for bad in ("", "x", "1", "{}", '{"kind": null}', '{"kind": "x", "attempt_id": "y"}'):
+    assert decode(text) == Change(ChangeKind.ATTEMPT, attempt_id=attempt_id, digits=3)
+    for bad in (
+        "",
+        "x",
+        "1",
+        "{}",
+        '{"kind": null}',
+        '{"kind": "queued", "attempt_id": "y"}',
+        '{"kind": "of_tomorrow"}',
+    ):
         assert decode(bad) is None
 
 

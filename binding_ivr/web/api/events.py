@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from binding_ivr.config import Web
 from binding_ivr.errors import BindingError, NotFoundError
 from binding_ivr.log import get_logger
-from binding_ivr.model.changes import Change
+from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import AttemptRow
 from binding_ivr.web.api import render
@@ -100,7 +100,7 @@ class Hub:
 
     def on_change(self, change: Change) -> None:
         """Wake those whom a change is about; all of them, one by one, when changes were lost."""
-        if change.kind == "resync":
+        if change.kind is ChangeKind.RESYNC:
             loop = asyncio.get_running_loop()
             for stream in [stream for streams in self._streams.values() for stream in streams]:
                 loop.call_later(random.random() * SPREAD_S, stream.changed.set)  # noqa: S311 (no secret)
@@ -303,7 +303,7 @@ _ORDER = [state.value for state in (AttemptState.DIALING, AttemptState.RINGING, 
 
 def _follows(step: Change, known: AttemptRow) -> bool:
     """Tell whether a change is a later step of the call that is known; its end is read, since more follows from it."""
-    if step.kind != "attempt" or step.attempt_id != known.attempt_id or step.state not in _ORDER:
+    if step.kind is not ChangeKind.ATTEMPT or step.attempt_id != known.attempt_id or step.state not in _ORDER:
         return False
     if known.state not in _ORDER:
         return known.state is AttemptState.QUEUED
