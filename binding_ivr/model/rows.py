@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from binding_ivr.model.actors import Who
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
+
+STARTS_IN = timedelta(seconds=2)
+"""A node with a free line claims a call well within this time of `not_before`."""
 
 
 class BindingStatus(StrEnum):
@@ -78,7 +81,10 @@ class NumberException:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One validation call as stored at `read_at`. Times are aware UTC datetimes. There is no code in it."""
+    """One validation call as stored at `read_at`. Times are aware UTC datetimes. There is no code in it.
+
+    `not_before` is when it may leave.
+    """
 
     attempt_id: UUID
     account: str
@@ -97,9 +103,15 @@ class AttemptRow:
     created_at: datetime
     answered_at: datetime | None
     ended_at: datetime | None
+    not_before: datetime
     shown_until: datetime
     expires_at: datetime
     read_at: datetime = field(compare=False)
+
+    @property
+    def waits_for_line(self) -> bool:
+        """True when it should have left by now, and no node had a line for it."""
+        return self.state is AttemptState.QUEUED and self.read_at >= self.not_before + STARTS_IN
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ def attempt_row(row: Row) -> AttemptRow:
         created_at=row["created_at"],
         answered_at=row["answered_at"],
         ended_at=row["ended_at"],
+        not_before=row["not_before"],
         shown_until=row["shown_until"],
         expires_at=row["expires_at"],
         read_at=row["read_at"],

@@ -29,7 +29,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $7::timestamptz + make_interval(secs => $8),
         $7::timestamptz + make_interval(secs => $9), $7::timestamptz + make_interval(secs => $10), $11, $12, $13, $14,
         $15)
 RETURNING attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-          key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at;
+          key_id, node, created_at, answered_at, ended_at, not_before, shown_until, expires_at,
+          binding_ivr.clock() AS read_at;
 
 -- name: expire_queued
 -- $1 queue_s: how long an attempt may wait after its time has come
@@ -43,7 +44,7 @@ WITH old AS MATERIALIZED (
 )
 UPDATE binding_ivr.attempts a
 SET state = 'ended', outcome = 'expired', fault = 'policy', ended_at = binding_ivr.clock(),
-    detail = 'no line was free in time'
+    detail = 'no line became free in time'
 FROM old WHERE a.attempt_id = old.attempt_id
 RETURNING a.attempt_id;
 
@@ -139,20 +140,23 @@ SELECT node, started_at, seen_at, version, capacity FROM binding_ivr.nodes ORDER
 
 -- name: attempt
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
+       key_id, node, created_at, answered_at, ended_at, not_before, shown_until, expires_at,
+       binding_ivr.clock() AS read_at
 FROM binding_ivr.attempts WHERE attempt_id = $1;
 
 -- name: last_attempt_of
 -- $1 account, $2 user_id
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
+       key_id, node, created_at, answered_at, ended_at, not_before, shown_until, expires_at,
+       binding_ivr.clock() AS read_at
 FROM binding_ivr.attempts WHERE account = $1 AND user_id = $2 ORDER BY timezone('UTC', created_at) DESC LIMIT 1;
 
 -- name: recent_attempts
 -- $1 since or null, $2 most. One query for each way of asking: in a plan that is kept for all values, what may be null
 -- finds no index. The indexes on all calls have this expression of the time (see 0017_given_back.sql).
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
+       key_id, node, created_at, answered_at, ended_at, not_before, shown_until, expires_at,
+       binding_ivr.clock() AS read_at
 FROM binding_ivr.attempts
 WHERE timezone('UTC', created_at) >= timezone('UTC', coalesce($1, '-infinity'::timestamptz))
 ORDER BY timezone('UTC', created_at) DESC LIMIT $2;
@@ -161,7 +165,8 @@ ORDER BY timezone('UTC', created_at) DESC LIMIT $2;
 -- $1 account, $2 since or null, $3 most. As a range, so that the order is that of attempts_of_account and of no other
 -- index: by attempts_recent a rare account would be sought among all.
 SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-       key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
+       key_id, node, created_at, answered_at, ended_at, not_before, shown_until, expires_at,
+       binding_ivr.clock() AS read_at
 FROM binding_ivr.attempts
 WHERE account >= $1 AND account <= $1
   AND timezone('UTC', created_at) >= timezone('UTC', coalesce($2, '-infinity'::timestamptz))
@@ -171,7 +176,8 @@ ORDER BY account, timezone('UTC', created_at) DESC LIMIT $3;
 -- $1 accounts, $2 user_id, $3 since or null, $4 most
 SELECT a.* FROM unnest($1::text[]) AS c (account), LATERAL (
   SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-         key_id, node, created_at, answered_at, ended_at, shown_until, expires_at, binding_ivr.clock() AS read_at
+         key_id, node, created_at, answered_at, ended_at, not_before, shown_until, expires_at,
+         binding_ivr.clock() AS read_at
   FROM binding_ivr.attempts WHERE account = c.account AND user_id = $2
     AND timezone('UTC', created_at) >= timezone('UTC', coalesce($3, '-infinity'::timestamptz))
   ORDER BY timezone('UTC', created_at) DESC LIMIT $4

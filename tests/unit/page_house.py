@@ -45,15 +45,21 @@ class FakeShown:
 
 
 def attempt(
-    state: AttemptState = AttemptState.RINGING, digits: int = 0, outcome: Outcome | None = None, ago_s: float = 30
+    state: AttemptState = AttemptState.RINGING,
+    digits: int = 0,
+    outcome: Outcome | None = None,
+    ago_s: float = 30,
+    due_s: float = 0,
 ) -> AttemptRow:
+    """An attempt that began *ago_s* before NOW and may leave *due_s* after it."""
     began = NOW - timedelta(seconds=ago_s)
     return AttemptRow(
         attempt_id=uuid4(), account="default", user_id="1001", number=NUMBER,
         state=AttemptState.ENDED if outcome else state, digits=digits, outcome=outcome,
         fault=FAULTS[outcome] if outcome else None, tries=0, cause=None, tech_cause=None, detail="", key_id="1",
         node="pbx1", created_at=began, answered_at=None, ended_at=began if outcome else None,
-        shown_until=NOW + timedelta(seconds=270), expires_at=NOW + timedelta(seconds=570), read_at=NOW,
+        not_before=NOW + timedelta(seconds=due_s), shown_until=NOW + timedelta(seconds=270),
+        expires_at=NOW + timedelta(seconds=570), read_at=NOW,
     )  # fmt: skip
 
 
@@ -96,8 +102,8 @@ def view(
     )
 
 
-def live(state: AttemptState, digits: int = 0, code: str | None = CODE) -> View:
-    return view("pending", attempt(state, digits), code=code, bind=IN_CALL, revalidate=IN_CALL)
+def live(state: AttemptState, digits: int = 0, code: str | None = CODE, due_s: float = 0) -> View:
+    return view("pending", attempt(state, digits, due_s=due_s), code=code, bind=IN_CALL, revalidate=IN_CALL)
 
 
 @dataclass

@@ -53,6 +53,7 @@ STATES: dict[str, View] = {
     },
     **{f"ended {o.value}": view("pending", attempt(outcome=o)) for o in Outcome},
     **{state.value: live(state) for state in AttemptState if state is not AttemptState.ENDED},
+    "waiting": live(AttemptState.QUEUED, due_s=-10),
     "digits": live(AttemptState.ANSWERED, 3),
     "no code": live(AttemptState.RINGING, code=None),
 }
@@ -100,6 +101,16 @@ def checked(html: str | None) -> str:
     assert len(set(checker.ids)) == len(checker.ids)
     assert set(checker.pointers) <= set(checker.ids)
     return html
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_only_a_call_that_waits_is_said_to_wait_for_a_free_line(language: str) -> None:
+    words = texts(language)
+    starting, waiting = [(await ask(FakePortal(STATES[s]), accept=language)).text or "" for s in ("queued", "waiting")]
+    assert words.plain("live.queued") in starting
+    assert words.plain("live.waiting") not in starting
+    assert words.plain("live.waiting") in waiting
+    assert words.plain("live.queued") not in waiting
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

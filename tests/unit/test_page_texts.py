@@ -79,6 +79,7 @@ def test_every_word_of_the_house_has_its_sentence(language: str) -> None:
     wanted |= {f"status.{status.value}" for status in BindingStatus}
     wanted |= {f"status.{status.value}_text" for status in BindingStatus}
     wanted |= {f"live.{state.value}" for state in AttemptState if state is not AttemptState.ENDED}
+    wanted |= {"live.waiting"}
     assert wanted - set(texts(language).sentences) == set()
 
 

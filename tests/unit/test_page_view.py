@@ -45,6 +45,26 @@ def test_digits_are_a_step_of_their_own() -> None:
     assert seen.hides is None
 
 
+@pytest.mark.parametrize(
+    ("state", "due_s", "step"),
+    [
+        (AttemptState.QUEUED, 30, "queued"),  # it may not leave yet
+        (AttemptState.QUEUED, 0, "queued"),  # a node is about to claim it
+        (AttemptState.QUEUED, -1.9, "queued"),
+        (AttemptState.QUEUED, -2, "waiting"),
+        (AttemptState.QUEUED, -60, "waiting"),
+        (AttemptState.DIALING, -60, "dialing"),
+        (AttemptState.RINGING, -60, "ringing"),
+    ],
+)
+def test_only_a_call_that_should_have_left_by_now_waits_for_a_line(
+    state: AttemptState, due_s: float, step: str
+) -> None:
+    seen = shows(live(state, due_s=due_s), 6, "at_request", NOW).live
+    assert seen is not None
+    assert seen.step == step
+
+
 def test_a_code_that_waits_for_the_answer_says_so_and_one_too_old_too() -> None:
     waiting = shows(live(AttemptState.RINGING, code=None), 6, "on_answer", NOW).live
     late = shows(live(AttemptState.RINGING, code=None), 6, "on_answer", NOW + timedelta(hours=1)).live

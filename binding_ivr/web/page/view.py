@@ -59,7 +59,7 @@ class LiveCall:
     attempt: str
     number: str = field(repr=False)
     step: str
-    """`queued`, `dialing`, `ringing`, `answered` or `digits`."""
+    """`queued`, `waiting` (for a free line), `dialing`, `ringing`, `answered` or `digits`."""
     digits: int
     code: str | None = field(repr=False)
     code_note: str
@@ -154,13 +154,19 @@ def _live(view: View, reveal: str, now: datetime) -> LiveCall:
     return LiveCall(
         attempt=str(attempt.attempt_id),
         number=as_people_write_it(attempt.number),
-        step="digits" if answered and attempt.digits else attempt.state.value,
+        step=_step(attempt),
         digits=attempt.digits,
         code=code,
         code_note=_code_note(code, answered, reveal, attempt.shown_until <= now),
         stages=_stages(attempt),
         hides=moment(attempt.shown_until, now) if code and not answered else None,
     )
+
+
+def _step(attempt: AttemptRow) -> str:
+    if attempt.waits_for_line:
+        return "waiting"
+    return "digits" if attempt.state is AttemptState.ANSWERED and attempt.digits else attempt.state.value
 
 
 def _code_note(code: str | None, answered: bool, reveal: str, late: bool) -> str:

@@ -234,5 +234,7 @@ function once(moment) {
 if (main?.dataset.events) {
   tick();
   setInterval(tick, 1000);
+  // That a call waits for a free line is news of the clock alone, so no event brings it.
+  setInterval(() => document.getElementById("call")?.dataset.step === "queued" && refresh(), RETRY_MS);
   listen();
 }
