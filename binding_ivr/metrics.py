@@ -32,7 +32,7 @@ class Metrics:
         )
         self.lookups = Counter(
             "binding_ivr_lookups",
-            "Look-ups answered to the dialplan, by kind of question and status.",
+            "Look-ups that were answered for the dialplan, by kind of question and status.",
             ["question", "status"],
             registry=self.registry,
         )
@@ -44,13 +44,13 @@ class Metrics:
         )
         self.paused = Gauge(
             "binding_ivr_paused",
-            "Circuit breakers that hold calls back, of accounts and of the whole system; paused or in trial.",
+            "Circuit breakers that hold calls back, for accounts and for the whole system; paused or in trial.",
             ["scope"],
             registry=self.registry,
         )
         self.used = Gauge(
             "binding_ivr_limit_used",
-            "How much of the limits of the whole system is used.",
+            "How much of the system-wide limits is used.",
             ["limit"],
             registry=self.registry,
         )
@@ -59,13 +59,13 @@ class Metrics:
         )
         self.desk_dialogues = Counter(
             "binding_ivr_desk_dialogues",
-            "Enrolments at a desk phone that ended, by result.",
+            "Enrolments at desk phones that ended, by result.",
             ["result"],
             registry=self.registry,
         )
         self.strays = Counter(
             "binding_ivr_stray_channels",
-            "Channels of ours that had no call and were hung up.",
+            "Our channels that had no call and were hung up.",
             registry=self.registry,
         )
         self.ari_ready = Gauge(
@@ -74,45 +74,47 @@ class Metrics:
 
         self.mirror_behind = Gauge(
             "binding_ivr_mirror_behind",
-            "Changed keys that are not in AstDB yet; NaN when that is not known.",
+            "Changed keys that are not in AstDB yet; NaN while that is unknown.",
             registry=self.registry,
         )
         self.mirror_lag_seconds = Gauge(
             "binding_ivr_mirror_lag_seconds",
-            "For how long AstDB has not been known to equal PostgreSQL; 0 while in step.",
+            "Seconds since AstDB was last known to equal PostgreSQL; 0 while they are equal.",
             registry=self.registry,
         )
         self.mirror_keys = Gauge(
-            "binding_ivr_mirror_keys", "Keys in AstDB at the last whole comparison.", registry=self.registry
+            "binding_ivr_mirror_keys", "Keys in AstDB at the last full comparison.", registry=self.registry
         )
         self.mirror_writes = Counter(
             "binding_ivr_mirror_writes", "Keys written to AstDB, by kind.", ["kind"], registry=self.registry
         )
         self.mirror_compare_seconds = Histogram(
             "binding_ivr_mirror_compare_seconds",
-            "Duration of a whole comparison of AstDB with PostgreSQL, writes included.",
+            "Duration of a full comparison of AstDB with PostgreSQL, including writes.",
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
             registry=self.registry,
         )
 
         self.webhook_deliveries = Counter(
             "binding_ivr_webhook_deliveries",
-            "Tries to deliver an event to a webhook, by receiver and result.",
+            "Attempts to deliver an event to a webhook, by receiver and result.",
             ["receiver", "result"],
             registry=self.registry,
         )
         self.webhook_pending = Gauge(
-            "binding_ivr_webhook_pending", "Deliveries that wait; NaN when that is not known.", registry=self.registry
+            "binding_ivr_webhook_pending",
+            "Deliveries that are waiting; NaN while that is unknown.",
+            registry=self.registry,
         )
         self.webhook_dead = Gauge(
-            "binding_ivr_webhook_dead", "Deliveries that were given up and not looked at yet.", registry=self.registry
+            "binding_ivr_webhook_dead", "Deliveries that were given up and not yet dealt with.", registry=self.registry
         )
         self.webhook_oldest_seconds = Gauge(
-            "binding_ivr_webhook_oldest_seconds", "Age of the oldest delivery that waits.", registry=self.registry
+            "binding_ivr_webhook_oldest_seconds", "Age of the oldest waiting delivery.", registry=self.registry
         )
         self.notices = Counter(
             "binding_ivr_notices",
-            "Tries to tell somebody of a change, by channel and result.",
+            "Attempts to notify somebody of a change, by channel and result.",
             ["channel", "result"],
             registry=self.registry,
         )
@@ -122,19 +124,19 @@ class Metrics:
 
         self.bindings = Gauge(
             "binding_ivr_bindings",
-            "Bindings in the database, by status; stale ones are verified ones whose proof grows old.",
+            "Bindings in the database, by status; stale ones are verified, but their proof is getting old.",
             ["status"],
             registry=self.registry,
         )
         self.job_age_seconds = Gauge(
             "binding_ivr_job_age_seconds",
-            "Since a job that one node does for all came to its end on any node; NaN before the first time.",
+            "Seconds since a job that one node does for all last finished on any node; NaN before the first time.",
             ["job"],
             registry=self.registry,
         )
         self.job_rows = Counter(
             "binding_ivr_job_rows",
-            "Rows that this node's jobs changed, by what was done.",
+            "Rows that this node's jobs changed, by kind of change.",
             ["what"],
             registry=self.registry,
         )
@@ -147,7 +149,7 @@ class Metrics:
         )
         self.request_seconds = Histogram(
             "binding_ivr_http_request_seconds",
-            "From a request's head to its answer, event streams excepted.",
+            "From a request's head to its answer, without event streams.",
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
             registry=self.registry,
         )

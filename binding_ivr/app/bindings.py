@@ -75,7 +75,7 @@ class Bindings:
     async def bind(self, account: str, user_id: str, number: str, actor: Actor, *, now: bool = False) -> Shown:
         """Accept *number* (national or international writing) for the user and start an attempt.
 
-        *now*: also outside of the calling hours, for the user said so; else that is Refusal `outside_hours`.
+        *now*: call even outside calling hours, for the user said so; else that is Refusal `outside_hours`.
         Raises Refusal (see policy.numbers, policy.limits and the store's `accept`) and NotFoundError.
         """
         config = await self._account_config(account)
@@ -110,7 +110,7 @@ class Bindings:
         offer = life_of(await self._store.bindings.get(account, user_id), config.binding).undo
         with self._refusals_counted():
             if offer is None:
-                raise Refusal("no_undo", "there is no earlier number to go back to any more; enter it as a new one")
+                raise Refusal("no_undo", "you can no longer go back to the earlier number; enter it as a new one")
             wanted = await self._acceptable(account, offer.number, config, now=now)
             return await self._attempt(config, account, user_id, wanted, actor)
 
@@ -163,7 +163,7 @@ class Bindings:
         return Shown(attempt, self._codes.of_attempt(attempt.attempt_id, attempt.key_id))
 
     async def suppress(self, number: str, actor: Actor) -> bool:
-        """Have a number never called again, nor trusted; False when it was suppressed before.
+        """Have a number never called again, nor trusted; False when it was already suppressed.
 
         Raises Refusal for no number. It does not tell whether anybody has it: the audit does.
         """
@@ -196,7 +196,7 @@ class Bindings:
     async def _acceptable(self, account: str, text: str, config: Config, *, now: bool) -> PhoneNumber:
         number = consider(text, await self._number_rules(account, config), await self._own(text, config))
         if not serving(config.routes, number.region):
-            raise Refusal("no_route", "no route serves numbers of this country; ask your administrator")
+            raise Refusal("no_route", "numbers in this country cannot be called from here; ask your administrator")
         if not now:
             await self._check_hours(number, config)
         return number
@@ -283,10 +283,10 @@ def outside_hours(config: Config, number: PhoneNumber, now: datetime) -> Refusal
     if hours.is_open(zones, number.region, now):
         return None
     opens = hours.next_open(zones, number.region, now)
-    until = f" before {opens.astimezone(ZoneInfo(zones[0])):%Y-%m-%d %H:%M} there" if opens else ""
+    until = f" until {opens.astimezone(ZoneInfo(zones[0])):%Y-%m-%d %H:%M} local time" if opens else ""
     return Refusal(
         "outside_hours",
-        f"it is not an hour for calls where this number is{until}; confirm with now (--now) to be called all the same",
+        f"it is outside calling hours where this number is{until}; use now (--now) to be called anyway",
         retry_at=opens.timestamp() if opens else None,
     )
 

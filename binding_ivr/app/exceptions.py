@@ -30,7 +30,7 @@ async def add_exception(
     now = (await store.clock.read()).now
     end = now + until if isinstance(until, timedelta) else until
     if not now < end <= now + LONGEST:
-        raise Refusal("invalid", f"an exception ends in the future, within {LONGEST.days} days")
+        raise Refusal("invalid", f"an exception must end in the future, within {LONGEST.days} days")
     await store.exceptions.put(account, excepted.prefix, said, end, actor, whole=excepted.whole)
     return excepted, end
 

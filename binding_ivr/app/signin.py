@@ -30,15 +30,15 @@ class ShownOnce:
 async def add_key(store: Store, name: str, scopes: Sequence[str]) -> ShownOnce:
     """Make an API key. Raises Refusal (`exists`, `invalid`) and NotFoundError (account of a scope)."""
     if not ACCOUNT.fullmatch(name):
-        raise Refusal("invalid", "a key's name is 1 to 64 letters, digits, dots, dashes or underscores")
+        raise Refusal("invalid", "a key's name has 1 to 64 letters, digits, dots, dashes or underscores")
     if name == FIRST_RUN:
-        raise Refusal("invalid", f"{FIRST_RUN} is the name of the first key; choose another one")
+        raise Refusal("invalid", f"{FIRST_RUN} is the name of the first key; choose another name")
     for scope in scopes:
         await _check_scope(store, scope)
     key = new_key()
     if not await store.web.add_key(key.key_id, name, sorted(set(scopes)), key.digest):
         raise Refusal(
-            "exists", f"there is an API key {name} already; remove it first: binding-ivr api-key remove {name}"
+            "exists", f"there is already an API key {name}; remove it first: binding-ivr api-key remove {name}"
         )
     return ShownOnce(name, key.text)
 
@@ -86,7 +86,7 @@ async def prepare_sign_in(config: Config, store: Store) -> None:
         return
     if not is_loopback(config.web.bind):
         raise ConfigError(
-            f"web.bind: {config.web.bind} can be reached from outside and no sign-in is configured; set [auth] "
+            f"web.bind: {config.web.bind} can be reached from outside, and no sign-in is configured; set [auth] "
             "jwt_secret or jwks_url, or [web] trusted_proxies and user_header; or make an API key: "
             "binding-ivr api-key add NAME --scope admin"
         )

@@ -279,7 +279,7 @@ class CallMachine:
             return self._dial(now)
         detail = ""
         if outcome is Outcome.FAILED:
-            detail = "the call ended before it was answered for a reason that is in no table"
+            detail = "the call ended before it was answered, for a reason that is not in our tables"
         finish = self._finish(outcome, now, fault=fault, cause=cause, tech_cause=tech_cause, detail=detail)
         return finish + self._gone()
 

@@ -16,7 +16,7 @@ async def api_key_add(options: argparse.Namespace) -> int:
         show.json_line({"name": key.name, "scopes": sorted(set(options.scope)), "key": key.text})
     else:
         print(key.text)
-        print("this key is shown only now; keep it like a password", file=sys.stderr)
+        print("this key is shown only once; keep it like a password", file=sys.stderr)
     return 0
 
 

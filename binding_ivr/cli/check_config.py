@@ -19,5 +19,5 @@ async def check_config(options: argparse.Namespace) -> int:
     if options.json:
         show.json_line({"status": "ok", "node": config.node})
     else:
-        print(f"the configuration is good (node {config.node})")
+        print(f"the configuration is valid (node {config.node})")
     return 0

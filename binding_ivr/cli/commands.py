@@ -49,7 +49,7 @@ def with_reason(reason: str) -> Actor:
     """Like `actor`, for what needs a reason. Raises ConfigError without one."""
     who = actor(reason)
     if len(who.reason) < SHORTEST_REASON:
-        raise ConfigError("--reason: say why in 3 characters or more; the audit keeps it, so name nobody")
+        raise ConfigError("--reason: say why, in at least 3 characters; the audit keeps it, so name nobody")
     return who
 
 
@@ -79,7 +79,7 @@ async def undo(options: argparse.Namespace) -> int:
 async def _told(installation: Installation, shown: Shown, options: argparse.Namespace) -> int:
     """Print number and code, and with --wait the live call; the code is asked for again until it may be shown."""
     if not await installation.store.attempts.nodes_alive():
-        show.note("no node is running, so nobody calls; start one: binding-ivr serve")
+        show.note("no node is running, so no call is made; start one: binding-ivr serve")
     binding = await installation.bindings.status(options.account, options.user)
     if options.json and not options.wait:
         life = await installation.bindings.life(binding)
@@ -91,7 +91,7 @@ async def _told(installation: Installation, shown: Shown, options: argparse.Name
         _print_code(shown)
     if not options.wait:
         if shown.code is None:
-            show.note("the code is shown when the call was answered; use --wait to see it")
+            show.note("the code is shown once the call is answered; use --wait to see it")
         return 0
 
     code_told = shown.code is not None
@@ -198,7 +198,7 @@ def since_of(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError("--since: write an ISO 8601 time such as 2026-11-23T10:00 or an age such as 12h") from None
+        raise ConfigError("--since: write an ISO 8601 time such as 2026-11-23T10:00, or an age such as 12h") from None
     return at if at.tzinfo else at.astimezone()
 
 

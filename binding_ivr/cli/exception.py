@@ -24,7 +24,7 @@ async def exception_add(options: argparse.Namespace) -> int:
         )  # fmt: skip
     facts = {"allows": _allows(excepted.prefix, excepted.whole), "expires_at": end, "result": "added"}
     show.facts(facts, as_json=options.json)
-    show.note("the lock in the dialplan does not know of it yet; make it again: binding-ivr dialplan policy")
+    show.note("the lock in the dialplan does not know about it yet; make it again: binding-ivr dialplan policy")
     return 0
 
 
@@ -68,6 +68,6 @@ def _until(text: str) -> datetime | timedelta:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(
-            "--until: write an ISO 8601 time such as 2026-12-31T18:00, or a time such as 12h, 30d"
+            "--until: write an ISO 8601 time such as 2026-12-31T18:00, or a duration such as 12h or 30d"
         ) from None
     return at if at.tzinfo else at.astimezone()

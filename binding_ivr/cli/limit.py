@@ -31,7 +31,7 @@ def _rows(state: LimitState) -> list[dict[str, object]]:
             "account": row.account or "* (the system)",
             "state": "trial, one call at a time" if row.trial else "paused",
             "until": row.until,
-            "detail": f"{row.proven} of {row.answered} answered calls were proven; pause {row.pauses}",
+            "detail": f"{row.proven} of {row.answered} answered calls verified a number; pause {row.pauses}",
         }
         for row in state.paused
     ]

@@ -179,11 +179,11 @@ def _rows(
     reader = csv.DictReader(io.StringIO(text))
     names = [name.strip() for name in reader.fieldnames or ()]
     if not set(needed) <= set(names) <= set(known):
-        raise ConfigError(f"{path}: the first line must name the columns, of {','.join(known)}")
+        raise ConfigError(f"{path}: the first line must name the columns, from {','.join(known)}")
     reader.fieldnames = names
     for row in reader:
         if None in row or None in row.values():
-            raise ConfigError(f"{path}: line {reader.line_num}: {len(names)} fields are needed")
+            raise ConfigError(f"{path}: line {reader.line_num}: needs {len(names)} fields")
         try:
             yield read({name: value.strip() for name, value in row.items()})
         except BindingError as error:

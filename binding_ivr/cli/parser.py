@@ -12,11 +12,11 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser; the parsed namespace holds `run`, the name of the command's function: `module.function`."""
     parser = argparse.ArgumentParser(
         prog="binding-ivr",
-        description="Proves by an automated call that a PBX user's cell phone number is theirs.",
+        description="Proves with an automated call that a PBX user's cell phone number is theirs.",
     )
     parser.add_argument("--version", action="version", version=f"binding-ivr {__version__}")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--config", type=Path, metavar="FILE", help="configuration; see check-config --sample")
+    common.add_argument("--config", type=Path, metavar="FILE", help="configuration file; see check-config --sample")
     common.add_argument("--json", action="store_true", help="print JSON for programs")
     adder = _Adder(parser.add_subparsers(metavar="COMMAND", required=True), common)
     _operation(adder)
@@ -49,28 +49,30 @@ class _Adder:
 
 
 def _operation(add: _Adder) -> None:
-    add.command("serve", "serve.serve", "run the service of this node")
+    add.command("serve", "serve.serve", "run the service on this node")
     add.command("migrate", "migrate.migrate", "bring the database to this version's schema")
-    check = add.command("check-config", "check_config.check_config", "check the configuration and say what is wrong")
+    check = add.command("check-config", "check_config.check_config", "check the configuration, and say what is wrong")
     check.add_argument("--sample", action="store_true", help="print the commented sample file instead")
-    add.command("doctor", "doctor.doctor", "check each part and say what to do")
+    add.command("doctor", "doctor.doctor", "check every part, and say what to do")
     add.command(
-        "resync", "resync.resync", "compare the trusted numbers in Asterisk's AstDB with the database, and mend"
+        "resync", "resync.resync", "compare the trusted numbers in Asterisk's AstDB with the database, and correct them"
     )
     out = add.group("outbox", "events on their way to webhooks")
-    listed = out.command("list", "outbox.list_deliveries", "show deliveries that wait, oldest first")
-    listed.add_argument("--dead", action="store_true", help="those that were given up instead")
+    listed = out.command("list", "outbox.list_deliveries", "show the deliveries that are waiting, oldest first")
+    listed.add_argument("--dead", action="store_true", help="show those that were given up instead")
     listed.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most N (default: 100)")
-    again = out.command("retry", "outbox.retry", "try a delivery now, also a dead one")
+    again = out.command("retry", "outbox.retry", "try a delivery now, even a dead one")
     which = again.add_mutually_exclusive_group(required=True)
-    which.add_argument("id", nargs="?", type=UUID, metavar="ID", help="of outbox list")
-    which.add_argument("--all", action="store_true", help="all dead ones")
+    which.add_argument("id", nargs="?", type=UUID, metavar="ID", help="the id that outbox list shows")
+    which.add_argument("--all", action="store_true", help="all dead deliveries")
     out.command("drop", "outbox.drop", "give a delivery up for good").add_argument("id", type=UUID, metavar="ID")
-    notices = add.group("notice", "notices to people about their number")
-    tried = notices.command("test", "notice.test", "send a test by every channel and say what came of it", account=True)
+    notices = add.group("notice", "notices to users about their number")
+    tried = notices.command(
+        "test", "notice.test", "send a test on every channel, and show what came of it", account=True
+    )
     tried.add_argument("user", metavar="USER")
     demo = add.command("demo", "demo.demo", "a real call on a real Asterisk proves a number")
-    demo.add_argument("--auto", action="store_true", help="end after the call; exit 0 only if the number was proven")
+    demo.add_argument("--auto", action="store_true", help="stop after the call; exit 0 only if the number was proven")
     lab = add.group("lab", "a real Asterisk in a folder, with a scripted phone network")
     for name, text in (
         ("up", "start it in the background and write a configuration for the service"),
@@ -78,18 +80,18 @@ def _operation(add: _Adder) -> None:
         ("status", "show its ports, versions and channels"),
     ):
         parser = lab.command(name, "lab.lab", text)
-        parser.add_argument("--folder", type=Path, help="where it lives (default: in the cache folder)")
+        parser.add_argument("--folder", type=Path, help="its folder (default: in the cache folder)")
         parser.set_defaults(action=name)
     prompts = add.group("prompts", "the recordings that the calls play")
     listing = prompts.command("list", "prompts.prompts_list", "show every prompt in every language and its source")
-    listing.add_argument("--output", type=Path, metavar="DIR", help="show what stands in Asterisk's sounds folder")
+    listing.add_argument("--output", type=Path, metavar="DIR", help="show what is in Asterisk's sounds folder")
     listing.add_argument(
         "--group", action="append", default=[], choices=[group.value for group in PromptGroup], help="only these"
     )
     build = prompts.command("build", "prompts.prompts_build", "write the prompts, your own recordings first")
     build.add_argument("--output", type=Path, metavar="DIR", help="Asterisk's sounds folder")
     build.add_argument("--render", action="store_true", help="speak the shipped set again (for maintainers)")
-    build.add_argument("--force", action="store_true", help="with --render: also what is up to date")
+    build.add_argument("--force", action="store_true", help="with --render: also speak what is up to date")
     build.add_argument("--synthesiser", choices=("auto", "kokoro", "espeak-ng", "none"), default="auto")
     build.add_argument("--voices", type=Path, metavar="DIR", help="folder with the synthesiser's voices")
 
@@ -97,30 +99,30 @@ def _operation(add: _Adder) -> None:
 def _users_commands(add: _Adder) -> None:
     bind = add.command("bind", "commands.bind", "accept a number for a user and call it", account=True)
     bind.add_argument("user", metavar="USER")
-    bind.add_argument("number", metavar="NUMBER", help="national or international writing")
+    bind.add_argument("number", metavar="NUMBER", help="in national or international form")
     again = add.command(
         "revalidate", "commands.revalidate", "call the user's number again, with a new code", account=True
     )
     again.add_argument("user", metavar="USER")
     back = add.command(
-        "undo", "commands.undo", "call the number that was changed or removed last, to restore it", account=True
+        "undo", "commands.undo", "call the last number that was changed or removed, to restore it", account=True
     )
     back.add_argument("user", metavar="USER")
     for parser in (bind, again, back):
-        parser.add_argument("--now", action="store_true", help="also outside of the calling hours")
+        parser.add_argument("--now", action="store_true", help="call even outside calling hours")
         parser.add_argument("--wait", action="store_true", help="follow the call; exit 0 only if the number was proven")
     for name, run, text in (
         ("status", "commands.status", "show a user's number and its status"),
         ("cancel", "commands.cancel", "end a user's call in progress"),
         ("remove", "commands.remove", "forget a user's number"),
-        ("suspend", "commands.suspend", "take the trust away from a user's number"),
+        ("suspend", "commands.suspend", "stop trusting a user's number"),
         ("resume", "commands.resume", "end a suspension"),
     ):
         parser = add.command(name, run, text, account=True)
         parser.add_argument("user", metavar="USER")
         if name in ("remove", "suspend", "resume"):
             _reason(parser)
-    lookup = add.command("lookup", "commands.lookup", "ask as the dialplan asks", account=True)
+    lookup = add.command("lookup", "commands.lookup", "look up a trusted number as the dialplan does", account=True)
     what = lookup.add_mutually_exclusive_group(required=True)
     what.add_argument("extension", nargs="?", metavar="EXTENSION")
     what.add_argument("--caller", metavar="NUMBER", help="whose trusted number is this?")
@@ -134,10 +136,10 @@ def _users_commands(add: _Adder) -> None:
     audit.add_argument("--user", metavar="USER")
     audit.add_argument("--since", metavar="TIME", help="ISO 8601, or an age such as 30m, 12h, 7d")
     audit.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most N (default: 100)")
-    out = add.command("export", "personal.export", "everything that is held about a user, as JSON", account=True)
+    out = add.command("export", "personal.export", "everything that is stored about a user, as JSON", account=True)
     out.add_argument("user", metavar="USER")
     gone = add.command(
-        "erase", "personal.erase", "forget a user: what is counted stays under a pseudonym", account=True
+        "erase", "personal.erase", "forget a user; what is counted stays under a pseudonym", account=True
     )
     gone.add_argument("user", metavar="USER")
     gone.add_argument("--reason", required=True, metavar="TEXT", help="why; the audit keeps it, so name nobody")
@@ -161,7 +163,9 @@ def _management(add: _Adder) -> None:
     change = account.command("set", "manage.account_set", "override a setting for one account")
     change.add_argument("name", metavar="NAME")
     change.add_argument("key", metavar="SECTION.KEY", help="for example limits.user_hour; or routes")
-    change.add_argument("value", metavar="JSON", nargs="?", help="a JSON value or plain text; leave out to clear")
+    change.add_argument(
+        "value", metavar="JSON", nargs="?", help="a JSON value or plain text; leave it out to clear the setting"
+    )
 
     user = add.group("user", "PBX users and their extensions")
     new = user.command("add", "manage.user_add", "add or change a user", account=True)
@@ -169,7 +173,7 @@ def _management(add: _Adder) -> None:
     new.add_argument("--extension", action="append", default=[], metavar="EXT", help="may be repeated (default: USER)")
     new.add_argument("--language", default="", metavar="LANG", help="language of the call, such as en, es, fr, de, zh")
     new.add_argument("--email", default="", metavar="ADDRESS")
-    gone = user.command("remove", "manage.user_remove", "remove a user and the number", account=True)
+    gone = user.command("remove", "manage.user_remove", "remove a user and their number", account=True)
     gone.add_argument("user", metavar="USER")
     _reason(gone)
     everyone = user.command("list", "manage.user_list", "list users")
@@ -179,7 +183,9 @@ def _management(add: _Adder) -> None:
     )
     many.add_argument("file", type=Path, metavar="FILE")
 
-    link = add.command("link", "access.link", "a sign-in link to the page, good once within 10 minutes", account=True)
+    link = add.command(
+        "link", "access.link", "make a sign-in link to the page; it works once, within 10 minutes", account=True
+    )
     link.add_argument("user", metavar="USER")
     key = add.group("api-key", "keys for programs that use the HTTP API, and for administrators")
     new = key.command("add", "access.api_key_add", "make a key; it is printed once")
@@ -188,14 +194,14 @@ def _management(add: _Adder) -> None:
         "--scope", action="append", required=True, metavar="SCOPE", help="admin, account:NAME, lookup; may be repeated"
     )
     key.command("list", "access.api_key_list", "list them, without the keys themselves")
-    gone = key.command("remove", "access.api_key_remove", "end a key and the sessions opened with it")
+    gone = key.command("remove", "access.api_key_remove", "revoke a key, and end the sessions opened with it")
     gone.add_argument("name", metavar="NAME")
 
     own = add.group("own-number", "numbers of the account itself, which are never called")
     for name, text in (("add", "add one"), ("remove", "remove one")):
         parser = own.command(name, "manage.own_number", text, account=True)
         parser.add_argument("value", metavar="VALUE", help="a DID, an extension, or a pattern such as _1202555XXXX")
-        parser.add_argument("--kind", choices=("did", "extension", "pattern"), help="(default: by the look of VALUE)")
+        parser.add_argument("--kind", choices=("did", "extension", "pattern"), help="(default: guessed from VALUE)")
         parser.set_defaults(action=name)
     everything = own.command("list", "manage.own_number_list", "list them")
     everything.add_argument("--account", metavar="NAME")
@@ -208,40 +214,40 @@ def _reason(parser: argparse.ArgumentParser) -> None:
 
 
 def _policy(add: _Adder) -> None:
-    exception = add.group("exception", "numbers allowed for a time although the policy refuses them")
+    exception = add.group("exception", "numbers that are allowed for a time, although the policy refuses them")
     for name, run, text in (
-        ("add", "exception.exception_add", "allow a number, or all that begin alike"),
+        ("add", "exception.exception_add", "allow a number, or all numbers with a prefix"),
         ("remove", "exception.exception_remove", "end an exception now"),
     ):
         parser = exception.command(name, run, text)
         parser.add_argument("number", metavar="NUMBER", help="a number, or with --prefix a prefix such as +4479")
-        parser.add_argument("--prefix", action="store_true", help="NUMBER is the beginning of numbers")
+        parser.add_argument("--prefix", action="store_true", help="NUMBER is a prefix")
         parser.add_argument("--account", default="", metavar="NAME", help="only in this account (default: in all)")
         if name == "add":
             parser.add_argument("--reason", required=True, metavar="TEXT", help="why; the audit keeps it")
             parser.add_argument("--until", default="30d", metavar="TIME", help="ISO 8601, or 12h, 30d (default: 30d)")
-    exception.command("list", "exception.exception_list", "list them, those that have ended last")
+    exception.command("list", "exception.exception_list", "list them; those that have ended come last")
     dialplan = add.group("dialplan", "what Asterisk's dialplan needs")
-    lock = dialplan.command("policy", "dialplan.dialplan_policy", "the way out that dials allowed numbers only")
-    lock.add_argument("--output", type=Path, metavar="FILE", help="write it there (default: print it)")
+    lock = dialplan.command(
+        "policy", "dialplan.dialplan_policy", "the outgoing context that dials only allowed numbers"
+    )
+    lock.add_argument("--output", type=Path, metavar="FILE", help="file to write (default: print it)")
 
 
 def _limits(add: _Adder) -> None:
-    limits = add.group("limits", "what the limits hold back, and lifting it")
-    seen = limits.command("show", "limit.limits_show", "paused calls, users who are locked out, and how much is used")
+    limits = add.group("limits", "see what the limits hold back, and lift it")
+    seen = limits.command("show", "limit.limits_show", "show paused calls, locked-out users, and how much is used")
     seen.add_argument("--account", metavar="NAME", help="only this account (default: all)")
     user = limits.command(
-        "reset-user", "limit.limits_reset_user", "let a user's calls and failed tries count no more", account=True
+        "reset-user", "limit.limits_reset_user", "stop counting a user's past calls and failed tries", account=True
     )
     user.add_argument("user", metavar="USER")
-    number = limits.command(
-        "reset-number", "limit.limits_reset_number", "let the calls to a number count no more for it"
-    )
+    number = limits.command("reset-number", "limit.limits_reset_number", "stop counting the past calls to a number")
     number.add_argument("number", metavar="NUMBER")
-    resume = limits.command("resume", "limit.limits_resume", "let paused calls leave again")
+    resume = limits.command("resume", "limit.limits_resume", "resume paused calls")
     whose = resume.add_mutually_exclusive_group()
     whose.add_argument("--account", default="default", metavar="NAME", help="account (default: default)")
-    whose.add_argument("--system", action="store_true", help="the pause of the whole system")
+    whose.add_argument("--system", action="store_true", help="resume the whole system")
     for parser in (user, number, resume):
         parser.add_argument("--reason", required=True, metavar="TEXT", help="why; the audit keeps it")
 

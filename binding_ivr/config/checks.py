@@ -26,7 +26,9 @@ _ORIGIN = re.compile(r"^https?://[A-Za-z0-9.*:\[\]-]+(/[A-Za-z0-9._~/-]*)?$")
 def check_call(call: Call) -> None:
     """Check `[call]`."""
     if call.gate and call.max_s < SHORTEST_GATED_S:
-        raise ConfigError(f"call.max_s: with call.gate {SHORTEST_GATED_S} or more; its prompts come before the request")
+        raise ConfigError(
+            f"call.max_s: must be {SHORTEST_GATED_S} or more with call.gate; its prompts come before the request"
+        )
     try:
         daytimes.read_hours(call.hours)
     except ValueError as error:
@@ -58,12 +60,12 @@ def check_mail(mail: Mail, notices: Notices) -> None:
     if (mail.host or mail.sender) and not _ADDRESS.match(mail.sender):
         raise ConfigError('mail.sender: write an address, such as "Example <numbers@pbx.example>"')
     if bool(mail.user) != bool(mail.password):
-        raise ConfigError("mail.user: needs mail.password, and the other way round")
+        raise ConfigError("mail.user: needs mail.password, and mail.password needs mail.user")
     if mail.user and mail.tls == "none" and mail.host not in ("localhost", "127.0.0.1", "::1"):
         raise ConfigError('mail.tls: "none" would send the password in the clear; use "starttls" or "tls"')
     for address in notices.admin:
         if "<" in address or not _ADDRESS.match(address):
-            raise ConfigError(f"notices.admin: {address!r} is no e-mail address")
+            raise ConfigError(f"notices.admin: {address!r} is not an e-mail address")
 
 
 def check_retention(keep: Retention) -> None:
@@ -71,7 +73,7 @@ def check_retention(keep: Retention) -> None:
     if keep.row_days < keep.number_days:
         raise ConfigError("retention.row_days: must not be shorter than retention.number_days")
     if 0 < keep.audit_days < SHORTEST_AUDIT_DAYS:
-        raise ConfigError(f"retention.audit_days: 0 (never deleted), or {SHORTEST_AUDIT_DAYS} and more")
+        raise ConfigError(f"retention.audit_days: write 0 (never deleted), or {SHORTEST_AUDIT_DAYS} or more")
 
 
 def check_webhooks(webhooks: tuple[Webhook, ...]) -> None:
@@ -80,7 +82,7 @@ def check_webhooks(webhooks: tuple[Webhook, ...]) -> None:
         if not _is_plain_url(webhook.url):
             raise ConfigError(f"webhooks[{at}].url: write https://host/path, without user, password or fragment")
         if webhook.name in NOTICE_RECEIVERS:
-            raise ConfigError(f"webhooks[{at}].name: {webhook.name} is taken by the notices; choose another name")
+            raise ConfigError(f"webhooks[{at}].name: {webhook.name} is used by the notices; choose another name")
         key_bytes(webhook.secret, f"webhooks[{at}].secret")
     if len({webhook.name for webhook in webhooks}) != len(webhooks):
         raise ConfigError("webhooks: two webhooks have the same name")
@@ -101,18 +103,20 @@ def check_web(web: Web, auth: Auth) -> None:
         try:
             ipaddress.ip_network(address)
         except ValueError:
-            raise ConfigError(f"web.trusted_proxies: {address!r} is no address or network such as 10.0.0.0/8") from None
+            raise ConfigError(
+                f"web.trusted_proxies: {address!r} is not an address or a network such as 10.0.0.0/8"
+            ) from None
     for origin in (*web.frame_ancestors, *filter(None, [web.public_url])):
         if not _ORIGIN.match(origin):
             raise ConfigError(f"web: {origin!r} is not an address such as https://pbx.example")
     if bool(web.user_header) != bool(web.trusted_proxies):
-        raise ConfigError("web.user_header: needs web.trusted_proxies, and the other way round")
+        raise ConfigError("web.user_header: needs web.trusted_proxies, and web.trusted_proxies needs web.user_header")
     if web.admin_users and not web.user_header:
-        raise ConfigError("web.admin_users: needs web.user_header; they are named by it")
+        raise ConfigError("web.admin_users: needs web.user_header, which names them")
     if auth.jwt_secret and len(auth.jwt_secret.encode()) < _SHORTEST_JWT_SECRET:
         raise ConfigError("auth.jwt_secret: needs at least 32 characters; make one: openssl rand -hex 32")
     if auth.jwks_url and not re.match(r"^https?://[^/\s]+/?\S*$", auth.jwks_url):
-        raise ConfigError("auth.jwks_url: not a URL such as https://id.example/jwks.json")
+        raise ConfigError("auth.jwks_url: must be a URL such as https://id.example/jwks.json")
 
 
 def check_routes(routes: tuple[Route, ...]) -> None:
@@ -140,7 +144,7 @@ def check_code(code: Code) -> None:
 def check_prompts(prompts: Prompts) -> None:
     """Check `[prompts]`."""
     if re.search(r"(^|/)\.\.(/|$)", prompts.path) or prompts.path.startswith("/"):
-        raise ConfigError("prompts.path: a path below Asterisk's sounds folder, without ..")
+        raise ConfigError("prompts.path: write a path below Asterisk's sounds folder, without ..")
 
 
 def _check_endpoint(path: str, endpoint: str) -> None:
@@ -159,7 +163,7 @@ def _check_trunk(path: str, route: Route) -> None:
         return
     _check_endpoint(f"{path}.trunk", route.trunk)
     if not LOCKED.match(route.endpoint):
-        raise ConfigError(f'{path}.endpoint: with a trunk write "Local/{{digits}}@CONTEXT/n"')
+        raise ConfigError(f'{path}.endpoint: with a trunk, write "Local/{{digits}}@CONTEXT/n"')
     codes = {regions.calling_code(region) for region in route.regions}
     if "{national}" in route.trunk and (len(codes) != 1 or 0 in codes):
         raise ConfigError(f"{path}.trunk: {{national}} needs regions that share one country code; use {{e164}}")

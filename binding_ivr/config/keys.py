@@ -46,11 +46,11 @@ def _code_keys(config: Config) -> tuple[str, Mapping[str, bytes]]:
     except (OSError, msgspec.MsgspecError) as error:
         why = getattr(error, "strerror", None) or "not valid"
         raise ConfigError(
-            f"{path}: the access-code key cannot be read or made: {why}; check [service] state_dir"
+            f"{path}: the access-code key cannot be read or created: {why}; check [service] state_dir"
         ) from None
     keys = {key_id: key_bytes(text, f"{path}: {key_id}") for key_id, text in stored.items()}
     if not keys:
-        raise ConfigError(f"{path}: holds no key; remove the file to have one made")
+        raise ConfigError(f"{path}: holds no key; remove the file, and a key is made")
     return max(keys, key=_natural), keys
 
 

@@ -41,7 +41,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
 def check_for_service(config: Config) -> None:
     """Raise ConfigError when keys are missing without which no call can be made."""
     if not config.ari.user:
-        raise ConfigError("ari.user: not set; write the section's name of ari.conf and its password")
+        raise ConfigError("ari.user: not set; write the name of the section in ari.conf, and its password")
     if not config.routes:
         raise ConfigError('routes: none; add a [[routes]] table with a name and an endpoint "PJSIP/{e164}@TRUNK"')
 

@@ -82,7 +82,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
             return self
         unknown = sorted(set(overrides) - set(ACCOUNT_SECTIONS))
         if unknown:
-            raise ConfigError(f"{unknown[0]}: an account may only override {', '.join(ACCOUNT_SECTIONS)}")
+            raise ConfigError(f"{unknown[0]}: an account may override only {', '.join(ACCOUNT_SECTIONS)}")
         merged = msgspec.to_builtins(self)
         for section, values in overrides.items():
             merged[section] = values if section == "routes" else {**merged[section], **values}
@@ -113,9 +113,9 @@ def _told(message: str) -> str:
     what, _, where = message.partition(" - at `")
     path = where.rstrip("`").removeprefix("$").removeprefix(".")
     if what.startswith("Invalid enum value"):
-        what += "; see the sample file for those that exist"
+        what += "; see the sample file for what is allowed"
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what)
     if unknown:
         key = f"{path}.{unknown[1]}" if path else unknown[1]
-        return f"{key}: unknown key; see the sample file for those that exist"
+        return f"{key}: unknown key; see the sample file for what is allowed"
     return f"{path or 'configuration'}: {what[:1].lower()}{what[1:]}"

@@ -129,7 +129,7 @@ class NoticeChannel:
             reply = Reply(Result.DEFERRED, "PostgreSQL did not answer")
         except Exception:
             log.exception("notice.fault", channel=self.name)
-            reply = Reply(Result.DEFERRED, "a fault of binding_ivr, see its log")
+            reply = Reply(Result.DEFERRED, "a fault in binding_ivr; see its log")
         self._metrics.notices.labels(self.name, reply.result.value).inc()
         return reply
 

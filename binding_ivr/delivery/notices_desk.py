@@ -85,7 +85,9 @@ class MessageChannel(DeskChannel, UserChannel):
             if reply.message == "Permission denied":
                 return Reply(Result.UNAVAILABLE, MESSAGE_HINT)
             if "technology" in reply.message:
-                return Reply(Result.UNAVAILABLE, "Asterisk cannot send messages this way: [desk_notices] message_to")
+                return Reply(
+                    Result.UNAVAILABLE, "Asterisk cannot send messages this way: check [desk_notices] message_to"
+                )
             return Reply(Result.DEFERRED, "Asterisk could not send it: is the phone registered?")
 
         return await self.at_each(letter.user, desk.message_to, to)

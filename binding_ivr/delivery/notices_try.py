@@ -54,7 +54,7 @@ async def _try_desk(
         return []
     wanted = config.desk_notices.node
     if wanted not in ("", installation.config.node):
-        elsewhere = f"the phones are beside the node {wanted}; run this there"
+        elsewhere = f"the phones belong to the node {wanted}; run this there"
         return [{"channel": "sip-message, lamp", "to": "", "result": Result.SKIPPED.value, "detail": elsewhere}]
     try:
         ami = await _ami(installation.config, stack)

@@ -140,7 +140,7 @@ class Texts:
         for table, values in changes.items():
             known = _COMMON if table == "common" else _NOTICE
             if table not in sentences or not isinstance(values, dict) or set(values) - known:
-                raise ConfigError(f"notices.templates: {name}: the table [{table}] has something that is not known")
+                raise ConfigError(f"notices.templates: {name}: the table [{table}] has an unknown entry")
             sentences[table] |= values
         _check_types(name, sentences)
         return sentences
@@ -203,10 +203,10 @@ def _check_types(name: str, sentences: Mapping[str, Mapping[str, Any]]) -> None:
             if not isinstance(value, wanted) or (wanted is list and not all(isinstance(one, str) for one in value)):
                 raise ConfigError(f"notices.templates: {name}: {table}.{key} must be {_NAMES[wanted]}")
     if len(sentences["common"]["months"]) != 12:
-        raise ConfigError(f"notices.templates: {name}: common.months must be twelve")
+        raise ConfigError(f"notices.templates: {name}: common.months must have twelve entries")
 
 
-_NAMES: Mapping[type, str] = {list: "a list of texts", str: "a text"}
+_NAMES: Mapping[type, str] = {list: "a list of strings", str: "a string"}
 
 
 @cache

@@ -278,7 +278,7 @@ class Dispatcher:
         """An attempt that is not ours any more was ended in PostgreSQL; its call must end too."""
         for attempt_id in lost:
             if call := self._calls.get(attempt_id):
-                call.post(ev.Abort("the attempt was ended elsewhere"))
+                call.post(ev.Abort("the attempt was ended somewhere else"))
 
     async def _end_abandoned(self) -> None:
         async with self._claiming:

@@ -16,13 +16,13 @@ from binding_ivr.mirror.sync import ALIVE_S, compare
 from binding_ivr.store import MirrorState, Store
 
 NEEDED = ("DBPut", "DBDel", "DBGet")
-PERMISSION = "in manager.conf give [{user}] {what}, then: asterisk -rx 'manager reload'"
+PERMISSION = "in manager.conf, give [{user}] {what}, then: asterisk -rx 'manager reload'"
 
 
 async def examine(config: Config, store: Store | None) -> list[Check]:
     """Check AMI and the mirror; *store* is None when the database cannot be compared with."""
     if not config.ami.user:
-        text = "not used: without [ami] user there is no mirror in AstDB, look-ups need FastAGI, SQL or HTTP"
+        text = "not used: without [ami] user there is no mirror in AstDB, and look-ups need FastAGI, SQL or HTTP"
         return [ok("ami", text), *_local_routes_unseen(config), *await doctor_lock.examine(config, store, None)]
     try:
         ami = await connected(config)
@@ -59,8 +59,8 @@ def _rights(config: Config, allowed: object) -> list[Check]:
     lacks = [(action, words) for action, words in (("userevent", "user"),) if action not in names]
     if lacks:
         what = PERMISSION.format(user=config.ami.user, what="write = system,reporting,user")
-        return [warn("ami permissions", f"other programs on AMI will not hear of bindings: {what}")]
-    return [ok("ami permissions", "AstDB may be read and written")]
+        return [warn("ami permissions", f"other programs on AMI will get no events about bindings: {what}")]
+    return [ok("ami permissions", "AstDB can be read and written")]
 
 
 async def _astdb(ami: AmiClient) -> Check:
@@ -71,28 +71,33 @@ async def _astdb(ami: AmiClient) -> Check:
     finally:
         await ami.delete(astdb.FAMILY, key)
     if seen != value:
-        return fail("astdb", "what is written does not come back: look for the disk of Asterisk's astdb.sqlite3")
-    return ok("astdb", "can be written and read")
+        return fail("astdb", "what is written cannot be read back: check the disk that holds Asterisk's astdb.sqlite3")
+    return ok("astdb", "can be read and written")
 
 
 async def _mirror(config: Config, ami: AmiClient, store: Store | None) -> Check:
     if store is None:
-        return warn("mirror", "not compared: the database comes first")
+        return warn("mirror", "not compared: the database must work first")
     states = await store.mirror.states(ALIVE_S)
     own = next((state for state in states if state.node == config.node and state.alive), None)
     try:
         comparison = await compare(store.mirror, ami)
     except UnknownActionError:
-        return warn("mirror", "cannot be compared: this Asterisk does not list AstDB; 18.14 or newer does")
+        return warn("mirror", "cannot be compared: this Asterisk cannot list AstDB; 18.14 and newer can")
     if comparison.is_equal:
         return ok("mirror", f"equal to the database: {comparison.keys} keys{_others(states, config.node)}")
     counts = (
-        f"{comparison.missing} keys missing, {comparison.differing} different, {len(comparison.stale)} too many "
+        f"{comparison.missing} keys missing, {comparison.differing} different, {len(comparison.stale)} extra, "
         f"of {comparison.keys}"
     )
     if own is None:
-        return warn("mirror", f"{counts}: no service of this node keeps it; start it, or run: binding-ivr resync")
-    return warn("mirror", f"{counts}{f' ({own.detail})' if own.detail else ''}; look again, or run: binding-ivr resync")
+        return warn(
+            "mirror",
+            f"{counts}: no service of this node keeps it up to date; start the service, or run: binding-ivr resync",
+        )
+    return warn(
+        "mirror", f"{counts}{f' ({own.detail})' if own.detail else ''}; check again, or run: binding-ivr resync"
+    )
 
 
 def _others(states: list[MirrorState], node: str) -> str:
@@ -119,7 +124,7 @@ def _contexts(config: Config) -> list[tuple[str, str]]:
 
 def _local_routes_unseen(config: Config) -> list[Check]:
     return [
-        warn(f"route {name}", f"whether Asterisk has the context {context} is not known: only AMI could tell")
+        warn(f"route {name}", f"cannot tell whether Asterisk has the context {context}: only AMI shows it")
         for name, context in _contexts(config)
     ]
 

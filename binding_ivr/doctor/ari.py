@@ -38,11 +38,11 @@ async def examine(config: Config, store: Store | None) -> list[Check]:
                 fail(
                     "ari",
                     f"Asterisk does not answer at {ari.url} ({error}): start it, set enabled=yes in http.conf and "
-                    "ari.conf, check [ari] url; routes, prompts and FastAGI were not looked at",
+                    "ari.conf, and check [ari] url; routes, prompts and FastAGI were not checked",
                 )
             ]
         try:
-            found = [ok("ari", f"user {ari.user} is let in"), _version(str(info["system"].get("version", "")))]
+            found = [ok("ari", f"user {ari.user} is logged in"), _version(str(info["system"].get("version", "")))]
             if not await probe.may_write():
                 return [
                     fail("ari", "the ARI user may only read: remove read_only=yes of [ari] user in ari.conf"),
@@ -56,7 +56,7 @@ async def examine(config: Config, store: Store | None) -> list[Check]:
             found += await doctor_doors.lookups(config, probe)
             found += await doctor_hotswitch.examine(probe, config.routes)
         except (RefusedError, UnreachableError) as error:
-            found.append(fail("ari", f"Asterisk stopped answering in the middle of the checks: {error}"))
+            found.append(fail("ari", f"Asterisk stopped answering during the checks: {error}"))
         except BindingError as error:
             found.append(fail("postgresql", str(error)))
         return found
@@ -70,9 +70,9 @@ def _version(text: str) -> Check:
     if numbers[0] < 18:
         return fail("asterisk", f"{shown} is too old: upgrade to 22.10.1 or newer (18 is the oldest that works)")
     if numbers[0] < 22:
-        return warn("asterisk", f"{shown} works; 22.10.1 or newer has fixes for ARI that this series lacks")
+        return warn("asterisk", f"{shown} works; 22.10.1 or newer has ARI fixes that this series lacks")
     if numbers[0] == 22 and numbers < _SAFE_22:
-        return warn("asterisk", f"upgrade {shown} to 22.10.1 or newer: it mends security faults and ARI deadlocks")
+        return warn("asterisk", f"upgrade {shown} to 22.10.1 or newer: it fixes security faults and ARI deadlocks")
     return ok("asterisk", shown)
 
 
@@ -90,7 +90,7 @@ async def _route(route: Route, probe: AriProbe) -> list[Check]:
     name = rest.rpartition("@")[2].partition("/")[0] if "@" in rest else rest.partition("/")[0]
     check = f"route {route.name}"
     if "{" in name:
-        return [warn(check, "which endpoint it uses depends on the number; it cannot be looked at")]
+        return [warn(check, "which endpoint it uses depends on the number, so it cannot be checked")]
     state = await probe.endpoint_state(tech, name)
     if state is None:
         return [fail(check, f"Asterisk has no endpoint {tech}/{name}: correct the route, or add it to Asterisk")]
@@ -102,7 +102,7 @@ async def _route(route: Route, probe: AriProbe) -> list[Check]:
 async def _prompts(config: Config, probe: AriProbe, store: Store | None) -> list[Check]:
     """Ask Asterisk itself, wherever it runs, in which languages it finds each recording."""
     if not await probe.has_module("res_ari_sounds.so"):
-        return [warn("prompts", "not looked at: load res_ari_sounds.so in Asterisk, or see: binding-ivr prompts list")]
+        return [warn("prompts", "not checked: load res_ari_sounds.so in Asterisk, or see: binding-ivr prompts list")]
     path = config.prompts.path
     there = await asyncio.gather(*(probe.sound_languages(f"{path}/{prompt}") for prompt in Prompt))
     lacking = {
@@ -159,10 +159,14 @@ async def _way(config: Config, probe: AriProbe) -> list[Check]:
     host, port = advertised(config)
     address = f"{host}:{port}"
     if not port:
-        return [warn("agi", "[agi] port is 0: the way to a port chosen at each start cannot be tried; set a port")]
+        return [warn("agi", "[agi] port is 0: a port that is chosen at each start cannot be checked; set a port")]
     async with _listening(config) as service:
         if service is None:
-            return [fail("agi", f"[agi] {config.agi.bind}:{config.agi.port} can neither be reached nor listened on")]
+            return [
+                fail(
+                    "agi", f"[agi] {config.agi.bind}:{config.agi.port} cannot be reached, and nothing can listen on it"
+                )
+            ]
         way = await probe.way(CONTEXT, {"BINDING_AGI": address, "BINDING_ATTEMPT": "doctor"})
     found = [_judge(config, way, address, service)]
     told = await probe.variable("BINDING_AGI")
@@ -171,7 +175,7 @@ async def _way(config: Config, probe: AriProbe) -> list[Check]:
             warn(
                 "dialplan",
                 f"the global BINDING_AGI is {told or 'not set (127.0.0.1:4573)'}, but the service is at {address}: "
-                "set it in extensions.conf, else look-ups by FastAGI fail",
+                "set it in extensions.conf; otherwise look-ups by FastAGI fail",
             )
         )
     return found
@@ -185,17 +189,17 @@ def _judge(config: Config, way: Way, address: str, service: bool) -> Check:
             "then: asterisk -rx 'dialplan reload'",
         )
     if way.stuck:
-        return fail("agi", f"what listens at {address} does not answer as our FastAGI does; free the port")
+        return fail("agi", f"what listens at {address} is not our FastAGI server; free the port")
     if not way.agi:
         return fail(
             "agi",
-            f"Asterisk cannot reach {address}: check [agi] bind and advertise, a firewall between, and that "
+            f"Asterisk cannot reach {address}: check [agi] bind and advertise, any firewall between them, and that "
             "res_agi.so is loaded",
         )
     if not service:
-        return warn("agi", f"Asterisk reaches {address}, where nobody listens now; start: binding-ivr serve")
+        return warn("agi", f"Asterisk reaches {address}, where nothing is listening now; start: binding-ivr serve")
     if not _is_allowed(config):
-        return warn("agi", f"Asterisk reaches {address}, but its address is not in [agi] allow: it is turned away")
+        return warn("agi", f"Asterisk reaches {address}, but its address is not in [agi] allow, so it is turned away")
     return ok("agi", f"Asterisk reaches {address} through the context {CONTEXT}")
 
 

@@ -15,7 +15,12 @@ async def examine(config: Config, ami: AmiClient) -> list[Check]:
     if not there:
         return []
     if DIALOGUE not in there:
-        return [fail(CHECK, f"the context {DIALOGUE} is missing: #include the whole enrol.conf of this version")]
+        return [fail(CHECK, f"the context {DIALOGUE} is missing: #include all of this version's enrol.conf")]
     if config.agi.desks == 0:
-        return [fail(CHECK, "enrol.conf is in the dialplan, but [agi] desks is 0: users hear of a technical problem")]
+        return [
+            fail(
+                CHECK,
+                "enrol.conf is in the dialplan, but [agi] desks is 0: users hear that there is a technical problem",
+            )
+        ]
     return [ok(CHECK, f"the context {CONTEXT} is there; up to {config.agi.desks} desk phones at once")]

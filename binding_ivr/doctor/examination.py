@@ -55,7 +55,7 @@ async def _bounded(part: str, work: Callable[[], Awaitable[list[Check]]]) -> lis
         async with asyncio.timeout(PART_S):
             return await work()
     except TimeoutError:
-        return [fail(part, f"the checks of this part took more than {PART_S:g} s; is Asterisk overloaded?")]
+        return [fail(part, f"these checks took more than {PART_S:g} s; is Asterisk overloaded?")]
 
 
 def _of_store(check: Check) -> bool:
@@ -82,7 +82,12 @@ async def _host_name(config: Config) -> list[Check]:
     """Asterisk's RTP engine looks its host's name up; a name that the DNS must be asked for wedges calls under load."""
     name = socket.gethostname()
     if not is_local(urlsplit(config.ari.url).hostname or ""):
-        return [ok("host name", "Asterisk runs elsewhere: see there that `getent hosts $(hostname)` answers at once")]
+        return [
+            ok(
+                "host name",
+                "Asterisk runs on another host: make sure that `getent hosts $(hostname)` answers at once there",
+            )
+        ]
     try:
         async with asyncio.timeout(NAME_S):
             await asyncio.get_running_loop().getaddrinfo(name, None, family=socket.AF_INET)
@@ -90,11 +95,11 @@ async def _host_name(config: Config) -> list[Check]:
         return [
             warn(
                 "host name",
-                f"{name} cannot be resolved: under load calls hang for minutes; add it to /etc/hosts, or set "
+                f"{name} cannot be resolved: under load, calls hang for minutes; add it to /etc/hosts, or set "
                 "media_address and bind_rtp_to_media_address=yes in pjsip.conf",
             )
         ]
-    return [ok("host name", f"{name} is resolved")]
+    return [ok("host name", f"{name} can be resolved")]
 
 
 def _has_database(config: Config) -> bool:
@@ -103,7 +108,7 @@ def _has_database(config: Config) -> bool:
 
 async def _database(config: Config, store: Store | None) -> list[Check]:
     if store is None:
-        detail = f"no database yet: `binding-ivr serve` makes one under {config.state_dir}, or set [database] dsn"
+        detail = f"no database yet: `binding-ivr serve` creates one under {config.state_dir}, or set [database] dsn"
         return [warn("postgresql", detail)]
     row = await store.db.row("server_version")
     version = str(row["version"]) if row is not None else "unknown"
@@ -127,6 +132,6 @@ async def _clock(store: Store) -> list[Check]:
         fail(
             "clock",
             f"a rehearsal moved this database's clock {ahead_s:,.0f} s ahead, so limits lift and proofs age early; "
-            "serve from a database that was not rehearsed in",
+            "use a database in which nothing was rehearsed",
         )
     ]

@@ -12,7 +12,7 @@ PROOFS = ("stir", "verstat", "pin", "callback", "none")
 """The words of HOTSWITCH_PROOF (dialplan/README.md)."""
 _NUMBERS = ("RING", "USER_MAX", "MAX", "MAX_SECONDS", "CALL_BACK_S")
 _OPTIONS = ("ACCOUNT", "ROUTE", "CALLER_ID", "PROOF", *_NUMBERS)
-_ONE_WAY = "the audio may go one way after a move; let it name the trunk, as PJSIP/{e164}@TRUNK"
+_ONE_WAY = "the audio may go only one way after a move; name the trunk instead, as in PJSIP/{e164}@TRUNK"
 _PLACEHOLDER = re.compile(r"\{(e164|digits)\}")
 
 
@@ -29,7 +29,7 @@ async def examine(probe: AriProbe, routes: Sequence[Route]) -> list[Check]:
         *await _caller_id(probe),
         *[check for name in _NUMBERS for check in await _number(probe, f"HOTSWITCH_{name}")],
     ]
-    return found or [ok(CHECK, "its options are sound; whether features.conf has the code is not seen from here")]
+    return found or [ok(CHECK, "its options are right; whether features.conf has the code cannot be checked from here")]
 
 
 async def _proof(probe: AriProbe) -> list[Check]:
@@ -50,7 +50,7 @@ async def _proof(probe: AriProbe) -> list[Check]:
             )
         )
     if "stir" in words and not await probe.has_module("res_stir_shaken.so"):
-        found.append(warn(CHECK, "HOTSWITCH_PROOF has stir, but the module res_stir_shaken.so does not run: load it"))
+        found.append(warn(CHECK, "HOTSWITCH_PROOF has stir, but the module res_stir_shaken.so is not running: load it"))
     return found
 
 
@@ -60,9 +60,9 @@ async def _route(probe: AriProbe, routes: Sequence[Route]) -> list[Check]:
         through = [one.name for one in routes if one.endpoint.startswith("Local/")]
         if not through:
             return []
-        return [warn(CHECK, f"HOTSWITCH_ROUTE is not set and route {through[0]} is a Local channel: {_ONE_WAY}")]
+        return [warn(CHECK, f"HOTSWITCH_ROUTE is not set, and route {through[0]} is a Local channel: {_ONE_WAY}")]
     if not _PLACEHOLDER.search(route):
-        return [fail(CHECK, "HOTSWITCH_ROUTE names no {e164} or {digits}, so it reaches nobody's cell phone")]
+        return [fail(CHECK, "HOTSWITCH_ROUTE has no {e164} or {digits}, so it reaches nobody's cell phone")]
     tech, _, rest = route.partition("/")
     name = rest.rpartition("@")[2].partition("/")[0]
     if tech == "Local":
@@ -79,7 +79,7 @@ async def _caller_id(probe: AriProbe) -> list[Check]:
     return [
         warn(
             CHECK,
-            "HOTSWITCH_CALLER_ID is no number (or the word party): calls to cell phones show no caller ID, and many "
+            "HOTSWITCH_CALLER_ID is not a number (or the word party): calls to cell phones show no caller ID, and many "
             "trunks refuse that",
         )
     ]
@@ -89,4 +89,4 @@ async def _number(probe: AriProbe, name: str) -> list[Check]:
     text = await probe.variable(name)
     if not text or (text.isascii() and text.isdigit() and int(text) > 0):
         return []
-    return [warn(CHECK, f"{name} is no whole number above 0, so its default holds: correct it in [globals]")]
+    return [warn(CHECK, f"{name} is not a whole number above 0, so its default is used: correct it in [globals]")]

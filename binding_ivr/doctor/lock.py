@@ -20,13 +20,13 @@ async def examine(config: Config, store: Store | None, ami: AmiClient | None) ->
             warn(
                 CHECK,
                 f"calls of route {open_ones[0]} leave without a second lock, so a fault here could dial any number; "
-                f"make one and do as it says: {COMMAND}",
+                f"make one, and do as it says: {COMMAND}",
             )
         ]
     if not config.routes or store is None:
         return []
     if ami is None:
-        return [warn(CHECK, "whether Asterisk has the lock of now is not known: only AMI could tell")]
+        return [warn(CHECK, "cannot tell whether Asterisk has the current lock: only AMI shows it")]
     try:
         wanted = fingerprint_of(await lock_of(config, store))
     except BindingError as error:
@@ -37,7 +37,7 @@ async def examine(config: Config, store: Store | None, ami: AmiClient | None) ->
 async def _compare(wanted: str, ami: AmiClient) -> Check:
     shown = await ami.action("ShowDialPlan", {"Context": "binding-ivr-allowed", "Extension": "s"})
     if shown.message == "Permission denied":
-        return warn(CHECK, "cannot be looked at: in manager.conf give the user of [ami] the class reporting")
+        return warn(CHECK, "cannot be checked: in manager.conf, give the user of [ami] the class reporting")
     if not shown.success:
         return fail(
             CHECK,
@@ -48,7 +48,7 @@ async def _compare(wanted: str, ami: AmiClient) -> Check:
     if not there.success:
         return warn(
             CHECK,
-            "the lock in Asterisk is not the one that configuration, own numbers and exceptions make now: "
+            "the lock in Asterisk is out of date: configuration, own numbers or exceptions have changed: "
             f"{COMMAND}; {RELOAD}",
         )
     return ok(CHECK, "calls leave through the dialplan's own allow-list, which is up to date")

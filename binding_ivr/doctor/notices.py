@@ -36,7 +36,7 @@ async def _mail(config: Config) -> Check:
     place = f"{mail.host}:{mail.port}"
     if reply.result is not Result.DELIVERED:
         return fail("mail", f"{place}: {reply.detail}; check [mail], then: binding-ivr notice test USER")
-    login = f"logged in as {mail.user}" if mail.user else "no login asked for"
+    login = f"logged in as {mail.user}" if mail.user else "without a login"
     secured = "" if mail.tls != "none" else ", not encrypted"
     return ok("mail", f"{place} answers, {login}{secured}")
 
@@ -50,10 +50,10 @@ def of_ami(config: Config, allowed: frozenset[str]) -> list[Check]:
     if desk.message and "messagesend" not in allowed:
         found.append(fail("desk notices", MESSAGE_HINT))
     if desk.lamp and "pjsipnotify" not in allowed:
-        found.append(fail("desk notices", f"{LAMP_MODULE}; or, if it is loaded: write = system"))
+        found.append(fail("desk notices", f"{LAMP_MODULE}; if it is loaded, the AMI user needs write = system"))
     asks = [action for action in ("Getvar", "MailboxCount") if desk.lamp and action.lower() not in allowed]
     if asks:
         found.append(fail("desk notices", LAMP_HINT.format(action=asks[0])))
     if (desk.message or desk.lamp) and not found:
-        found.append(ok("desk notices", "Asterisk takes them; to see one: binding-ivr notice test USER"))
+        found.append(ok("desk notices", "Asterisk takes them; to see one, run: binding-ivr notice test USER"))
     return found

@@ -108,7 +108,7 @@ class Postmaster:
         """Wait while a server that somebody left behind is starting or stopping; True when one is ready."""
         settled = _wait(lambda: self.pid() is None or self._is_ready(), START_S)
         if not settled:
-            raise UnavailableError(f"the embedded PostgreSQL neither starts nor ends; see {self.log_file}")
+            raise UnavailableError(f"the embedded PostgreSQL neither starts nor stops; see {self.log_file}")
         return self.pid() is not None
 
     def _init(self, who: RunAs) -> None:
@@ -123,7 +123,9 @@ class Postmaster:
         try:
             self._make_cluster(new, who, "-D", _HERE, *options)
         except (OSError, subprocess.SubprocessError) as error:
-            raise UnavailableError(f"the embedded PostgreSQL could not be made in {self.base}: {_why(error)}") from None
+            raise UnavailableError(
+                f"the embedded PostgreSQL could not be created in {self.base}: {_why(error)}"
+            ) from None
         new.rename(self.data)
         # Writing it all to the disk takes a second, which the first start need not wait for.
         threading.Thread(target=os.sync, name="sync", daemon=True).start()
@@ -173,10 +175,10 @@ class Postmaster:
     def _complaint(self) -> str:
         lines = self.log_file.read_text(errors="replace").splitlines()
         fatal = [line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line]
-        text = fatal[-1] if fatal else (lines[-1] if lines else "it said nothing")
+        text = fatal[-1] if fatal else (lines[-1] if lines else "it gave no reason")
         version = self.data / "PG_VERSION"
         if "incompatible" in text and version.exists():
-            text += f" (the data are of version {version.read_text().strip()}: dump them with it and load them again)"
+            text += f" (the data is of version {version.read_text().strip()}: dump them with it and load them again)"
         return text
 
     def _socket_dir(self) -> Path:
@@ -188,7 +190,7 @@ class Postmaster:
             link.symlink_to(self.data)
         # In a place that others can write to, the name may have been taken by somebody else.
         if link.lstat().st_uid != os.geteuid() or link.resolve() != self.data:
-            raise ConfigError(f"{link} is not ours; remove it, or use a shorter [service] state_dir")
+            raise ConfigError(f"{link} does not belong to binding_ivr; remove it, or use a shorter [service] state_dir")
         return link
 
     def _is_short(self) -> bool:

@@ -133,7 +133,7 @@ def _alone(path: Path) -> Iterator[None]:
                 if time.monotonic() > limit:
                     raise UnavailableError(
                         f"another process has been starting or stopping the embedded PostgreSQL for {START_S:.0f} s "
-                        f"and does not finish (lock {path})"
+                        f"without finishing (lock {path})"
                     ) from None
                 time.sleep(0.01)
         yield

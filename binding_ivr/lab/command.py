@@ -28,7 +28,7 @@ def default_folder() -> Path:
 async def up(folder: Path, as_json: bool = False) -> int:
     """Start a lab in *folder* that keeps running, and write the daemon's configuration beside it."""
     folder = _absolute(folder)
-    print("Starting the lab; the first time it may have to fetch an Asterisk …", file=sys.stderr)
+    print("Starting the lab. The first time, it may have to fetch an Asterisk …", file=sys.stderr)
     lab = Lab(folder, agi_port=net.free_port(AGI_ADDRESS, _USUAL_AGI_PORT), detached=True)
     try:
         await lab.start()
@@ -48,7 +48,7 @@ async def down(folder: Path, as_json: bool = False) -> int:
     ended = [process.pid for process in state.running(folder)]
     await asyncio.to_thread(sweep.clear, folder, state)
     if state.running(folder):
-        return _refuse(f"the lab in {folder} does not stop: see its processes {ended}")
+        return _refuse(f"the lab in {folder} does not stop; look at its processes {ended}")
     (folder / STATE).unlink(missing_ok=True)
     print(json.dumps({"stopped": ended}) if as_json else f"The lab in {folder} is stopped.")
     return 0
@@ -75,7 +75,7 @@ async def status(folder: Path, as_json: bool = False) -> int:
         print(json.dumps(known, indent=2))
     else:
         _print(folder, state, rows)
-    return 0 if running else _refuse(f"the lab in {folder} does not run: see the logs, then `binding-ivr lab up`")
+    return 0 if running else _refuse(f"the lab in {folder} is not running: see its logs, then run `binding-ivr lab up`")
 
 
 def write_config(lab: Lab, path: Path) -> None:
@@ -132,7 +132,7 @@ def _print(folder: Path, state: State, rows: dict[str, dict[str, Any]]) -> None:
     print(f"  AMI      {settings['ami']['host']}:{settings['ami']['port']} (user {settings['ami']['user']})")
     print(f"  FastAGI  expected at {settings['agi']['bind']}:{settings['agi']['port']}")
     print(f"  config   {folder / CONFIG}: binding-ivr serve --config {folder / CONFIG}")
-    print("Numbers: +1 <area code> 555 01xx; the last two digits say what the phone does:")
+    print("Numbers: +1 <area code> 555 01xx; the last two digits choose what the phone does:")
     for behaviour in sorted(TABLE, key=lambda row: row.suffix):
         print(f"  {behaviour.suffix:02}  {behaviour.name:16} {behaviour.does}")
 

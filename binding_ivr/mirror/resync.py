@@ -28,7 +28,7 @@ async def resync(installation: Installation, wait_s: float = WAIT_S) -> list[Row
     waiting = {state.node for state in await mirrors.states(ALIVE_S) if state.alive}
     own = installation.config.ami.user and installation.config.node not in waiting
     if not waiting and not own:
-        raise ConfigError("no node keeps a mirror: set [ami] user and secret, then run: binding-ivr serve")
+        raise ConfigError("no node keeps a mirror; set [ami] user and secret, then run: binding-ivr serve")
     rows = [await _own(installation)] if own else []
     deadline = time.monotonic() + wait_s
     while waiting:

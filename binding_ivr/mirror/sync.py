@@ -228,7 +228,7 @@ class Mirror:
             except Exception:  # a fault of ours must not end the mirror
                 pause = self._times.retry_s
                 log.exception("mirror.fault")
-                self._ill("a fault of binding_ivr, see its log")
+                self._ill("a fault in binding_ivr; see its log")
             await self._tell()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):

@@ -19,11 +19,11 @@ def read_hours(text: str) -> tuple[int, int]:
     """
     match = _HOURS.fullmatch(text)
     if match is None:
-        raise ValueError(f'{text!r} are no hours such as "08:00-21:00"; "{ALWAYS}" is always')
+        raise ValueError(f'{text!r} are not hours such as "08:00-21:00"; "{ALWAYS}" is always')
     start = int(match[1]) * 60 + int(match[2])
     end = int(match[3]) * 60 + int(match[4]) if match[3] else DAY_MINUTES
     if start == end:
-        raise ValueError(f'{text!r} end where they begin; "{ALWAYS}" is always')
+        raise ValueError(f'{text!r} end when they begin; "{ALWAYS}" is always')
     return start, end
 
 
@@ -35,8 +35,8 @@ def read_quiet(text: str) -> tuple[str, str]:
     match = _QUIET.fullmatch(text)
     if match is None or not _is_day(match[2]):
         raise ValueError(
-            f'{text!r} is no quiet day; write "sun", "12-25", "2026-12-24" or "{HOLIDAYS}", '
-            'with a region in front where it holds only there: "US:07-04"'
+            f'{text!r} is not a quiet day; write "sun", "12-25", "2026-12-24" or "{HOLIDAYS}", '
+            'with a region in front if it applies only there: "US:07-04"'
         )
     return match[1] or "", match[2]
 

@@ -44,4 +44,4 @@ def _regions_of(word: str) -> frozenset[str]:
         return frozenset((word,))
     meant = _USUAL_MISTAKES.get(word.upper(), word.upper())
     hint = meant if meant in SUPPORTED_REGIONS else "an ISO 3166-1 code such as US, or *, EU, EEA, NANP"
-    raise ValueError(f"{word!r} is no region with phone numbers; write {hint}")
+    raise ValueError(f"{word!r} is not a region with phone numbers; write {hint}")

@@ -50,7 +50,7 @@ class Demo:
         """Return 0 when the number was proven over SIP and the dialplan found it, else 1."""
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="binding-ivr-demo-")))
-            _tell("starting the lab: an Asterisk as the PBX, another as the phone network")
+            _tell("starting the lab: one Asterisk as the PBX, another as the phone network")
             lab = await stack.enter_async_context(Lab())
             _tell(f"Asterisk {lab.pbx.version} is up")
             path = folder / "binding-ivr.toml"
@@ -99,15 +99,15 @@ class Demo:
     ) -> None:
         """Leave everything running until Ctrl-C or the end of the service."""
         link = await make_link(installation.config, installation.store, ACCOUNT, USER)
-        _tell("everything goes on running; open the page (the link signs in once, within 10 minutes)")
+        _tell("everything keeps running; open the page (the link works once, within 10 minutes)")
         print(f"    {link}", flush=True)
         for behaviour in ("right", "busy", "no_answer"):
             _tell(f"enter {as_people_write_it(lab.number(behaviour, 1))} for a phone that {BY_NAME[behaviour].does}")
         command = f"{sys.executable} -m binding_ivr"
-        _tell("in another terminal try")
+        _tell("in another terminal, try")
         for words in ("status 1001", "lookup 1001", "attempts", "revalidate 1001 --wait"):
             print(f"    {command} {words} --config {path}", flush=True)
-        _tell("Ctrl-C ends it")
+        _tell("press Ctrl-C to end it")
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

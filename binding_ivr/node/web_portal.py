@@ -44,7 +44,7 @@ def told(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[A
             return await method(*args, **kwargs)
         except StatementRefused as refused:
             if refused.is_bad_value:
-                raise Refusal("invalid", "a value has signs that cannot be stored") from None
+                raise Refusal("invalid", "a value has characters that cannot be stored") from None
             raise
 
     return wrapped

@@ -35,7 +35,7 @@ def caller_plan(region: str) -> CallerPlan:
     """
     metadata = PhoneMetadata.metadata_for_region(region, None)
     if metadata is None:
-        raise ValueError(f"{region!r} is no region with phone numbers")
+        raise ValueError(f"{region!r} is not a region with phone numbers")
     international = (metadata.preferred_international_prefix or metadata.international_prefix or "").replace("~", "")
     national = metadata.national_prefix or ""
     return CallerPlan(

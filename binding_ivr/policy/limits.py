@@ -34,28 +34,28 @@ class Window:
 
 
 WINDOWS: Mapping[str, Window] = {
-    "number_hour": Window("number", HOUR, "this number was called as often as allowed in an hour"),
-    "number_day": Window("number", DAY, "this number was called as often as allowed in a day"),
-    "prefix_hour": Window("prefix", HOUR, "numbers like this one were called as often as allowed in an hour"),
-    "system_prefix_hour": Window("system_prefix", HOUR, "numbers like it were called as often as allowed in an hour"),
-    "user_hour": Window("user", HOUR, "you asked for as many calls as allowed in an hour"),
-    "user_day": Window("user", DAY, "you asked for as many calls as allowed in a day"),
-    "address_hour": Window("address", HOUR, "from your network address came as many requests as allowed in an hour"),
-    "account_hour": Window("account", HOUR, "for your organisation there were as many calls as allowed in an hour"),
-    "account_day": Window("account", DAY, "for your organisation there were as many calls as allowed in a day"),
-    "system_hour": Window("system", HOUR, "this phone system made as many calls as allowed in an hour"),
-    "system_day": Window("system", DAY, "this phone system made as many calls as allowed in a day"),
+    "number_hour": Window("number", HOUR, "this number has reached its limit of calls per hour"),
+    "number_day": Window("number", DAY, "this number has reached its limit of calls per day"),
+    "prefix_hour": Window("prefix", HOUR, "numbers like this one have reached their limit of calls per hour"),
+    "system_prefix_hour": Window("system_prefix", HOUR, "numbers like it have reached their limit of calls per hour"),
+    "user_hour": Window("user", HOUR, "you have reached your limit of calls per hour"),
+    "user_day": Window("user", DAY, "you have reached your limit of calls per day"),
+    "address_hour": Window("address", HOUR, "your network has reached its limit of calls per hour"),
+    "account_hour": Window("account", HOUR, "your organization has reached its limit of calls per hour"),
+    "account_day": Window("account", DAY, "your organization has reached its limit of calls per day"),
+    "system_hour": Window("system", HOUR, "this phone system has reached its limit of calls per hour"),
+    "system_day": Window("system", DAY, "this phone system has reached its limit of calls per day"),
 }  # fmt: skip
 """Every limit on calls in a time by its configuration key."""
 
 SENTENCES: Mapping[str, str] = {
     **{name: window.sentence for name, window in WINDOWS.items()},
-    "number_wait_s": "this number was called only just now",
-    "user_new_numbers_day": "you entered as many different numbers as allowed in a day",
-    "user_failed_tries": "the access code was entered wrong too often in a row",
-    "system_minutes_day": "this phone system used up the call minutes of a day",
-    "account_breaker": "calls of your organisation are paused, since too few of the last ones proved a number",
-    "system_breaker": "calls of this phone system are paused, since too few of the last ones proved a number",
+    "number_wait_s": "this number was called just now",
+    "user_new_numbers_day": "you have reached your limit of different numbers per day",
+    "user_failed_tries": "the access code was entered wrong too many times in a row",
+    "system_minutes_day": "this phone system has used up its call minutes for the day",
+    "account_breaker": "your organization's calls are paused, because too few of the last ones verified a number",
+    "system_breaker": "this phone system's calls are paused, because too few of the last ones verified a number",
 }
 """Every limit by which a call is refused, and the sentence that says so."""
 
@@ -148,18 +148,18 @@ def probes(limits: Limits, facts: Facts) -> list[str]:
 
 def try_later(because: str = "") -> Refusal:
     """The one refusal for all that a user must not learn about a number; *because* of a limit, or what has no name."""
-    sentence = "this number cannot be called now; try again later or use another number"
+    sentence = "this number cannot be called now; try again later, or use another number"
     return Refusal("try_later", sentence, untold=because)
 
 
 def call_in_progress() -> Refusal:
     """The user has a call."""
-    return Refusal("call_in_progress", "a call is in progress; wait for its end or cancel it")
+    return Refusal("call_in_progress", "a call is in progress; wait until it ends, or cancel it")
 
 
 def suspended() -> Refusal:
     """The administrator took the trust away."""
-    return Refusal("suspended", "the administrator suspended this binding; ask for it to be resumed")
+    return Refusal("suspended", "your administrator suspended this number; only they can lift the suspension")
 
 
 def client_of(address: str) -> str | None:

@@ -39,11 +39,11 @@ NEVER_KINDS = frozenset(("PREMIUM_RATE", "SHARED_COST", "UNKNOWN"))
 """Types that no setting and no exception allows."""
 _KIND_WORDS = {
     "MOBILE": "a cell phone",
-    "FIXED_LINE_OR_MOBILE": "a number that may be a fixed line",
+    "FIXED_LINE_OR_MOBILE": "a number that could be a landline",
     "TOLL_FREE": "a toll-free number",
-    "FIXED_LINE": "a fixed line",
+    "FIXED_LINE": "a landline",
     "VOIP": "an internet (VoIP) number",
-    "PERSONAL_NUMBER": "a personal number service",
+    "PERSONAL_NUMBER": "a personal number",
     "PAGER": "a pager",
     "UAN": "a company's universal number",
     "VOICEMAIL": "a voicemail access number",
@@ -133,7 +133,7 @@ def _read(text: str, region: str) -> phonenumbers.PhoneNumber:
         return phonenumbers.parse(_written(text), region)
     except NumberParseException:
         raise Refusal(
-            "not_a_number", "this is not a phone number; write it with country code, for example +1 202 555 0123"
+            "not_a_number", "this is not a phone number; write it with its country code, for example +1 202 555 0123"
         ) from None
 
 
@@ -200,7 +200,7 @@ def exceptable(text: str, region: str, *, whole: bool) -> ranges.Excepted:
         return ranges.Excepted(number.e164, whole=True)
     prefix = plain(text)
     if not re.fullmatch(r"\+[1-9][0-9]{1,14}", prefix):
-        raise Refusal("invalid", "a prefix is written as + and the first digits of E.164, at least two")
+        raise Refusal("invalid", "write a prefix as + and the first digits of an E.164 number, at least two")
     for code in range(1, len(prefix)):
         _refuse_services(int(prefix[1 : code + 1]))
     if ranges.is_premium(prefix):
@@ -234,20 +234,22 @@ def _refuse_services(country_code: int) -> None:
     if country_code in ranges.PREMIUM:
         raise _premium_number()
     if country_code in ranges.SERVICE:
-        raise Refusal("service_number", "this is a service, not a cell phone; enter a cell phone number")
+        raise Refusal(
+            "service_number", "this number belongs to a service, not to a cell phone; enter a cell phone number"
+        )
 
 
 def _refuse_by_rules(number: PhoneNumber, rules: NumberRules) -> None:
     if number.region not in rules.regions:
-        raise Refusal("region_not_allowed", "numbers of this country are not allowed here; ask your administrator")
+        raise Refusal("region_not_allowed", "numbers in this country are not allowed here; ask your administrator")
     if ranges.is_denied(number.e164, rules.deny, rules.allow) and not is_denied_alone(number.e164, rules):
-        raise Refusal("prefix_denied", "numbers of this range are not allowed here; ask your administrator")
+        raise Refusal("prefix_denied", "numbers in this range are not allowed here; ask your administrator")
     if number.kind not in rules.types:
         raise Refusal("type_not_allowed", f"this is {_KIND_WORDS[number.kind]}; enter a cell phone number")
 
 
 def _own_number() -> Refusal:
-    return Refusal("own_number", "this number belongs to this phone system; enter a number outside of it")
+    return Refusal("own_number", "this number belongs to this phone system; enter a number outside it")
 
 
 def _premium_number() -> Refusal:

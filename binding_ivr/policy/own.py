@@ -50,11 +50,13 @@ def matches(pattern: str, digits: str) -> bool:
 def check_pattern(pattern: str) -> str:
     """Return *pattern* as stored. Raises Refusal `bad_pattern` when it is not an Asterisk pattern on digits."""
     if not re.fullmatch(r"_[+]?([0-9XZNxzn]|\[[0-9-]+\]){3,}[.!]?", pattern):
-        raise Refusal("bad_pattern", "a pattern looks like _1555010XXXX: digits of E.164 without +, X Z N [2-4] . !")
+        raise Refusal(
+            "bad_pattern", "write a pattern such as _1555010XXXX: E.164 digits without +, and X Z N [2-4] . !"
+        )
     try:
         re.compile(_regular(pattern))
     except re.error:
-        raise Refusal("bad_pattern", "the pattern has a set [..] that is out of order") from None
+        raise Refusal("bad_pattern", "the pattern has a set [..] that is written wrongly") from None
     return pattern
 
 

@@ -51,9 +51,13 @@ class PgDirectory:
 
     async def add_account(self, account: str, values: Mapping[str, Any] | None = None) -> None:
         """Add an account. Raises Refusal with code `exists` or `invalid`."""
-        _check(_ACCOUNT, account, "an account is 1 to 64 letters, digits, dots (not the first), dashes or underscores")
+        _check(
+            _ACCOUNT,
+            account,
+            "an account name has 1 to 64 letters, digits, dots, dashes or underscores, and does not start with a dot",
+        )
         if await self._db.row("add_account", account, _json(values or {})) is None:
-            raise Refusal("exists", f"the account {account} is there already")
+            raise Refusal("exists", f"the account {account} exists already")
 
     async def set_settings(self, account: str, values: Mapping[str, Any]) -> None:
         """Replace the settings of an account. Raises NotFoundError."""
@@ -88,7 +92,7 @@ class PgDirectory:
         async with self._db.transaction() as tx:
             put = _Put(tx)
             if not await put.user(user):
-                raise Refusal("exists", f"the user {user.user_id} is in account {user.account} already")
+                raise Refusal("exists", f"the user {user.user_id} exists already in account {user.account}")
             await put.consequences()
 
     async def import_users(self, users: Iterable[User], actor: Actor | None = None) -> tuple[int, int]:
@@ -204,25 +208,27 @@ def _check(form: re.Pattern[str], value: str, sentence: str) -> None:
 
 
 def _check_user(user: User) -> None:
-    _check(_USER, user.user_id, "a user id is 1 to 128 characters without spaces and slashes")
-    _check(_LANGUAGE, user.language, "a language is an Asterisk language code such as en")
+    _check(_USER, user.user_id, "a user id has 1 to 128 characters, without spaces or slashes")
+    _check(_LANGUAGE, user.language, "write the language as an Asterisk language code such as en")
     if len(user.email) > 254 or any(not sign.isprintable() for sign in user.email):
-        raise Refusal("invalid", "an e-mail address has at most 254 printable characters")
+        raise Refusal("invalid", "an e-mail address has at most 254 characters, all of them printable")
     for extension in user.extensions:
-        _check(_EXTENSION, extension, "an extension is 1 to 32 letters, digits or * # _ - and . (not the first)")
+        _check(
+            _EXTENSION, extension, "an extension has 1 to 32 letters, digits or * # _ - . and does not start with a dot"
+        )
 
 
 def _check_own(own: OwnNumber) -> None:
     form = _OWN.get(own.kind)
     if form is None:
-        raise Refusal("invalid", "an own number is of the kind extension, did or pattern")
+        raise Refusal("invalid", "the kind of an own number is extension, did or pattern")
     _check(
         form,
         own.value,
         {
-            "extension": "an extension is 1 to 32 letters, digits or * # _ - and . (not the first)",
-            "did": "a DID is written in E.164: + and 6 to 15 digits",
-            "pattern": "a pattern is an Asterisk pattern on E.164 digits, such as _155501XX",
+            "extension": "an extension has 1 to 32 letters, digits or * # _ - . and does not start with a dot",
+            "did": "write a DID in E.164: + and 6 to 15 digits",
+            "pattern": "write a pattern as an Asterisk pattern of E.164 digits, such as _155501XX",
         }[own.kind],
     )
 

@@ -36,8 +36,11 @@ BAD_DSN = "[database] dsn is not a PostgreSQL DSN; write postgresql://user:passw
 
 _OPERATOR_ACTS: tuple[tuple[type[asyncpg.PostgresError], str], ...] = (
     (asyncpg.InvalidAuthorizationSpecificationError, "refuses the user or its password; check [database] dsn"),
-    (asyncpg.InvalidCatalogNameError, "has no such database; create it or check [database] dsn"),
-    (asyncpg.InsufficientPrivilegeError, "lacks a privilege for this user; grant it or check [database] dsn"),
+    (asyncpg.InvalidCatalogNameError, "has no such database; create it, or check [database] dsn"),
+    (
+        asyncpg.InsufficientPrivilegeError,
+        "does not give this user a privilege that is needed; grant it, or check [database] dsn",
+    ),
     (asyncpg.UndefinedTableError, "lacks the tables; run: binding-ivr migrate"),
     (asyncpg.UndefinedColumnError, "has older tables than this version needs; run: binding-ivr migrate"),
     (asyncpg.InvalidSchemaNameError, "lacks the schema; run: binding-ivr migrate"),

@@ -44,7 +44,7 @@ def still_to_do(files: list[Migration], applied: dict[str, str]) -> list[Migrati
     newer = sorted(set(applied) - known)
     if newer:
         raise ConfigError(
-            f"the database is newer than this binding_ivr: it has migration {newer[-1]}; install the newer version"
+            f"the database is newer than this binding_ivr: it has the migration {newer[-1]}; install the newer version"
         )
     for file in files:
         if applied.get(file.name, file.sha256) != file.sha256:

@@ -202,4 +202,4 @@ def _event(row: Row, extensions: tuple[str, ...] = ()) -> OutEvent:
 
 
 def _not_there() -> NotFoundError:
-    return NotFoundError("there is no such delivery waiting or dead; see: binding-ivr outbox list")
+    return NotFoundError("there is no such delivery, waiting or dead; see: binding-ivr outbox list")

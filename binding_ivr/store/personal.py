@@ -68,7 +68,7 @@ class PgPersonal:
             await _known(tx, account, user_id)
             await forget(tx, account, user_id)
             if await tx.row("live_attempt_of", account, user_id) is not None:
-                raise Refusal("call_in_progress", "a call is in progress; wait for its end or cancel it")
+                raise Refusal("call_in_progress", "a call is in progress; wait until it ends, or cancel it")
             await tx.run("remove_user", account, user_id)
             await tx.run("erase_binding", account, user_id)
             await tx.run("forgive_failed_tries", account, user_id)

@@ -57,7 +57,7 @@ class PgSuppressions:
         if row is None or row["digest"] != digest:
             raise ConfigError(
                 "code.number_key: not the key with which this database's numbers were hashed, so suppressed ones would "
-                "be called; put the right one back (without number_key: the code key with the lowest id)"
+                "be called; put the right key back (without number_key: the code key with the lowest id)"
             )
 
     async def has(self, number_hash: bytes) -> bool:

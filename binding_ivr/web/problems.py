@@ -97,7 +97,7 @@ def problem_of(error: BindingError) -> Problem:
         return Problem(404, "not_found", "there is nothing here, or it is not yours")
     if isinstance(error, UnavailableError):
         return unavailable()
-    return Problem(503, "out_of_order", "the service is not set up rightly; its log says what to do", retry_after=60)
+    return Problem(503, "out_of_order", "the service is not set up correctly; its log says what to do", retry_after=60)
 
 
 def unavailable() -> Problem:

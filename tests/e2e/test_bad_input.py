@@ -57,7 +57,7 @@ async def test_exceptions(installation: Installation, tmp_path: Path) -> None:
     words = ("exception", "add", "+44 20 7946 0958", "--reason", "the night desk")
     for bad, told in (
         (("--until", "soon"), "--until: write an ISO 8601 time"),
-        (("--until", "2020-01-01"), "ends in the future"),
+        (("--until", "2020-01-01"), "must end in the future"),
         (("--until", "400d"), "within 366 days"),
         (("--account", "nowhere"), "no account nowhere"),
     ):

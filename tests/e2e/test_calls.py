@@ -167,7 +167,7 @@ async def test_a_reported_number_is_not_called_again(results: dict[str, Result],
     status, _, told = await installation.command("bind", other, number)
     assert (status, told) == (
         1,
-        "binding-ivr: this number cannot be called now; try again later or use another number\n",
+        "binding-ivr: this number cannot be called now; try again later, or use another number\n",
     )
 
 

@@ -143,7 +143,7 @@ async def test_the_doors_of_the_look_ups(one: Installation, lab: Lab) -> None:
         status, detail = await told("sql door")
         assert (status, detail.split(":")[0]) == (
             "warn",
-            "reads caller IDs by 49/0/00, [number] default_region says 1/1/011",
+            "reads caller IDs as 49/0/00, but [number] default_region says 1/1/011",
         )
         await link.execute("UPDATE binding_ivr.caller_plan SET country = '1', national = '1', international = '011'")
     assert "GRANT binding_ivr_lookup TO" in (await told("sql door"))[1]
@@ -229,7 +229,7 @@ async def test_a_stranger_on_the_port(one: Installation) -> None:
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        await only(one, "agi", "does not answer as our FastAGI", BINDING_IVR__AGI__ADVERTISE=f"127.0.0.1:{port}")
+        await only(one, "agi", "is not our FastAGI server", BINDING_IVR__AGI__ADVERTISE=f"127.0.0.1:{port}")
     finally:
         server.close()
 

@@ -110,7 +110,7 @@ async def test_a_second_bind_while_a_call_runs(installation: Installation) -> No
     async with installation.rings_long():
         shown = await installation.bind(user, number)
         status, _, told = await installation.command("bind", user, installation.lab.number("right", 105))
-        assert (status, told) == (1, "binding-ivr: a call is in progress; wait for its end or cancel it\n")
+        assert (status, told) == (1, "binding-ivr: a call is in progress; wait until it ends, or cancel it\n")
         await installation.state(shown.attempt.attempt_id, AttemptState.RINGING)
         assert (await installation.command("cancel", user))[0] == 0
         attempt = await installation.ended(shown)

@@ -164,7 +164,7 @@ async def test_the_operator_tries_it_out(one: Installation, lab: Lab, mta: MailS
 async def test_doctor_looks_at_them(one: Installation, mta: MailServer) -> None:
     lines = {line["check"]: line for line in await one.json_command("doctor")}
     assert lines["mail"]["status"] == lines["desk notices"]["status"] == "ok", lines
-    assert lines["mail"]["detail"] == f"127.0.0.1:{mta.port} answers, no login asked for, not encrypted"
+    assert lines["mail"]["detail"] == f"127.0.0.1:{mta.port} answers, without a login, not encrypted"
     tries = mta.tries
     status, out, _ = await one.command("doctor", environ={"BINDING_IVR__MAIL__PORT": "9"})
     assert status == 1

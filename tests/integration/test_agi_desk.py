@@ -99,7 +99,7 @@ async def test_a_dialogue_speaks_asks_and_leaves_a_result(agi: AgiServer, desk: 
     dialogue.end.set()
     assert await peer.ended()
     assert dialogue.heard == [Talking(), SayDone(), Digit("1")]
-    with pytest.raises(ValueError, match="a language is a code"):
+    with pytest.raises(ValueError, match="write the language as a code"):
         talk.speak("en\nEXEC System rm")
 
 

@@ -261,9 +261,9 @@ async def test_a_missing_prompt_is_named_and_is_no_hangup(agi: AgiServer) -> Non
             "answered 520 to WAIT",
         ),
         ("200 nothing", "answered 200 to WAIT"),
-        ("200 result=x", "no AGI reply"),
-        ("\x00\x01garbage", "no AGI reply"),
-        ("x" * 40000, "a line without end"),
+        ("200 result=x", "not an AGI reply"),
+        ("\x00\x01garbage", "not an AGI reply"),
+        ("x" * 40000, "a line that never ends"),
     ],
 )
 async def test_a_reply_that_makes_no_sense_loses_the_talk(agi: AgiServer, reply: str, detail: str) -> None:
@@ -279,7 +279,7 @@ async def test_a_reply_that_makes_no_sense_loses_the_talk(agi: AgiServer, reply:
 async def test_a_reply_to_no_command_loses_the_talk(agi: AgiServer) -> None:
     heard, _talk, peer = await talking(agi)
     peer.send("200 result=49\n")
-    await until(lambda: heard[1:] == [TalkLost("Asterisk sent a reply to no command")])
+    await until(lambda: heard[1:] == [TalkLost("Asterisk sent a reply without a command")])
     assert await peer.ended()
 
 

@@ -56,7 +56,7 @@ async def test_calling_hours(web: Web, user: dict[str, str]) -> None:
     assert (refused.status, refused.problem) == (409, "outside_hours")
     opens = datetime.fromisoformat(refused.json["retry_at"])
     assert timedelta(hours=5) <= opens - there <= timedelta(hours=6)
-    assert f"before {opens.astimezone(there.tzinfo):%Y-%m-%d %H:%M} there" in refused.json["detail"]
+    assert f"until {opens.astimezone(there.tzinfo):%Y-%m-%d %H:%M} local time" in refused.json["detail"]
     assert int(refused.headers["Retry-After"]) > 5 * 3600 - 60
     assert (await web.put(binding("1001"), {"number": NUMBER, "now": False}, user)).problem == "outside_hours"
     assert (await web.put(binding("1001"), {"number": NUMBER, "now": "yes"}, user)).status == 422

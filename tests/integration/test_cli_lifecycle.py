@@ -19,7 +19,7 @@ A, B = "+12025550123", "+12025550188"
 async def test_status_undo_and_reasons(world: World, dsn: str, tmp_path: Path) -> None:
     run = commands_on(dsn, tmp_path)
     await world.users("1001")
-    assert (await run("undo", "1001")).err.startswith("binding-ivr: there is no earlier number")
+    assert (await run("undo", "1001")).err.startswith("binding-ivr: you can no longer go back to the earlier number")
     await world.prove("1001", A)
     status = (await run.done("status", "1001", "--json")).json
     assert (status["undo"], status["stale_since"]) == (None, None)

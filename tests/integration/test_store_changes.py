@@ -253,7 +253,7 @@ async def test_wrong_password_database_and_privilege(server: Server, dsn: str) -
             await Database.connect(dsn.replace("binding_ivr@", "nobody_known:hunter2@"))
         db = await Database.connect(dsn.replace("binding_ivr@", f"{role}@"), 1)
         try:
-            with pytest.raises(ConfigError, match="lacks a privilege"):
+            with pytest.raises(ConfigError, match="does not give this user a privilege"):
                 await db.rows("accounts")
         finally:
             await db.close()

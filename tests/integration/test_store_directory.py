@@ -20,7 +20,7 @@ A, B = "+15551230001", "+15551230002"
 async def test_accounts(store: Store) -> None:
     assert await store.directory.accounts() == [Account("default", {})]
     await store.directory.add_account("acme", {"binding": {"replace": "when_verified"}})
-    with pytest.raises(Refusal, match="there already"):
+    with pytest.raises(Refusal, match="exists already"):
         await store.directory.add_account("acme")
     with pytest.raises(Refusal) as caught:
         await store.directory.add_account("a/b")

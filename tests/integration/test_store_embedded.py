@@ -205,7 +205,7 @@ async def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
     mine = await open_embedded(tmp_path)
     await mine.close()
     (tmp_path / "postgres" / "data" / "PG_VERSION").write_text("11\n")
-    with pytest.raises(UnavailableError, match="data are of version 11"):
+    with pytest.raises(UnavailableError, match="data is of version 11"):
         await open_embedded(tmp_path)
 
 

@@ -40,13 +40,13 @@ def test_the_sample_route_is_valid(tmp_path: Path) -> None:
     [
         ("[call]\nring_s = 'x'", "call.ring_s: expected `float`, got `str`"),
         ("[call]\nring_s = 0", "call.ring_s: expected `float` >= 1.0"),
-        ("[call]\nrings = 1", "call.rings: unknown key; see the sample file for those that exist"),
-        ("[calls]\nring_s = 1", "calls: unknown key; see the sample file for those that exist"),
-        ("[number]\nregions = ['us']", "number.regions: 'us' is no region with phone numbers; write US"),
-        ("[number]\nregions = ['UK']", "number.regions: 'UK' is no region with phone numbers; write GB"),
+        ("[call]\nrings = 1", "call.rings: unknown key; see the sample file for what is allowed"),
+        ("[calls]\nring_s = 1", "calls: unknown key; see the sample file for what is allowed"),
+        ("[number]\nregions = ['us']", "number.regions: 'us' is not a region with phone numbers; write US"),
+        ("[number]\nregions = ['UK']", "number.regions: 'UK' is not a region with phone numbers; write GB"),
         (
             "[number]\nregions = ['US', 'World']",
-            "number.regions: 'World' is no region with phone numbers; write an ISO 3166-1 code such as US, "
+            "number.regions: 'World' is not a region with phone numbers; write an ISO 3166-1 code such as US, "
             "or *, EU, EEA, NANP",
         ),
         ("[number]\nregions = ['*', '-US']", "number.default_region: must be one of number.regions"),
@@ -59,17 +59,17 @@ def test_the_sample_route_is_valid(tmp_path: Path) -> None:
         ("[code]\nlength = 5", "code.length: expected `int` >= 6"),
         (
             "[code]\nreveal = 'later'",
-            "code.reveal: invalid enum value 'later'; see the sample file for those that exist",
+            "code.reveal: invalid enum value 'later'; see the sample file for what is allowed",
         ),
         ("[call]\ngate = 'yes'", "call.gate: expected `bool`, got `str`"),
         ("[call]\ngate = 1", "call.gate: expected `bool`, got `int`"),
         (
             "[call]\ngate = true\nmax_s = 59",
-            "call.max_s: with call.gate 60 or more; its prompts come before the request",
+            "call.max_s: must be 60 or more with call.gate; its prompts come before the request",
         ),
         ("[code]\nshown_s = 700", "code.shown_s: must not be longer than code.attempt_s"),
         ("[code]\nactive_key = '2'\nkeys = {1 = 'aaaaaaaaaaaaaaaa'}", "code.active_key: code.keys holds no key '2'"),
-        ("[prompts]\npath = '../x'", "prompts.path: a path below Asterisk's sounds folder, without .."),
+        ("[prompts]\npath = '../x'", "prompts.path: write a path below Asterisk's sounds folder, without .."),
         (
             "[[routes]]\nname = 'a'\nendpoint = 'PJSIP/x@trunk'",
             "routes[0].endpoint: needs one of the placeholders {e164}, {digits}, {national}",
@@ -161,9 +161,9 @@ def test_account_overrides() -> None:
     assert config.for_account({"call": {"gate": True}}).call.gate is True
     with pytest.raises(ConfigError, match=r"call\.gate: expected `bool`"):
         config.for_account({"call": {"gate": "on"}})
-    with pytest.raises(ConfigError, match=r"call\.max_s: with call\.gate"):
+    with pytest.raises(ConfigError, match=r"call\.max_s: must be 60 or more with call\.gate"):
         config.for_account({"call": {"gate": True, "max_s": 30}})
-    with pytest.raises(ConfigError, match="an account may only override"):
+    with pytest.raises(ConfigError, match="an account may override only"):
         config.for_account({"ari": {"user": "x"}})
     assert set(ACCOUNT_SECTIONS) <= set(Config.__struct_fields__)
 
@@ -192,5 +192,5 @@ def test_keys_are_made_once_and_private(tmp_path: Path) -> None:
     assert keys.codes[keys.active].decode() not in repr(keys)
     assert (tmp_path / "state" / "code-keys.json").stat().st_mode & 0o777 == 0o600
     (tmp_path / "state" / "code-keys.json").write_text("{")
-    with pytest.raises(ConfigError, match="cannot be read or made"):
+    with pytest.raises(ConfigError, match="cannot be read or created"):
         load_keys(config)

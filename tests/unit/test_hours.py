@@ -45,15 +45,15 @@ def test_hours_of_a_day(hours: str, inside: list[str], outside: list[str]) -> No
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("hours", "8-21", 'call.hours: \'8-21\' are no hours such as "08:00-21:00"; "00:00-24:00" is always'),
-        ("hours", "08:00-24:01", "are no hours"),
-        ("hours", "24:00-08:00", "are no hours"),
-        ("hours", "08:00-08:00", "end where they begin"),
-        ("quiet", ["sunday"], "call.quiet: 'sunday' is no quiet day"),
-        ("quiet", ["02-30"], "is no quiet day"),
-        ("quiet", ["2026-02-29"], "is no quiet day"),
-        ("quiet", ["us:12-25"], "is no quiet day"),
-        ("quiet", ["12/25"], "is no quiet day"),
+        ("hours", "8-21", 'call.hours: \'8-21\' are not hours such as "08:00-21:00"; "00:00-24:00" is always'),
+        ("hours", "08:00-24:01", "are not hours"),
+        ("hours", "24:00-08:00", "are not hours"),
+        ("hours", "08:00-08:00", "end when they begin"),
+        ("quiet", ["sunday"], "call.quiet: 'sunday' is not a quiet day"),
+        ("quiet", ["02-30"], "is not a quiet day"),
+        ("quiet", ["2026-02-29"], "is not a quiet day"),
+        ("quiet", ["us:12-25"], "is not a quiet day"),
+        ("quiet", ["12/25"], "is not a quiet day"),
     ],
 )
 def test_what_cannot_be_is_told(key: str, value: object, told: str) -> None:

@@ -308,7 +308,7 @@ def test_an_operators_texts_win(tmp_path: Path) -> None:
     own.check()
     words = own.words(Kind.VERIFIED, "en", ABOUT)
     assert words.subject == "Done: …01 of user7"
-    assert words.text.startswith("* The number ending in 01 was proven.")
+    assert words.text.startswith("* The number ending in 01 was verified.")
     assert own.words(Kind.REMOVED, "en", ABOUT).subject == "Your number ending in 01 was removed"
     assert own.words(Kind.VERIFIED, "de", ABOUT).subject == "Ihre Nummer mit den Endziffern 01 ist bestätigt"
 
@@ -317,11 +317,11 @@ def test_an_operators_texts_win(tmp_path: Path) -> None:
     ("file", "text", "told"),
     [
         ("en.toml", "[verified", "en.toml is not valid TOML"),
-        ("en.toml", "[verifed]\nsubject='x'", "en.toml: the table [verifed] has something that is not known"),
-        ("en.toml", "[verified]\ntitle='x'", "en.toml: the table [verified] has something that is not known"),
-        ("en.toml", "[verified]\ntext='x'", "en.toml: verified.text must be a list of texts"),
-        ("en.toml", "[verified]\nsubject=1", "en.toml: verified.subject must be a text"),
-        ("en.toml", "[common]\nmonths=['a']", "en.toml: common.months must be twelve"),
+        ("en.toml", "[verifed]\nsubject='x'", "en.toml: the table [verifed] has an unknown entry"),
+        ("en.toml", "[verified]\ntitle='x'", "en.toml: the table [verified] has an unknown entry"),
+        ("en.toml", "[verified]\ntext='x'", "en.toml: verified.text must be a list of strings"),
+        ("en.toml", "[verified]\nsubject=1", "en.toml: verified.subject must be a string"),
+        ("en.toml", "[common]\nmonths=['a']", "en.toml: common.months must have twelve entries"),
         ("en.toml", "[verified]\nsubject='{{ numbr }}'", "en.toml: verified.subject: 'numbr' is undefined"),
         ("en.toml", "[verified]\nsubject='{{ number'", "en.toml: verified.subject: "),
         ("de.toml", "[stale]\nshort='{{ 1 / 0 }}'", "de.toml: stale.short: division by zero"),
@@ -355,19 +355,19 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
         ("[mail]\nhost = 'a.example'", 'mail.sender: write an address, such as "Example <numbers@pbx.example>"'),
         ("[mail]\nsender = 'x'", 'mail.sender: write an address, such as "Example <numbers@pbx.example>"'),
         ("[mail]\nhost = 'a b'", "mail.host: expected `str` matching regex '^[A-Za-z0-9._:-]{0,253}$'"),
-        ("[mail]\nuser = 'x'", "mail.user: needs mail.password, and the other way round"),
+        ("[mail]\nuser = 'x'", "mail.user: needs mail.password, and mail.password needs mail.user"),
         (
             "[mail]\nhost = 'a.example'\nsender = 'a@b.example'\ntls = 'none'\nuser = 'x'\npassword = 'y'",
             'mail.tls: "none" would send the password in the clear; use "starttls" or "tls"',
         ),
-        ("[notices]\nadmin = ['ops']", "notices.admin: 'ops' is no e-mail address"),
+        ("[notices]\nadmin = ['ops']", "notices.admin: 'ops' is not an e-mail address"),
         (
             "[notices]\nmail = ['everything']",
-            "notices.mail[0]: invalid enum value 'everything'; see the sample file for those that exist",
+            "notices.mail[0]: invalid enum value 'everything'; see the sample file for what is allowed",
         ),
         (
             "[[webhooks]]\nname = 'mail'\nurl = 'https://a.example/x'\nsecret = 'aaaaaaaaaaaaaaaa'",
-            "webhooks[0].name: mail is taken by the notices; choose another name",
+            "webhooks[0].name: mail is used by the notices; choose another name",
         ),
     ],
 )

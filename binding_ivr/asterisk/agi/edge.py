@@ -70,7 +70,7 @@ class AgiRequest(Request):  # type: ignore[misc]  # panoramisk has no types
         except (asyncio.IncompleteReadError, OSError):
             raise PeerGoneError(self.hung_up) from None
         except asyncio.LimitOverrunError:
-            raise AgiProtocolError("a line without end") from None
+            raise AgiProtocolError("a line that never ends") from None
         line = bytes(raw).strip()
         if line == b"HANGUP":
             self.hung_up = True

@@ -90,7 +90,7 @@ def parse_answer(line: bytes) -> Answer:
         value, data = parsed["result"]
         return Answer(code, int(value) if value else None, data or "")
     except (ValueError, KeyError, IndexError, TypeError):
-        raise AgiProtocolError("a reply line that is no AGI reply") from None
+        raise AgiProtocolError("a reply line that is not an AGI reply") from None
 
 
 def quoted(value: str) -> str:

@@ -158,7 +158,7 @@ class AgiServer:
         if talk is None:
             refuse("attempt", "no call waits for this attempt")
         elif talk.channel_id != channel_id:
-            refuse("channel", "another channel than the one that was called", expected=talk.channel_id)
+            refuse("channel", "not the channel that was called", expected=talk.channel_id)
         elif talk.taken:
             refuse("second", "the call has its session already", channel=talk.channel_id)
         else:
@@ -180,4 +180,4 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(text)
     except ValueError:
-        raise ConfigError(f"[agi] allow: {text[:40]!r} is no network such as 192.0.2.0/24") from None
+        raise ConfigError(f"[agi] allow: {text[:40]!r} is not a network such as 192.0.2.0/24") from None

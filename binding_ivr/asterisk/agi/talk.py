@@ -108,7 +108,7 @@ class Talk:
     def speak(self, language: str) -> None:
         """Play what follows in *language* (an Asterisk language code). No event follows."""
         if not _LANGUAGE.match(language):
-            raise ValueError("a language is a code such as en or pt_BR")
+            raise ValueError("write the language as a code such as en or pt_BR")
         self._push(_Speak(language))
 
     def leave(self, variable: str, value: str) -> None:
@@ -187,7 +187,7 @@ class Talk:
                     line.result()  # raises what ended the session
                     if request.hung_up:
                         raise PeerGoneError(True)
-                    raise AgiProtocolError("Asterisk sent a reply to no command")
+                    raise AgiProtocolError("Asterisk sent a reply without a command")
             finally:
                 self._job_came = None
                 if not line.done():

@@ -195,7 +195,7 @@ class AmiClient:
         challenge = _reply(await connection.begin("Challenge", {"AuthType": "MD5"}))
         text = challenge.fields.get("challenge", "")
         if not challenge.success or not text:
-            raise LostError("it gives no challenge")
+            raise LostError("it sends no challenge")
         key = hashlib.md5((text + self._secret).encode(), usedforsecurity=False).hexdigest()  # AMI knows no other
         login = {"AuthType": "MD5", "Username": self._user, "Key": key, "Events": "system"}
         reply = _reply(await connection.begin("Login", login))

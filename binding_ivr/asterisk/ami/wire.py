@@ -42,7 +42,7 @@ class FieldError(ValueError):
 def checked(name: str, value: str) -> str:
     """Return *value* when it may stand behind `Name: `; raises FieldError, which names the field only."""
     if not value.isascii() or not value.isprintable() or value != value.strip():
-        raise FieldError(f"{name} may hold only printable ASCII without blanks around it")
+        raise FieldError(f"{name} may hold only printable ASCII, without spaces at either end")
     if len(name) + len(value) > LINE_MAX:
         raise FieldError(f"{name} is longer than an AMI line")
     return value

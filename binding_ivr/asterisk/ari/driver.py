@@ -153,7 +153,7 @@ class AriDriver:
             if reply.status != 409:
                 raise PlaceError(_handoff_detail(reply.status))
             await asyncio.sleep(pause)  # seen answered in a list a moment before it enters the application
-        raise PlaceError("the answered channel is not in the ARI application; is another one using its name?")
+        raise PlaceError("the answered channel is not in the ARI application; is another service using its name?")
 
     async def hangup(self, channel_id: str) -> bool:
         """End the channel. True when it is known to be gone or ending, False when Asterisk could not be asked."""

@@ -120,7 +120,7 @@ class AriLink:
                 continue
             except UnreachableError as error:
                 self._settle(None)
-                self._change(LinkState.LOST, f"Asterisk's ARI does not answer at [ari] url ({error}); trying on")
+                self._change(LinkState.LOST, f"Asterisk's ARI does not answer at [ari] url ({error}); still trying")
             except Exception:  # a fault of ours must not end the daemon's only ear
                 log.exception("ari.fault")
                 self.state = LinkState.LOST
@@ -248,6 +248,6 @@ def _warn_of_old(version: str) -> None:
     if not numbers:
         return
     if numbers[0] < _OLDEST_SERIES:
-        log.warning("ari.old_asterisk", version=version, detail="below 18: not supported, upgrade Asterisk")
+        log.warning("ari.old_asterisk", version=version, detail="older than 18: not supported; upgrade Asterisk")
     elif numbers[0] == _SERIES_22_SAFE[0] and numbers < _SERIES_22_SAFE:
-        log.warning("ari.old_asterisk", version=version, detail="upgrade to 22.10.1: it mends ARI deadlocks")
+        log.warning("ari.old_asterisk", version=version, detail="upgrade to 22.10.1: it fixes ARI deadlocks")

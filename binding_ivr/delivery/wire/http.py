@@ -125,7 +125,7 @@ async def _ignore(response: aiohttp.ClientResponse) -> None:
 def _why(error: BaseException) -> str:
     """One line about a failed try, from a closed set of words: library texts quote the address."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-        return "its TLS certificate is not accepted"
+        return "its TLS certificate was not accepted"
     if isinstance(error, aiohttp.ClientSSLError):
         return "no TLS connection"
     if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -133,7 +133,7 @@ def _why(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no reply in time"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its name is not known"
+        return "its name cannot be resolved"
     if isinstance(error, ConnectionRefusedError) or isinstance(
         getattr(error, "os_error", None), ConnectionRefusedError
     ):

@@ -17,8 +17,8 @@ from binding_ivr.config import Mail
 from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.errors import ConfigError
 
-LOGIN_HINT = "the mail server refuses the login: [mail] user, password"
-SENDER_HINT = "the mail server refuses the sender: [mail] sender"
+LOGIN_HINT = "the mail server refuses the login: check [mail] user and password"
+SENDER_HINT = "the mail server refuses the sender: check [mail] sender"
 _DOWN = (Result.UNAVAILABLE, Result.UNREACHABLE)
 
 
@@ -178,7 +178,7 @@ def _of_message(codes: Sequence[int], what: str) -> Reply:
 def _of_network(error: BaseException | None) -> str:
     match error:
         case ssl.SSLCertVerificationError():
-            return "its TLS certificate is not accepted"
+            return "its TLS certificate was not accepted"
         case ssl.SSLError():
             return "no TLS connection; is [mail] tls right for this port?"
         case aiosmtplib.SMTPConnectTimeoutError():
@@ -190,7 +190,7 @@ def _of_network(error: BaseException | None) -> str:
         case ConnectionRefusedError():
             return "connection refused"
         case socket.gaierror():
-            return "its name is not known"
+            return "its name cannot be resolved"
         case ConnectionError():
             return "the connection was cut"
     return "no connection"
@@ -198,7 +198,7 @@ def _of_network(error: BaseException | None) -> str:
 
 def _of_server(text: str) -> str:
     if "STARTTLS" in text and "AUTH" not in text:
-        return "the mail server offers no STARTTLS: [mail] tls"
+        return "the mail server offers no STARTTLS: check [mail] tls"
     if "AUTH" in text or "authentication" in text:
-        return "the mail server offers no login that we know: [mail] tls, user"
+        return "the mail server offers no login that we support: check [mail] tls and user"
     return "no SMTP reply"

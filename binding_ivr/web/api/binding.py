@@ -105,7 +105,7 @@ def check_match(call: Call, view: View) -> None:
         return
     now = render.etag(render.binding(view, with_code=render.sees_code(call.identity)))
     if f'"{now}"' not in tags:
-        raise Problem(412, "changed", "the binding is not what it was; look at it again")
+        raise Problem(412, "changed", "the binding has changed; read it again")
 
 
 def check_step_up(call: Call, view: View, minutes: int) -> None:
@@ -116,7 +116,7 @@ def check_step_up(call: Call, view: View, minutes: int) -> None:
 
 def step_up(minutes: int) -> Problem:
     """The sign-in is too old to change a verified number."""
-    return Problem(403, "step_up_required", f"sign in again: that needs a sign-in younger than {minutes} minutes")
+    return Problem(403, "step_up_required", f"sign in again: this needs a sign-in from the last {minutes} minutes")
 
 
 def _names(request: web.Request, header: str, tag: str) -> bool:

@@ -32,7 +32,7 @@ OPERATIONS = (
         Access.OWN, api_binding.get, {200: schema.Binding, 304: None}, headers=("If-None-Match",),
     ),
     Operation(
-        "putBinding", PUT, BINDING, "Accept a number for the user and call it.",
+        "putBinding", PUT, BINDING, "Accept a number for the user, and call it.",
         Access.OWN, api_binding.put, ACCEPTED, schema.BindIn,
         problems=(409, 412), headers=("If-Match",), replay=api_binding.accepted_again,
     ),
@@ -46,12 +46,12 @@ OPERATIONS = (
         problems=(409, 422), replay=api_binding.accepted_again,
     ),
     Operation(
-        "undo", POST, BINDING + "/undo", "Call the proven number that was changed or removed last, to restore it.",
+        "undo", POST, BINDING + "/undo", "Call the last proven number that was changed or removed, to restore it.",
         Access.OWN, api_binding.undo, ACCEPTED, schema.NowIn, body_optional=True,
         problems=(409, 412, 422), headers=("If-Match",), replay=api_binding.accepted_again,
     ),
     Operation(
-        "getAttempt", GET, BINDING + "/attempt", "The user's last call; with its code while it lives.",
+        "getAttempt", GET, BINDING + "/attempt", "The user's last call, with its code while the code may be shown.",
         Access.OWN, api_binding.last_attempt, {200: schema.Attempt},
     ),
     Operation(
@@ -63,7 +63,7 @@ OPERATIONS = (
         Access.OWN, stream, {200: "text/event-stream"}, headers=("Last-Event-ID",),
     ),
     Operation(
-        "suspend", POST, BINDING + "/suspend", "Take the trust away until it is resumed.",
+        "suspend", POST, BINDING + "/suspend", "Stop trusting the number until the binding is resumed.",
         Access.ACCOUNT, api_binding.suspend, {200: schema.StatusOut}, schema.ReasonIn, body_optional=True,
         problems=(409,),
     ),
@@ -87,7 +87,7 @@ OPERATIONS = (
         Access.ACCOUNT, api_admin.attempts, {200: schema.Attempts}, query=schema.AttemptsQuery,
     ),
     Operation(
-        "listAccounts", GET, "/v1/accounts", "The accounts that the caller may see.",
+        "listAccounts", GET, "/v1/accounts", "The accounts that you may see.",
         Access.ACCOUNT, api_admin.accounts, {200: schema.Accounts},
     ),
     Operation(
@@ -104,7 +104,7 @@ OPERATIONS = (
         Access.ACCOUNT, api_admin.limits, {200: schema.Limits},
     ),
     Operation(
-        "listUsers", GET, ACCOUNT + "/users", "Users by id, or those with a text in id, extension or e-mail address.",
+        "listUsers", GET, ACCOUNT + "/users", "Users by id, or those whose id, extension or e-mail contains a text.",
         Access.ACCOUNT, api_admin.users, {200: schema.Users}, query=schema.UsersQuery,
     ),
     Operation(
@@ -115,7 +115,7 @@ OPERATIONS = (
         Access.ACCOUNT, api_admin.put_user, {200: schema.UserOut, 201: schema.UserOut}, schema.UserIn, problems=(409,),
     ),
     Operation(
-        "deleteUser", DELETE, USER, "Remove a user with the number and the sessions.",
+        "deleteUser", DELETE, USER, "Remove a user with their number and their sessions.",
         Access.ACCOUNT, api_admin.remove_user, {204: None}, query=schema.ReasonQuery,
     ),
     Operation(
@@ -123,7 +123,7 @@ OPERATIONS = (
         Access.ADMIN, api_numbers.suppressions, {200: schema_numbers.Suppressions},
     ),
     Operation(
-        "suppress", POST, "/v1/suppressions", "Have a number never called again.",
+        "suppress", POST, "/v1/suppressions", "Make sure that a number is never called again.",
         Access.ADMIN, api_numbers.suppress, {200: schema_numbers.Suppressed, 201: schema_numbers.Suppressed},
         schema_numbers.SuppressIn, problems=(409,),
     ),
@@ -136,7 +136,7 @@ OPERATIONS = (
         Access.ACCOUNT, api_admin.audit, {200: schema.Audit}, query=schema.AttemptsQuery,
     ),
     Operation(
-        "exportUser", GET, USER + "/export", "All that is held about a user.",
+        "exportUser", GET, USER + "/export", "Everything that is stored about a user.",
         Access.ACCOUNT, api_admin.export, {200: schema.Export},
     ),
     Operation(
@@ -144,11 +144,11 @@ OPERATIONS = (
         Access.ACCOUNT, api_admin.erase, {200: schema.Erased}, schema.EraseIn, problems=(409,),
     ),
     Operation(
-        "listExceptions", GET, "/v1/exceptions", "Numbers allowed for a time although the policy refuses them.",
+        "listExceptions", GET, "/v1/exceptions", "Numbers that are allowed for a time, whatever the policy says.",
         Access.ADMIN, api_numbers.exceptions, {200: schema_numbers.NumberExceptions},
     ),
     Operation(
-        "addException", POST, "/v1/exceptions", "Allow a number, or all that begin alike, for a time.",
+        "addException", POST, "/v1/exceptions", "Allow a number, or all numbers with a prefix, for a time.",
         Access.ADMIN, api_numbers.add_exception, {201: schema_numbers.ExceptionAdded}, schema_numbers.ExceptionIn,
         problems=(404, 409),
     ),
@@ -161,18 +161,18 @@ OPERATIONS = (
         Access.ADMIN, api_limits.state, {200: schema_limits.LimitStateOut},
     ),
     Operation(
-        "resetUserLimits", POST, USER + "/limits/reset", "Let a user's calls and failed tries count no more.",
+        "resetUserLimits", POST, USER + "/limits/reset", "Stop counting a user's past calls and failed tries.",
         Access.ADMIN, api_limits.reset_user, {200: schema_limits.ResetOut}, schema_limits.LimitReasonIn,
     ),
     Operation(
-        "resetNumberLimits", POST, "/v1/limits/numbers/reset", "Let the calls to a number count no more for it.",
+        "resetNumberLimits", POST, "/v1/limits/numbers/reset", "Stop counting the past calls to a number.",
         Access.ADMIN, api_limits.reset_number, {200: schema_limits.ResetOut}, schema_limits.NumberResetIn,
     ),
     Operation(
-        "resumeCalls", POST, "/v1/limits/resume", "Let paused calls leave again.",
+        "resumeCalls", POST, "/v1/limits/resume", "Resume paused calls.",
         Access.ADMIN, api_limits.resume, {204: None}, schema_limits.ResumeIn, problems=(404,),
     ),
-    Operation("getSession", GET, "/v1/session", "Who is asking.", Access.SIGNED_IN, who, {200: schema.Session}),
+    Operation("getSession", GET, "/v1/session", "Who you are.", Access.SIGNED_IN, who, {200: schema.Session}),
 )  # fmt: skip
 
 

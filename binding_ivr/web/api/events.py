@@ -84,7 +84,7 @@ class Hub:
             raise Problem(429, "too_many_streams", "too many live streams", limit="streams", retry_after=30)
         if sum(stream.open for stream in self._streams.get(user, ())) >= self._most_of_user:
             raise Problem(
-                429, "too_many_streams", "this page is open too often", limit="streams_per_user", retry_after=30
+                429, "too_many_streams", "this page is open too many times", limit="streams_per_user", retry_after=30
             )
         stream = Stream(request)
         self._streams[user].add(stream)

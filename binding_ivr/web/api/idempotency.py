@@ -76,7 +76,7 @@ def _digests(request: web.Request, raw: bytes) -> tuple[bytes, bytes]:
     """The digests of the key and of the request; the key salts the latter, so that no number can be guessed."""
     keys = request.headers.getall(HEADER)
     if len(keys) != 1 or not _FORM.fullmatch(keys[0]):
-        raise Problem(400, "bad_key", f"{HEADER} is one text of 1 to 255 visible ASCII characters, best a UUID")
+        raise Problem(400, "bad_key", f"{HEADER} takes one value of 1 to 255 visible ASCII characters, best a UUID")
     key = keys[0].encode()
     asked = b"\0".join((key, request.method.encode(), request.raw_path.encode("utf-8", "surrogatepass"), raw))
     return hashlib.sha256(b"key\0" + key).digest(), hashlib.sha256(asked).digest()

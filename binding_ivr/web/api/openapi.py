@@ -22,13 +22,13 @@ _WHO = {
     Access.ACCOUNT: "A key of the account, an administrator.",
     Access.LOOKUP: "A look-up key, a key of the account, an administrator.",
     Access.ADMIN: "An administrator.",
-    Access.SIGNED_IN: "Everybody who is signed in.",
+    Access.SIGNED_IN: "Anybody who is signed in.",
     Access.PUBLIC: "Everybody.",
 }
 _HEADERS = {
-    "If-Match": "Carry it out only while the binding's entity tag is one of these.",
-    "If-None-Match": "Answer 304 while the binding's entity tag is one of these.",
-    "Last-Event-ID": "The id of the last event that was seen; events that follow have higher ones.",
+    "If-Match": "Do it only if the binding's entity tag is one of these.",
+    "If-None-Match": "Answer 304 if the binding's entity tag is one of these.",
+    "Last-Event-ID": "The id of the last event that you received; the next events have higher ids.",
 }
 
 
@@ -174,7 +174,7 @@ def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
                 "in": "header",
                 "required": False,
                 "schema": {"type": "string", "pattern": PATTERN},
-                "description": "Sent again with the same key within 24 h, the request is not carried out again.",
+                "description": "A request that is sent again with the same key within 24 h is not carried out again.",
             }
         )
     return named

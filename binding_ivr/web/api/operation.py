@@ -136,7 +136,7 @@ class Operation:
 def read_query(request: web.Request, kind: type[T]) -> T:
     """Return the query as *kind*. Raises Problem 400."""
     if len(set(request.query)) != len(request.query):
-        raise Problem(400, "bad_query", "a parameter is there twice")
+        raise Problem(400, "bad_query", "a parameter is given twice")
     try:
         # Not `strict=False`: it takes the text null for nothing, and an account may be called so.
         return msgspec.convert({name: _count(name, text) for name, text in request.query.items()}, kind)
@@ -152,7 +152,7 @@ def read_body(request: web.Request, raw: bytes, kind: type[Struct] | None) -> St
     """Return the body as *kind*. Raises Problem 400 (not JSON), 415 (not called JSON) or 422 (not of this form)."""
     if kind is None:
         if raw.strip() not in (b"", b"{}"):
-            raise Problem(400, "no_body", "this call takes no body")
+            raise Problem(400, "no_body", "this request takes no body")
         return None
     if request.content_type != JSON:
         raise Problem(415, "not_json", f"send the body as {JSON}")

@@ -10,7 +10,7 @@ from binding_ivr.model.lookups import LookupStatus
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 from binding_ivr.model.rows import BindingStatus, SuspendReason
 
-Number = Annotated[str, Meta(min_length=1, max_length=40, description="National or international writing.")]
+Number = Annotated[str, Meta(min_length=1, max_length=40, description="In national or international form.")]
 Reason = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="The audit keeps it.")]
 Why = Annotated[
     str, Meta(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="The audit keeps it.")
@@ -29,14 +29,14 @@ class NumberIn(Struct, forbid_unknown_fields=True):
 
 
 class BindIn(Struct, forbid_unknown_fields=True):
-    """The number to be called. `now`: also outside of the calling hours; else that is refused with `outside_hours`."""
+    """The number to call. `now`: call even outside calling hours, which is otherwise refused with `outside_hours`."""
 
     number: Number
     now: bool = False
 
 
 class NowIn(Struct, forbid_unknown_fields=True):
-    """`now`: also outside of the calling hours; else that is refused with `outside_hours`."""
+    """`now`: call even outside calling hours, which is otherwise refused with `outside_hours`."""
 
     now: bool = False
 

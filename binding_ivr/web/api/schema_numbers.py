@@ -52,7 +52,7 @@ class Suppressions(Struct):
 
 
 class Suppressed(Struct):
-    """`added` is false when it was suppressed before."""
+    """`added` is false when it was already suppressed."""
 
     added: bool
 

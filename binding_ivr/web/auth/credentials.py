@@ -104,7 +104,7 @@ class Credentials:
             raise Problem(401, "bad_credential", "user tokens are not accepted here; send an API key")
         token = await self.tokens.check(text)
         if await self._doors.spent(token.digest):
-            raise refused("it was used to sign in, which works once")
+            raise refused("it has been used to sign in, which works only once")
         return token
 
     async def _session(self, request: web.Request) -> Identity | None:

@@ -73,7 +73,7 @@ class Guard:
             raise
         except Exception:
             log.exception("web.fault", route=route_of(request))
-            response = shown(request, Problem(500, "fault", "a fault of the service; its log says more"))
+            response = shown(request, Problem(500, "fault", "the service failed; its log says more"))
         self._metrics.requests.labels(_method(request), route_of(request), response.status).inc()
         if not isinstance(response, web.Response):
             return response  # an event stream lasts as long as somebody looks
@@ -173,7 +173,7 @@ async def _read(request: web.Request) -> None:
         async with asyncio.timeout(BODY_S):
             await request.read()
     except TimeoutError:
-        raise Problem(408, "too_slow", "the body did not come in time", headers={hdrs.CONNECTION: "close"}) from None
+        raise Problem(408, "too_slow", "the body did not arrive in time", headers={hdrs.CONNECTION: "close"}) from None
 
 
 def shown(request: web.Request, problem: Problem) -> web.StreamResponse:
@@ -192,7 +192,7 @@ def of_http(error: web.HTTPException) -> Problem:
     """A problem for what aiohttp itself refuses."""
     sentences = {
         404: "there is nothing here, or it is not yours",
-        405: "this address does not know this method",
+        405: "this address does not take this method",
         413: f"a body has at most {LARGEST_BODY} bytes",
     }
     allow = error.headers.get(hdrs.ALLOW)

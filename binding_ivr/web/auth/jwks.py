@@ -65,7 +65,7 @@ class KeySet:
             found = self._find(algorithm, kid)
         if found is None and self._age(self._good_at) > KEPT_S:
             raise Problem(
-                503, "no_token_keys", "the keys of user tokens cannot be had now; try again soon", retry_after=5
+                503, "no_token_keys", "the keys for user tokens cannot be fetched now; try again soon", retry_after=5
             )
         return found
 

@@ -47,20 +47,22 @@ class _Desk:
         """GET /signin?token=…: a sign-in link or a user token; works once."""
         text = request.query.get("token", "")
         if not text or len(request.query) != 1:
-            raise Problem(400, "no_token", "open the sign-in link as it is")
+            raise Problem(400, "no_token", "open the sign-in link unchanged")
         if request.headers.get("Sec-Purpose", "").startswith("prefetch"):
-            raise Problem(425, "prefetch", "a sign-in link is opened, not fetched ahead")
+            raise Problem(425, "prefetch", "open the sign-in link; do not fetch it ahead")
         now = datetime.now(UTC)
         doors = request.app[DOORS]
         if text.startswith(LINK_PREFIX):
             user = await doors.redeem_link(digest_of(text))
             if user is None:
-                raise Problem(401, "bad_link", "this sign-in link was used or is too old; ask for a new one")
+                raise Problem(401, "bad_link", "this sign-in link has been used or has expired; ask for a new one")
             session = self._session(*user, now)
         else:
             token = await self._credentials.token(text)
             if not await doors.spend(token.digest, token.expires_at):
-                raise Problem(401, "bad_token", "this user token is refused: it was used to sign in, which works once")
+                raise Problem(
+                    401, "bad_token", "this user token is refused: it has been used to sign in, which works only once"
+                )
             session = self._session(token.account, token.user_id, token.signed_in_at or now)
         return await self._admit(request, session, None, "/")
 
@@ -121,6 +123,6 @@ def admitted_page(_: web.Request, path: str) -> web.Response:
     text = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Signed in</title>'
         f'<meta http-equiv="refresh" content="0; url={target}"></head>'
-        f'<body><p><a href="{target}">Go on</a></p></body></html>'
+        f'<body><p><a href="{target}">Continue</a></p></body></html>'
     )
     return web.Response(text=text, content_type="text/html")

@@ -68,7 +68,7 @@ class Tokens:
         except jwt.MissingRequiredClaimError as error:
             raise refused(f"it lacks {error.claim}") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
-            raise refused("its signature or form is not right") from None
+            raise refused("its signature or form is wrong") from None
         return _user_token(text, claims, self._auth.leeway_s)
 
     async def _key(self, algorithm: object, kid: object) -> Any:
@@ -85,15 +85,15 @@ class Tokens:
 def _user_token(text: str, claims: dict[str, Any], leeway_s: int) -> UserToken:
     account, user_id, jti = claims["account"], claims["sub"], claims.get("jti")
     if not isinstance(account, str) or not ACCOUNT.fullmatch(account) or not USER.fullmatch(user_id):
-        raise refused("its sub or account is not the name of a user here")
+        raise refused("its sub or account does not name a user here")
     now = datetime.now(UTC)
     try:
         expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
         signed_in_at = _time(claims.get("auth_time", claims.get("iat")))
     except (ValueError, TypeError, OverflowError, OSError):
-        raise refused("its times are not right") from None
+        raise refused("its times are wrong") from None
     if expires_at - now > LONGEST_LIFE:
-        raise refused("it lives longer than a day")
+        raise refused("it is valid for longer than a day")
     named = f"jti\0{jti}" if isinstance(jti, str) and jti else text.rpartition(".")[0]
     digest = hashlib.sha256(named.encode("utf-8", "surrogatepass")).digest()
     return UserToken(account, user_id, expires_at + timedelta(seconds=leeway_s), signed_in_at, digest)

@@ -156,7 +156,7 @@ async def _check_fresh(request: web.Request, identity: Identity) -> None:
         return
     view = await request.app[PORTAL].view(identity.account, identity.user_id, _actor(request))
     if view.binding.status is BindingStatus.VERIFIED:
-        raise Refusal("step_up_required", f"sign in again: that needs a sign-in younger than {minutes} minutes")
+        raise Refusal("step_up_required", f"sign in again: this needs a sign-in from the last {minutes} minutes")
 
 
 async def _page(

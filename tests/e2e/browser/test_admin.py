@@ -41,7 +41,7 @@ async def test_an_administrator_sees_what_happens_and_can_act(office: Office) ->
         await me.page.get_by_role("button", name="Suspend").click()
         await expect(me.page.get_by_role("button", name="Resume")).to_be_visible()
         await expect(user.page.locator("#badge")).to_have_text("Suspended")
-        await expect(user.page.locator("#status")).to_contain_text("Your administrator suspended it.")
+        await expect(user.page.locator("#status")).to_contain_text("Your administrator suspended this number.")
         await user.shot("suspended-admin", user.page)
         await me.page.get_by_label("Reason").fill("phone came back")
         await me.page.get_by_role("button", name="Resume").click()

@@ -70,15 +70,15 @@ async def test_digits_show_as_filled_dots(office: Office) -> None:
 @pytest.mark.parametrize(
     ("behaviour", "wanted", "says"),
     [
-        ("wrong", Outcome.WRONG_CODE, "we call again with a new code"),
+        ("wrong", Outcome.WRONG_CODE, "we will call again with a new code"),
         ("busy", Outcome.BUSY, "End the other call"),
         ("no_answer", Outcome.NO_ANSWER, "Keep the phone at hand"),
         ("declined", Outcome.DECLINED, "accept the call"),
         ("unallocated", Outcome.UNREACHABLE, "Check the digits"),
         ("congestion", Outcome.CONGESTION, "Wait a few minutes"),
-        ("star", Outcome.REPORTED, "they did not ask for it"),
+        ("star", Outcome.REPORTED, "they did not ask for the call"),
         ("hangup_at", Outcome.HUNG_UP, "stay on the line"),
-        ("silent", Outcome.NO_INPUT, "key in the new code"),
+        ("silent", Outcome.NO_INPUT, "enter the new code"),
     ],
 )
 async def test_the_page_says_how_a_call_ended_and_what_to_do(
@@ -144,12 +144,12 @@ async def test_a_reached_limit_is_said_in_plain_words_and_counts_down(office: Of
         await outcome(me.page, Outcome.BUSY)
         await expect(me.page.get_by_role("button", name="Re-Validate")).to_be_disabled()
         note = me.page.locator("#revalidate-hindered")
-        await expect(note).to_contain_text("You asked for as many calls as allowed within an hour.")
+        await expect(note).to_contain_text("You have reached your limit of calls per hour.")
         count = note.locator("[data-countdown]")
         await expect(count).to_have_text(re.compile(r"^(59:\d\d|1:00:00)$"))
         await enter(me.page, next_one)
         refused = me.page.locator("#number-error")
-        await expect(refused).to_contain_text("You asked for as many calls as allowed within an hour.")
+        await expect(refused).to_contain_text("You have reached your limit of calls per hour.")
         seen = await count.inner_text()
         await expect(count).not_to_have_text(seen)
         await me.shot("limit")
@@ -165,7 +165,7 @@ async def test_a_refused_number_stays_to_be_mended(office: Office) -> None:
             ("+1 202 555 01", "There is no such phone number."),
             ("911", "Emergency numbers cannot be used."),
             (user, "belongs to this phone system"),
-            ("+44 7400 123456", "Numbers of this country are not allowed"),
+            ("+44 7400 123456", "Numbers in this country are not allowed"),
         ):
             await enter(me.page, typed)
             await expect(me.page.locator("#number-error")).to_contain_text(says)
