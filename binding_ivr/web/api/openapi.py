@@ -18,9 +18,9 @@ from binding_ivr.web.problems import CONTENT_TYPE, ProblemDocument
 
 _REF = "#/components/schemas/{name}"
 _WHO = {
-    Access.OWN: "The user, a key of the account, an administrator.",
-    Access.ACCOUNT: "A key of the account, an administrator.",
-    Access.LOOKUP: "A look-up key, a key of the account, an administrator.",
+    Access.OWN: "The user, a key of the account, or an administrator.",
+    Access.ACCOUNT: "A key of the account or an administrator.",
+    Access.LOOKUP: "A look-up key, a key of the account, or an administrator.",
     Access.ADMIN: "An administrator.",
     Access.SIGNED_IN: "Anybody who is signed in.",
     Access.PUBLIC: "Everybody.",

@@ -93,7 +93,7 @@ class AttemptsQuery(Struct, forbid_unknown_fields=True):
 
 
 class UsersQuery(Struct, forbid_unknown_fields=True):
-    """Which users: `q` is looked for in ids, extensions and e-mail addresses; `after` is the last id seen."""
+    """Which users. `q` is searched for in ids, extensions and e-mail addresses; `after` is the last id you have."""
 
     q: Annotated[str, Meta(pattern=r"^[ -~]{0,64}$")] = ""
     after: Annotated[str, Meta(pattern=r"^[!-~]{0,128}$")] = ""
@@ -113,7 +113,7 @@ class LookupQuery(Struct, forbid_unknown_fields=True):
 
 
 class Attempt(Struct):
-    """One validation call. `code` is the access code while it lives and may be shown, else null."""
+    """One validation call. `code` is the access code while it is valid and may be shown; otherwise null."""
 
     id: UUID
     state: AttemptState
@@ -130,7 +130,7 @@ class Attempt(Struct):
 
 
 class Step(Struct):
-    """May it be done now? If not: why, by which limit, and when that lifts."""
+    """Whether it can be done now. If not: why, which limit stops it, and when that lifts."""
 
     allowed: bool
     code: str | None = None
@@ -185,7 +185,7 @@ class Binding(Struct):
 
 
 class Accepted(Struct):
-    """A call was asked for."""
+    """A call was requested."""
 
     binding: Binding
     attempt: Attempt
@@ -198,7 +198,7 @@ class StatusOut(Struct):
 
 
 class Lookup(Struct):
-    """The dialplan's answer; all but `status` empty unless it is FOUND."""
+    """The dialplan's answer. All fields but `status` are empty unless it is FOUND."""
 
     status: LookupStatus
     number: str
@@ -243,7 +243,7 @@ class AccountOut(Struct):
 
 
 class Accounts(Struct):
-    """All accounts the caller may see."""
+    """All accounts that you may see."""
 
     accounts: list[AccountOut]
 
@@ -272,7 +272,7 @@ class UserEntry(Struct):
 
 
 class Users(Struct):
-    """A page of users by id; `next` is the `after` of the page that follows, null on the last."""
+    """A page of users by id; `next` is the `after` for the next page, and null on the last one."""
 
     users: list[UserEntry]
     next: str | None
@@ -307,13 +307,13 @@ class Audit(Struct):
 
 
 class Export(Struct):
-    """All that is held about a user, as it is stored; digests and keyed hashes are left out."""
+    """Everything that is stored about a user, as it is stored; digests and keyed hashes are left out."""
 
     parts: dict[str, Any]
 
 
 class Erased(Struct):
-    """A user was forgotten: what stands in the place of the name, and in how many rows.
+    """A user was forgotten: the pseudonym that replaces the name, and in how many rows.
 
     `events_waiting` are events that name the user until their receivers have them.
     """
@@ -325,7 +325,7 @@ class Erased(Struct):
 
 
 class Session(Struct):
-    """Who is asking. `csrf`: what forms, or the header X-CSRF-Token, must carry; empty without a session."""
+    """Who you are. `csrf`: what forms, or the header X-CSRF-Token, must carry; empty without a session."""
 
     kind: Literal["user", "key", "proxy", "first_run"]
     account: str

@@ -15,14 +15,14 @@ class LimitReasonIn(Struct, forbid_unknown_fields=True):
 
 
 class NumberResetIn(Struct, forbid_unknown_fields=True):
-    """The phone number whose calls shall count no more, and why."""
+    """The phone number whose past calls should no longer count, and why."""
 
     number: Number
     reason: Why
 
 
 class ResumeIn(Struct, forbid_unknown_fields=True):
-    """Whose calls shall leave again (an empty `account`: the pause of the whole system), and why."""
+    """Whose calls to resume (an empty `account`: those of the whole system), and why."""
 
     account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")]
     reason: Why
@@ -67,7 +67,7 @@ class LimitStateOut(Struct):
 
 
 class ResetOut(Struct):
-    """`calls` that count no more, and `locks` that are lifted."""
+    """How many `calls` no longer count, and how many `locks` were lifted."""
 
     calls: int
     locks: int

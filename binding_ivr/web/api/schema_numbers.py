@@ -9,14 +9,14 @@ from binding_ivr.web.api.schema import Number, Reason
 
 
 class SuppressIn(Struct, forbid_unknown_fields=True):
-    """A phone number that shall never be called, and why."""
+    """A phone number that must never be called, and why."""
 
     number: Number
     reason: Reason = ""
 
 
 class ExceptionIn(Struct, forbid_unknown_fields=True):
-    """A number, or with `prefix` all that begin so (then `number` is + and digits), allowed until a time.
+    """A number that is allowed until a time; with `prefix`, all numbers that begin with `number` (+ and digits).
 
     Without `account` in all accounts. `reason` is kept by the audit.
     """
@@ -58,7 +58,7 @@ class Suppressed(Struct):
 
 
 class NumberException(Struct):
-    """What is allowed although the policy refuses it: the `whole` number, or all that begin with `number`.
+    """What is allowed although the policy refuses it: the `whole` number, or all numbers that begin with `number`.
 
     An empty `account` means all accounts.
     """
@@ -74,13 +74,13 @@ class NumberException(Struct):
 
 
 class NumberExceptions(Struct):
-    """Those that count first."""
+    """Those still in force come first."""
 
     exceptions: list[NumberException]
 
 
 class ExceptionAdded(Struct):
-    """The exception as it is kept."""
+    """The exception as it is stored."""
 
     number: str
     whole: bool

@@ -19,11 +19,11 @@ async def test_an_administrator_sees_what_happens_and_can_act(office: Office) ->
         await expect(caller.page.locator("#words")).to_have_text("Ringing")
 
         await me.page.goto(f"{office.origin}/admin")
-        await me.page.get_by_label("API key of scope admin").fill("not a key")
+        await me.page.get_by_label("API key with the scope admin").fill("not a key")
         await me.page.get_by_role("button", name="Sign in").click()
         await expect(me.page.get_by_role("alert")).to_contain_text("there is no such API key")
         await me.shot("admin-sign-in")
-        await me.page.get_by_label("API key of scope admin").fill(key.text)
+        await me.page.get_by_label("API key with the scope admin").fill(key.text)
         await me.page.get_by_role("button", name="Sign in").click()
         await expect(me.page.get_by_role("heading", name="Calls now")).to_be_visible()
         await expect(me.page.locator("[aria-labelledby=now-heading]")).to_contain_text("ringing")
