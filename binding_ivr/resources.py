@@ -7,7 +7,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def data_dir(name: Literal["sql", "dialplan"]) -> Path:
-    """Return the folder *name*: inside the installed wheel, else beside the package in a checkout.
+    """Return the folder *name*: inside the installed wheel, else next to the package in a checkout.
 
     Raises FileNotFoundError when the installation lacks it.
     """

@@ -177,7 +177,7 @@ class Bindings:
         await self._store.suppressions.remove(number_hash, actor)
 
     async def suppressed(self, number: str) -> bool:
-        """Tell whether a number is suppressed. Raises Refusal for no number."""
+        """Return whether a number is suppressed. Raises Refusal for no number."""
         return await self._store.suppressions.has(self._hash(number))
 
     async def reset_number(self, number: str, actor: Actor) -> Reset:
@@ -292,7 +292,7 @@ def outside_hours(config: Config, number: PhoneNumber, now: datetime) -> Refusal
 
 
 def number_rules(config: Config, exceptions: Collection[Excepted] = ()) -> NumberRules:
-    """Return which numbers *config* (an account's) allows, beside the *exceptions* of now."""
+    """Return which numbers *config* (an account's) allows, with the present *exceptions*."""
     number = config.number
     allowed = expand(number.regions)
     return NumberRules(number.default_region, allowed, number.types, number.deny, number.allow, exceptions)

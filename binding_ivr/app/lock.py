@@ -51,7 +51,7 @@ def make_lock(
 
 
 def written(rules: LockRules) -> str:
-    """Return the dialplan of *rules*: its text is a file beside the operator's other dialplan. Raises ConfigError."""
+    """Return the dialplan of *rules*: its text is a file next to the operator's other dialplan. Raises ConfigError."""
     try:
         return lock(rules, (data_dir("dialplan") / "binding_ivr_out.template").read_text())
     except ValueError as error:

@@ -103,7 +103,7 @@ async def prepare_sign_in(config: Config, store: Store) -> None:
 
 
 def is_loopback(bind: str) -> bool:
-    """Tell whether only programs on this host reach an address."""
+    """Return whether only programs on this host reach an address."""
     try:
         return ipaddress.ip_address(bind).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""The command `binding-ivr`: arguments in, one line per fault out. What a command does is in the modules beside.
+"""The command `binding-ivr`: arguments in, one line per fault out. The modules next to this one hold the commands.
 
 A command's module is imported only when it runs, by its name in the parser's table: half of what there is to import is
 the service, the demonstration and the lab, and a look-up should not wait for them.

@@ -167,7 +167,7 @@ def _own(account: str, value: str, kind: str, region: str) -> OwnNumber:
 def _rows(
     path: Path, needed: tuple[str, ...], known: tuple[str, ...], read: Callable[[dict[str, str]], T]
 ) -> Iterator[T]:
-    """Read a CSV file whose first line names its columns; every fault is told with its line."""
+    """Read a CSV file whose first line names its columns; every fault is reported with its line."""
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ConfigError(f"{path}: larger than {LARGEST_FILE // 1_000_000} MB; is this the right file?")

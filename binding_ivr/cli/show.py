@@ -38,7 +38,7 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def note(text: str) -> None:
-    """Tell something beside the output."""
+    """Print a remark on stderr, next to the output."""
     print(text, file=sys.stderr, flush=True)
 
 

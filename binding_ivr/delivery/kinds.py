@@ -74,7 +74,7 @@ def for_user(name: str, facts: Mapping[str, Any]) -> Kind | None:
 
 
 def can_be_undone(kind: Kind, facts: Mapping[str, Any]) -> bool:
-    """Tell whether the user may go back to the number that the notice *kind* says ended."""
+    """Return whether the user may go back to the number that the notice *kind* says ended."""
     return kind in (Kind.REPLACED, Kind.ENDED, Kind.REMOVED) and facts.get("previous_status") == "verified"
 
 

@@ -64,7 +64,7 @@ class Readers:
             return self._config
 
     async def is_suspended_for(self, event: OutEvent) -> bool:
-        """Tell whether a report has suspended the user's number: then the notice of the suspension says it all."""
+        """Return whether a report has suspended the user's number: then the notice of the suspension says it all."""
         binding = await self._store.bindings.get(event.account, event.user_id)
         return binding.reason == "reported" and binding.number == event.facts.get("number")
 

@@ -82,7 +82,7 @@ class Channel(Protocol):
         """Try once and tell what became of it; never raises but for cancellation."""
 
     def works_by(self, reply: Reply) -> bool:
-        """Tell whether *reply* shows that the receiver works, whatever it says of this one message."""
+        """Return whether *reply* shows that the receiver works, whatever it says of this one message."""
 
     def failing(self, detail: str) -> None:
         """Log that the receiver takes nothing; once per outage."""

@@ -26,7 +26,7 @@ NEWS_S = 60.0
 POLL_S = 5.0
 MOST = 1000
 LONGEST = 500
-"""Signs of a value; an AMI line holds 1024 bytes."""
+"""Characters of a value; an AMI line holds 1024 bytes."""
 HINT = "Asterisk does not take UserEvents from [ami] user: its section in manager.conf needs write = ...,user"
 
 NAMES: Mapping[str, str] = {

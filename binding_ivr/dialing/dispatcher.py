@@ -161,7 +161,7 @@ class Dispatcher:
             call.post(ev.CancelRequested())
 
     async def _for_ever(self, round_: Callable[[], Awaitable[None]]) -> None:
-        """Run one round after another; a fault is told in one line and the next round comes all the same."""
+        """Run one round after another; a fault is logged in one line, and the next round comes anyway."""
         told = ""
         while True:
             try:

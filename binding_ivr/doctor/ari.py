@@ -115,7 +115,7 @@ async def _prompts(config: Config, probe: AriProbe, store: Store | None) -> list
 
 
 async def _gated(config: Config, store: Store | None) -> bool:
-    """Tell whether calls of the installation or of one of its accounts begin with the gate."""
+    """Return whether calls of the installation or of one of its accounts begin with the gate."""
     accounts = await store.directory.accounts() if store is not None else []
     return config.call.gate or any(config.for_account_or_default(account.settings).call.gate for account in accounts)
 
@@ -146,7 +146,7 @@ def _few(names: list[Prompt]) -> str:
 
 
 def advertised(config: Config) -> tuple[str, int]:
-    """Return where Asterisk is told to find our FastAGI."""
+    """Return the address at which Asterisk should find our FastAGI."""
     if config.agi.advertise:
         host, _, port = config.agi.advertise.rpartition(":")
         return host, int(port)
@@ -204,7 +204,7 @@ def _judge(config: Config, way: Way, address: str, service: bool) -> Check:
 
 
 def _is_allowed(config: Config) -> bool:
-    """Tell whether Asterisk's address, as far as [ari] url shows it, is on the allow-list."""
+    """Return whether Asterisk's address, as far as [ari] url shows it, is on the allow-list."""
     try:
         found = ip_address((urlsplit(config.ari.url).hostname or "").strip("[]"))
         return any(found in ip_network(text, strict=False) for text in config.agi.allow)

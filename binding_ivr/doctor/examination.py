@@ -71,7 +71,7 @@ def _configuration(config: Config) -> list[Check]:
 
 
 def is_local(host: str) -> bool:
-    """Tell whether *host* names this machine's loopback."""
+    """Return whether *host* names this machine's loopback."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -112,7 +112,7 @@ class Postmaster:
         return self.pid() is not None
 
     def _init(self, who: RunAs) -> None:
-        """Make the data folder beside its place and move it there when complete: a crash leaves nothing half made."""
+        """Make the data folder next to its place and move it there when complete: a crash leaves nothing half made."""
         new = self.base / "data.new"
         rmtree(new, ignore_errors=True)
         new.mkdir()
@@ -215,7 +215,7 @@ def _short_place() -> Path:
 
 
 def _is_server_of(pid: int, data: Path) -> bool:
-    """Tell whether *pid* is a PostgreSQL server on *data*, by its command and its user; a reused process id is not."""
+    """Return whether *pid* is a PostgreSQL server on *data*, by its command and user; a reused process id is not."""
     try:
         # PostgreSQL runs only as the owner of its data. Anybody can put our mark into a command of their own.
         mine = f"\nUid:\t{data.stat().st_uid}\t" in Path(f"/proc/{pid}/status").read_text()

@@ -26,7 +26,7 @@ def default_folder() -> Path:
 
 
 async def up(folder: Path, as_json: bool = False) -> int:
-    """Start a lab in *folder* that keeps running, and write the daemon's configuration beside it."""
+    """Start a lab in *folder* that keeps running, and write the daemon's configuration next to it."""
     folder = _absolute(folder)
     print("Starting the lab. The first time, it may have to fetch an Asterisk …", file=sys.stderr)
     lab = Lab(folder, agi_port=net.free_port(AGI_ADDRESS, _USUAL_AGI_PORT), detached=True)
@@ -79,7 +79,7 @@ async def status(folder: Path, as_json: bool = False) -> int:
 
 
 def write_config(lab: Lab, path: Path) -> None:
-    """Write a configuration for the daemon that works with *lab*: embedded database, state beside the file."""
+    """Write a configuration for the daemon that works with *lab*: embedded database, state next to the file."""
     sections: dict[str, Any] = {"service": {"node": "lab", "state_dir": str(path.parent / "state")}, **lab.settings()}
     path.touch(mode=0o600)
     path.write_text(to_toml(sections))

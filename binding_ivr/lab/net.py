@@ -15,7 +15,7 @@ _chance = random.SystemRandom()
 
 
 def is_free(address: str, port: int, kind: socket.SocketKind) -> bool:
-    """Tell whether *port* can be bound on *address*."""
+    """Return whether *port* can be bound on *address*."""
     with socket.socket(socket.AF_INET, kind) as probe:
         if kind is socket.SOCK_STREAM:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

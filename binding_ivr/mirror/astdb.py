@@ -19,7 +19,7 @@ from binding_ivr.store.mirror import Entry
 
 FAMILY = "binding"
 BRANCHES = ("ext", "num")
-"""The only parts of AstDB that the mirror reads, writes or deletes, beside the keys of `plan`."""
+"""The only parts of AstDB that the mirror reads, writes or deletes, apart from the keys of `plan`."""
 
 _EXT = re.compile(r"ext/(?!\.)[A-Za-z0-9._-]{1,64}/(?!\.)[A-Za-z0-9*#._-]{1,32}\Z")
 _NUM = re.compile(r"num/[1-9][0-9]{5,14}\Z")
@@ -46,14 +46,14 @@ def key_of(entry: Entry) -> str:
 
 
 def is_sound(key: str, value: str) -> bool:
-    """Tell whether key and value have the form that the dialplan may rely on."""
+    """Return whether key and value have the form that the dialplan may rely on."""
     if key.startswith("ext/"):
         return bool(_EXT.match(key) and _NUMBER.match(value))
     return bool(_NUM.match(key) and _USER.match(value))
 
 
 def is_ours(key: str) -> bool:
-    """Tell whether a key of the family lies in one of our branches, exactly as we write them."""
+    """Return whether a key of the family lies in one of our branches, exactly as we write them."""
     return key.partition("/")[0] in BRANCHES
 
 

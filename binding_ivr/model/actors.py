@@ -63,7 +63,7 @@ class Who:
         return cls(ActorKind.SQL, text) if kind is None or not name else cls(kind, name)
 
     def is_user(self, user_id: str) -> bool:
-        """Tell whether this is the user *user_id* themself, in a row that is about that user."""
+        """Return whether this is the user *user_id* themself, in a row that is about that user."""
         return self.kind is ActorKind.USER and self.name == user_id
 
 

@@ -79,7 +79,7 @@ class DigitSets:
         return _Reader(self, pattern).read(self.only if rest is None else rest)
 
     def contains(self, name: DigitSet, text: str) -> bool:
-        """Tell whether *text*, made of 0-9, is in the set."""
+        """Return whether *text*, made of 0-9, is in the set."""
         for sign in text:
             name = self._nodes[name][1][int(sign)]
         return self._nodes[name][0]

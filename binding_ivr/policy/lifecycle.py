@@ -29,7 +29,7 @@ class LifeLike(Protocol):
 
     @property
     def pending_number(self) -> str | None:
-        """The number that waits for its proof beside a trusted one."""
+        """The number that waits for its proof next to a trusted one."""
 
     @property
     def verified_at(self) -> datetime | None:
@@ -139,7 +139,7 @@ def changer(who: Who | None, user_id: str) -> Changer:
 
 
 def has_become_own(e164: str, own: OwnNumbers) -> bool:
-    """Tell whether a number that was accepted before is one of the PBX's own now."""
+    """Return whether a number that was accepted before is one of the PBX's own now."""
     return is_own(e164, _national(e164), own)
 
 

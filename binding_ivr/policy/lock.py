@@ -76,7 +76,7 @@ def _parts(template: str) -> dict[str, str]:
 
 
 def fingerprint(body: str) -> str:
-    """Return 16 hexadecimal digits by which a loaded lock is told from what the policy would make now."""
+    """Return 16 hexadecimal digits by which a loaded lock can be told from the one that the policy would make now."""
     return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 

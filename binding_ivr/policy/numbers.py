@@ -86,7 +86,7 @@ class PhoneNumber:
 
 
 def plain(text: str) -> str:
-    """Return *text* in plain characters: digits of any script become 0-9, full-width signs plain, outer space goes."""
+    """Return *text* in plain characters: digits of any script become 0-9, full-width ones plain, outer space goes."""
     return "".join(
         str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in unicodedata.normalize("NFKC", text)
     ).strip()
@@ -121,7 +121,7 @@ def keyed(digits: str, region: str) -> str:
 
 
 def _written(text: str) -> str:
-    """Return *text* in plain characters. Raises Refusal for signs that no phone number has."""
+    """Return *text* in plain characters. Raises Refusal for characters that no phone number has."""
     written = plain(text)
     if len(written) > LONGEST_INPUT or not _WRITING.fullmatch(written):
         raise Refusal("not_a_number", "this is not a phone number; use digits, for example +1 202 555 0123")
@@ -184,7 +184,7 @@ def consider(text: str, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
 
 
 def is_denied_alone(e164: str, rules: NumberRules) -> bool:
-    """Tell whether this very number is denied, because of what happened to it: that must look as if it were busy."""
+    """Return whether this very number is denied, because of what happened to it: that must look as if it were busy."""
     if any(excepted.covers(e164) for excepted in rules.exceptions):
         return False
     return e164 in rules.deny and ranges.is_denied(e164, rules.deny, rules.allow)

@@ -40,7 +40,7 @@ def text_hash(text: str) -> str:
 
 
 def check_site_name(name: str) -> str:
-    """Return *name* without blanks around it. Raises PromptError when it is empty, too long or holds markup."""
+    """Return *name* without spaces at either end. Raises PromptError when it is empty, too long or holds markup."""
     name = name.strip()
     if not 1 <= len(name) <= MAX_SITE_NAME or not name.isprintable() or set(name) & set("<>{}[]|\\"):
         raise PromptError(f"prompts.site_name: 1 to {MAX_SITE_NAME} characters as they are spoken, without <>{{}}[]|\\")
@@ -95,6 +95,6 @@ def _table(path: Path, tables: Mapping[str, Any], name: str) -> dict[str, str]:
             raise PromptError(f"{path}: [{name}] {key}: a text is missing")
         if key != "comment" and (len(text) > MAX_TEXT or not text.isprintable() or text != text.strip()):
             raise PromptError(
-                f"{path}: [{name}] {key}: one line of at most {MAX_TEXT} characters, without blanks around it"
+                f"{path}: [{name}] {key}: one line of at most {MAX_TEXT} characters, without spaces at either end"
             )
     return {language: table[language] for language in LANGUAGES}

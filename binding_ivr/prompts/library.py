@@ -90,10 +90,10 @@ def check_recordings(recordings: Path) -> list[str]:
     try:
         entries = sorted(recordings.iterdir())
     except OSError as error:
-        return [f"{recordings}: the folder of own recordings cannot be read: {error.strerror or error}"]
+        return [f"{recordings}: the folder of your own recordings cannot be read: {error.strerror or error}"]
     for entry in entries:
         if entry.name not in LANGUAGES:
-            lines.append(f"{entry}: ignored; recordings belong into {', '.join(LANGUAGES)}")
+            lines.append(f"{entry}: ignored; recordings belong in {', '.join(LANGUAGES)}")
         elif not entry.is_dir():
             lines.append(f"{entry}: ignored; it must be a folder of recordings")
         else:

@@ -51,7 +51,7 @@ def decode(path: Path, data: bytes) -> Sound:
     if not MIN_SECONDS <= sound.seconds <= MAX_SECONDS:
         raise PromptError(f"{path}: lasts {sound.seconds:.1f} s; a prompt lasts {MIN_SECONDS} to {MAX_SECONDS:.0f} s")
     if audio.speech_bounds(sound) is None:
-        raise PromptError(f"{path}: only silence is on it")
+        raise PromptError(f"{path}: it holds only silence")
     return sound
 
 

@@ -62,7 +62,7 @@ class PgChanges:
         return self._connected.is_set()
 
     async def wait_connected(self) -> None:
-        """Wait until changes arrive; for ever when PostgreSQL never answers."""
+        """Wait until changes arrive; forever when PostgreSQL never answers."""
         await self._connected.wait()
 
     async def start(self) -> None:

@@ -85,7 +85,7 @@ class OwnCheck:
         self._own = own_numbers(kinds_and_values)
 
     def has(self, e164: str) -> bool:
-        """Tell whether *e164* is one of them."""
+        """Return whether *e164* is one of them."""
         return has_become_own(e164, self._own)
 
 

@@ -61,7 +61,7 @@ class PgSuppressions:
             )
 
     async def has(self, number_hash: bytes) -> bool:
-        """Tell whether the number is suppressed."""
+        """Return whether the number is suppressed."""
         row = await self._db.row("is_suppressed", number_hash)
         return row is not None and bool(row["there"])
 

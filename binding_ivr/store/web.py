@@ -61,7 +61,7 @@ class PgWeb:
         return await self._db.row("remove_api_key", name) is not None
 
     async def any_key(self) -> bool:
-        """Tell whether there is any key."""
+        """Return whether there is any key."""
         row = await self._db.row("any_api_key")
         return row is not None and bool(row["there"])
 
@@ -114,7 +114,7 @@ class PgWeb:
         return await self._db.row("spend_token", digest, until) is not None
 
     async def spent(self, digest: bytes) -> bool:
-        """Tell whether a token was used up."""
+        """Return whether a token was used up."""
         row = await self._db.row("token_is_spent", digest)
         return row is not None and bool(row["there"])
 

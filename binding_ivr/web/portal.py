@@ -265,7 +265,7 @@ class Doors(Protocol):
         """Use up a token that lives until *until*; False when it was used up before."""
 
     async def spent(self, digest: bytes) -> bool:
-        """Tell whether a token was used up."""
+        """Return whether a token was used up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class WebServer:
             self._runner = None
 
     async def _close_silent(self, runner: web.AppRunner) -> None:
-        """Close connections that sent no whole request in their first SILENT_S seconds (aiohttp waits for ever)."""
+        """Close connections that sent no whole request in their first SILENT_S seconds (aiohttp waits forever)."""
         spoken = self._app[operations.SPOKEN]
         seen: dict[int, float] = {}
         loop = asyncio.get_running_loop()

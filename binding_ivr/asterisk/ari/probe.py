@@ -58,7 +58,7 @@ class AriProbe:
         return found
 
     async def may_write(self) -> bool:
-        """Tell whether the user may do more than read: it ends a channel that does not exist."""
+        """Return whether the user may do more than read: it ends a channel that does not exist."""
         try:
             await self._ask("DELETE", f"/channels/{self._app}.doctor.{token_hex(4)}")
         except RefusedError:
@@ -66,11 +66,11 @@ class AriProbe:
         return True
 
     async def has_app(self, app: str) -> bool:
-        """Tell whether a service is connected as *app*."""
+        """Return whether a service is connected as *app*."""
         return (await self._ask("GET", f"/applications/{quote(app, safe='')}")).status == 200
 
     async def has_module(self, name: str) -> bool:
-        """Tell whether a module runs."""
+        """Return whether a module runs."""
         reply = await self._ask("GET", f"/asterisk/modules/{quote(name, safe='')}")
         found = _decoded(reply)
         return reply.status == 200 and isinstance(found, dict) and found.get("status") == "Running"

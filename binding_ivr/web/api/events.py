@@ -110,7 +110,7 @@ class Hub:
             stream.changed.set()
 
     async def sweep(self) -> None:
-        """Wake the streams whose client has gone, for ever."""
+        """Wake the streams whose client has gone, forever."""
         while True:
             await asyncio.sleep(SWEEP_S)
             for streams in self._streams.values():
@@ -264,7 +264,7 @@ class _Teller:
             await self._response.write(data)
 
     async def _still_good(self) -> bool:
-        """Tell whether the credential still opens this stream: not expired, not signed out, key not removed."""
+        """Return whether the credential still opens this stream: not expired, not signed out, key not removed."""
         identity = self._call.identity
         if self._hub.is_closing():
             return False
@@ -302,7 +302,7 @@ _ORDER = [state.value for state in (AttemptState.DIALING, AttemptState.RINGING, 
 
 
 def _follows(step: Change, known: AttemptRow) -> bool:
-    """Tell whether a change is a later step of the call that is known; its end is read, since more follows from it."""
+    """Return whether a change is a later step of the call that is known. Its end is read, as more follows from it."""
     if step.kind is not ChangeKind.ATTEMPT or step.attempt_id != known.attempt_id or step.state not in _ORDER:
         return False
     if known.state not in _ORDER:
@@ -313,7 +313,7 @@ def _follows(step: Change, known: AttemptRow) -> bool:
 
 
 def _reveals(step: Change, known: Shown) -> bool:
-    """Tell whether the code may be shown from this step on; then all is read, so that both are told together."""
+    """Return whether the code may be shown from this step on; then all is read, so that both are told together."""
     was_answered = known.attempt.state is AttemptState.ANSWERED
     return known.code is None and step.state == AttemptState.ANSWERED and not was_answered
 

@@ -175,7 +175,7 @@ def token_identity(token: UserToken) -> Identity:
 
 
 def is_fresh(identity: Identity, minutes: int) -> bool:
-    """Tell whether the sign-in is younger than *minutes* (0: no matter). API keys are no person and always fresh."""
+    """Return whether the sign-in is younger than *minutes* (0: no matter). API keys are no person and always fresh."""
     if not minutes or not identity.is_user:
         return True
     at = identity.signed_in_at

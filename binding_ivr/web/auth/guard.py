@@ -34,7 +34,7 @@ FAILURES_AT_ONCE = 30.0
 
 ErrorPage = Callable[[web.Request, Problem], web.StreamResponse]
 ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("binding_ivr.error_page")
-"""Set it to show problems to people as HTML, outside of `/v1`."""
+"""Set it to show problems to people as HTML, outside `/v1`."""
 
 
 class Guard:
@@ -177,7 +177,7 @@ async def _read(request: web.Request) -> None:
 
 
 def shown(request: web.Request, problem: Problem) -> web.StreamResponse:
-    """The response for *problem*: HTML for people outside of the API, if there is a page for it."""
+    """The response for *problem*: HTML for people outside the API, if there is a page for it."""
     page = request.app.get(ERROR_PAGE)
     wants = "text/html" in request.headers.get(hdrs.ACCEPT, "")
     if page is not None and wants and not request.path.startswith("/v1/"):

@@ -16,7 +16,7 @@ class Peers:
         self._networks = [ipaddress.ip_network(text, strict=False) for text in listed]
 
     def trusts(self, text: str) -> bool:
-        """Tell whether the peer *text* is a listed proxy."""
+        """Return whether the peer *text* is a listed proxy."""
         address = _address(text)
         return address is not None and any(
             address.version == network.version and address in network for network in self._networks
@@ -34,7 +34,7 @@ class Peers:
         return client
 
     def over_tls(self, request: web.Request) -> bool:
-        """Tell whether a trusted proxy took the request over TLS."""
+        """Return whether a trusted proxy took the request over TLS."""
         return self.trusts(request.remote or "") and request.headers.get(hdrs.X_FORWARDED_PROTO, "") == "https"
 
 

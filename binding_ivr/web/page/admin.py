@@ -144,7 +144,7 @@ ACTS: Mapping[str, Act] = {
 
 
 async def act_on_user(request: web.Request) -> web.Response:
-    """Carry out a form of the user's page; the reason goes into the audit beside the name of the key."""
+    """Carry out a form of the user's page; the reason goes into the audit next to the name of the key."""
     identity = _admin(request)
     fields = await check_form(request, identity)
     account, user_id = fields.get("account", ""), fields.get("user", "")

@@ -48,7 +48,7 @@ class Hindrance:
 
     @property
     def may_confirm(self) -> bool:
-        """True when the user may have it done all the same, by saying so."""
+        """True when the user may have it done anyway, by saying so."""
         return self.key == "refusal.outside_hours"
 
 
@@ -63,7 +63,7 @@ class LiveCall:
     digits: int
     code: str | None = field(repr=False)
     code_note: str
-    """The key of the sentence beside the code, or in its place."""
+    """The key of the sentence next to the code, or in its place."""
     stages: Sequence[tuple[Stage, str]]
     """Each stage with `done`, `now` or `ahead`."""
     hides: Moment | None
