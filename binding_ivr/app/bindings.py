@@ -1,7 +1,6 @@
 """The use cases of a binding: accept a number, call again, cancel, forget, tell. Web and commands both come here."""
 
 import contextlib
-import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +12,7 @@ from binding_ivr.app.allowances import allowed, client
 from binding_ivr.app.codes import Codes
 from binding_ivr.config import Config
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model import forms
 from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.regions import expand
@@ -38,8 +38,6 @@ from binding_ivr.store import Store
 
 if TYPE_CHECKING:
     from binding_ivr.metrics import Metrics  # what it is made with takes long to import, and commands count nothing
-
-NUMBER_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +170,7 @@ class Bindings:
 
     async def unsuppress(self, number: str, actor: Actor) -> None:
         """Allow a number again, or what the list shows in its place: the hash. Raises NotFoundError and Refusal."""
-        is_hash = NUMBER_HASH.fullmatch(number) is not None
+        is_hash = forms.fits(forms.NUMBER_HASH, number)
         number_hash = bytes.fromhex(number) if is_hash else self._hash(number)
         await self._store.suppressions.remove(number_hash, actor)
 

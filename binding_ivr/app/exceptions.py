@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from binding_ivr.config import Config
 from binding_ivr.errors import Refusal
+from binding_ivr.model import forms
 from binding_ivr.model.actors import Actor
 from binding_ivr.policy.numbers import exceptable
 from binding_ivr.policy.ranges import Excepted
@@ -11,7 +12,6 @@ from binding_ivr.store import Store
 
 LONGEST = timedelta(days=366)
 """An exception that nobody looks at again once a year has become a rule; rules stand in the configuration."""
-REASON_LENGTHS = range(3, 201)
 
 
 async def add_exception(
@@ -24,9 +24,7 @@ async def add_exception(
     fewer than 3 or more than 200 characters, an end that has passed or is more than 366 days ahead.
     """
     excepted = exceptable(text, await _region(config, store, account), whole=not prefix)
-    said = " ".join(reason.split())
-    if len(said) not in REASON_LENGTHS:
-        raise Refusal("invalid", "give a reason of 3 to 200 characters; the audit keeps it")
+    said = forms.check_reason(reason)
     now = (await store.clock.read()).now
     end = now + until if isinstance(until, timedelta) else until
     if not now < end <= now + LONGEST:

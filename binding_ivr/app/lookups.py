@@ -1,13 +1,13 @@
 """Answers the dialplan's look-ups from the store: one answer for every door. It never raises and never guesses."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, Refusal
 from binding_ivr.log import get_logger
+from binding_ivr.model import forms
 from binding_ivr.model.lookups import LookupAnswer, LookupStatus
 from binding_ivr.model.rows import BindingStatus
 from binding_ivr.model.times import iso
@@ -22,10 +22,6 @@ log = get_logger()
 
 ANSWER_S = 1.5
 """Less than the 2 s for which the dialplan waits, so that it hears ERROR and not nothing."""
-# No leading dot: in the path of the HTTP door `.` and `..` are no names. The dialplan's REGEX says the same.
-_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}\Z")
-_EXTENSION = re.compile(r"(?!\.)[A-Za-z0-9*#._-]{1,32}\Z")
-_CALLER = re.compile(r"\+?[0-9]{3,20}\Z")
 
 _NONE = LookupAnswer(LookupStatus.NONE)
 _ERROR = LookupAnswer(LookupStatus.ERROR)
@@ -43,13 +39,13 @@ class StoreLookups:
 
     async def trusted_number(self, account: str, extension: str) -> LookupAnswer:
         """The trusted number of an extension; SUSPENDED when its binding is suspended."""
-        if not _NAME.match(account) or not _EXTENSION.match(extension):
+        if not forms.fits(forms.ACCOUNT, account) or not forms.fits(forms.EXTENSION, extension):
             return self._counted("trusted_number", _NONE)
         return await self._asked("trusted_number", self._store.bindings.trusted_number(account, extension))
 
     async def trusted_caller(self, number: str) -> LookupAnswer:
         """The extension whose user's trusted number is *number*, written as trunks do (see `policy.callers`)."""
-        if not _CALLER.match(number):
+        if not forms.fits(forms.CALLER, number):
             return self._counted("trusted_caller", _NONE)
         return await self._asked("trusted_caller", self._store.bindings.trusted_caller(number, self._plan))
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
 from binding_ivr.log import get_logger
-from binding_ivr.model.names import ACCOUNT, ACCOUNT_SCOPE, ADMIN_SCOPE, FIRST_RUN, LOOKUP_SCOPE
+from binding_ivr.model import forms
+from binding_ivr.model.scopes import ACCOUNT_SCOPE, ADMIN_SCOPE, FIRST_RUN, LOOKUP_SCOPE
 from binding_ivr.model.secrets import LINK_PREFIX, digest_of, new_key, new_secret
 from binding_ivr.store import Store
 
@@ -29,8 +30,7 @@ class ShownOnce:
 
 async def add_key(store: Store, name: str, scopes: Sequence[str]) -> ShownOnce:
     """Make an API key. Raises Refusal (`exists`, `invalid`) and NotFoundError (account of a scope)."""
-    if not ACCOUNT.fullmatch(name):
-        raise Refusal("invalid", "a key's name has 1 to 64 letters, digits, dots, dashes or underscores")
+    forms.check(forms.KEY_NAME, name)
     if name == FIRST_RUN:
         raise Refusal("invalid", f"{FIRST_RUN} is the name of the first key; choose another name")
     for scope in scopes:

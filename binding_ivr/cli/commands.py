@@ -16,14 +16,13 @@ from binding_ivr.cli.facts import attempt_facts, binding_facts, lookup_facts, sh
 from binding_ivr.config import load
 from binding_ivr.errors import ConfigError
 from binding_ivr.log import set_up
+from binding_ivr.model import forms
 from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.lookups import LookupStatus
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.policy.numbers import as_people_write_it
 
 SINCE_COLUMNS = ("created_at", "account", "user_id", "number", "state", "outcome", "fault", "tries", "detail")
-SHORTEST_REASON = 3
-LONGEST_REASON = 200
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -42,14 +41,16 @@ def actor(reason: str = "") -> Actor:
         who = getpass.getuser()
     except (KeyError, OSError):
         who = "unknown"
-    return Actor(ActorKind.CLI, who, Source.CLI, reason=" ".join(reason.split())[:LONGEST_REASON])
+    return Actor(ActorKind.CLI, who, Source.CLI, reason=forms.tidy_reason(reason)[: forms.LONGEST_REASON])
 
 
 def with_reason(reason: str) -> Actor:
     """Like `actor`, for what needs a reason. Raises ConfigError without one."""
     who = actor(reason)
-    if len(who.reason) < SHORTEST_REASON:
-        raise ConfigError("--reason: say why, in at least 3 characters; the audit keeps it, so name nobody")
+    if len(who.reason) < forms.SHORTEST_REASON:
+        raise ConfigError(
+            f"--reason: say why, in at least {forms.SHORTEST_REASON} characters; the audit keeps it, so name nobody"
+        )
     return who
 
 

@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 
 from binding_ivr.config.sections import Auth, Call, Code, Mail, Notices, Number, Prompts, Retention, Route, Web, Webhook
 from binding_ivr.errors import ConfigError
-from binding_ivr.model import daytimes, regions
+from binding_ivr.model import daytimes, forms, regions
 
 NOTICE_RECEIVERS = ("mail", "mail-admin", "sip-message", "lamp")
 """The names under which notices wait in the outbox; webhooks may not have them."""
-_ADDRESS = re.compile(r"^([^<>]*<)?[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[^\s<>@]+>?$")
 _PLACEHOLDERS = {"e164", "digits", "national"}
 _ENDPOINT = re.compile(r"^(PJSIP|SIP|Local|DAHDI|IAX2)/[A-Za-z0-9@._/{}+;=-]+$")
 LOCKED = re.compile(r"^Local/\{digits\}@([A-Za-z0-9_-]{1,60})/n$")
@@ -57,15 +56,23 @@ def check_number(number: Number) -> None:
 
 def check_mail(mail: Mail, notices: Notices) -> None:
     """Check `[mail]` and the addresses of `[notices]`."""
-    if (mail.host or mail.sender) and not _ADDRESS.match(mail.sender):
+    if (mail.host or mail.sender) and not _is_mailbox(mail.sender):
         raise ConfigError('mail.sender: write an address, such as "Example <numbers@pbx.example>"')
     if bool(mail.user) != bool(mail.password):
         raise ConfigError("mail.user: needs mail.password, and mail.password needs mail.user")
     if mail.user and mail.tls == "none" and mail.host not in ("localhost", "127.0.0.1", "::1"):
         raise ConfigError('mail.tls: "none" would send the password in the clear; use "starttls" or "tls"')
     for address in notices.admin:
-        if "<" in address or not _ADDRESS.match(address):
+        if "<" in address or not _is_mailbox(address):
             raise ConfigError(f"notices.admin: {address!r} is not an e-mail address")
+
+
+def _is_mailbox(text: str) -> bool:
+    try:
+        forms.read_mailbox(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_retention(keep: Retention) -> None:

@@ -5,10 +5,12 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct, field
 
+from binding_ivr.model import forms
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-Phone = Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{5,14})?$")]
+Phone = Annotated[str, Meta(pattern=forms.whole(forms.E164, may_be_empty=True))]
 
 
 class Service(Struct, forbid_unknown_fields=True, frozen=True):

@@ -1,6 +1,5 @@
 """Builds an e-mail from a notice: headers that nobody's input can add to, text and HTML. It sends nothing."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.headerregistry import Address
@@ -9,38 +8,15 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from binding_ivr.delivery.texts import Words, clean
+from binding_ivr.model import forms
 
 _POLICY = SMTP.clone(cte_type="7bit")  # not every server takes eight bits
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_DOMAIN = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
-_MAILBOX = re.compile(r"(?P<name>[^<>]*)<(?P<inner>[^<>]+)>|(?P<bare>[^<>]+)")
-LONGEST = 254
-
-
-def address(text: str) -> str:
-    """Return the e-mail address *text* as SMTP takes it, its domain in ASCII (IDNA).
-
-    Raises ValueError, which does not quote it. Quoted local parts and those outside ASCII (RFC 6531) are refused: many
-    servers do not take them.
-    """
-    local, at, domain = text.strip().rpartition("@")
-    try:
-        domain = domain.encode("idna").decode() if not domain.isascii() else domain
-    except UnicodeError:
-        raise ValueError("not an e-mail address") from None
-    if not at or len(local) > 64 or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
-        raise ValueError("not an e-mail address")
-    if len(local) + len(domain) + 1 > LONGEST:
-        raise ValueError("an e-mail address is too long")
-    return f"{local}@{domain}"
 
 
 def mailbox(text: str) -> tuple[str, str]:
     """Return name and address of *text*, such as `Example <numbers@pbx.example>`. Raises ValueError."""
-    found = _MAILBOX.fullmatch(text.strip())
-    if found is None:
-        raise ValueError("not an e-mail address")
-    return clean((found["name"] or "").strip().strip('"')), address(found["bare"] or found["inner"])
+    name, address = forms.read_mailbox(text)
+    return clean(name), address
 
 
 def domain_of(sender: str) -> str:

@@ -1,6 +1,5 @@
 """The body of a webhook: one event as JSON, numbers in full or masked. It knows no receiver and no code."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -9,8 +8,8 @@ from uuid import UUID
 import msgspec
 
 from binding_ivr.log import masked
+from binding_ivr.model import forms
 
-_NUMBER = re.compile(r"\+[1-9][0-9]{5,14}")
 _SAID_ABOVE = ("account", "user_id")
 
 
@@ -46,4 +45,4 @@ def _masked(value: Any) -> Any:
         return {key: _masked(one) for key, one in value.items()}
     if isinstance(value, list):
         return [_masked(one) for one in value]
-    return _NUMBER.sub(lambda found: masked(found[0]), value) if isinstance(value, str) else value
+    return forms.compiled(forms.E164).sub(lambda found: masked(found[0]), value) if isinstance(value, str) else value

@@ -8,13 +8,14 @@ from uuid import UUID
 from binding_ivr.config import Config
 from binding_ivr.delivery import kinds
 from binding_ivr.delivery.kinds import Kind
-from binding_ivr.delivery.mail import address, compose, mailbox
+from binding_ivr.delivery.mail import compose, mailbox
 from binding_ivr.delivery.texts import About, Words, choose, texts
 from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.delivery.wire.smtp import SmtpClient
 from binding_ivr.errors import BindingError, ConfigError, NotFoundError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
+from binding_ivr.model import forms
 from binding_ivr.model.rows import User
 from binding_ivr.store import Store
 from binding_ivr.store.outbox import Delivery, OutEvent, Receiver
@@ -202,7 +203,7 @@ class MailChannel(UserChannel):
         if not letter.user.email:
             return SKIPPED
         try:
-            to = address(letter.user.email)
+            to = forms.read_email(letter.user.email)
         except ValueError as error:
             return Reply(Result.GONE, f"the user's e-mail address is {error}")
         return await _mailed(self._client, self._sender, [to], self._readers.words(letter), str(letter.key), letter.at)
@@ -241,7 +242,7 @@ class OperatorMailChannel(NoticeChannel):
         if not admin:
             return SKIPPED
         try:
-            to = [address(one) for one in admin]
+            to = [forms.read_email(one) for one in admin]
         except ValueError as error:
             return Reply(Result.GONE, f"notices.admin: {error}")
         words = self._readers.words(letter)

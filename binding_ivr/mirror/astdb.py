@@ -8,12 +8,12 @@
 The dialplan asks with `${DB(binding/ext/default/1001)}`.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from binding_ivr.asterisk.ami.client import Write
 from binding_ivr.config import Config
+from binding_ivr.model import forms
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.store.mirror import Entry
 
@@ -21,10 +21,7 @@ FAMILY = "binding"
 BRANCHES = ("ext", "num")
 """The only parts of AstDB that the mirror reads, writes or deletes, apart from the keys of `plan`."""
 
-_EXT = re.compile(r"ext/(?!\.)[A-Za-z0-9._-]{1,64}/(?!\.)[A-Za-z0-9*#._-]{1,32}\Z")
-_NUM = re.compile(r"num/[1-9][0-9]{5,14}\Z")
-_NUMBER = re.compile(r"\+[1-9][0-9]{5,14}\Z")
-_USER = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}/(?!\.)[A-Za-z0-9*#._-]{1,32}\Z")
+_USER = f"{forms.ACCOUNT}/{forms.EXTENSION}"
 
 
 Plan = Mapping[str, str]
@@ -48,8 +45,8 @@ def key_of(entry: Entry) -> str:
 def is_sound(key: str, value: str) -> bool:
     """Return whether key and value have the form that the dialplan may rely on."""
     if key.startswith("ext/"):
-        return bool(_EXT.match(key) and _NUMBER.match(value))
-    return bool(_NUM.match(key) and _USER.match(value))
+        return forms.fits(f"ext/{_USER}", key) and forms.fits(forms.E164, value)
+    return forms.fits(f"num/{forms.DIGITS}", key) and forms.fits(_USER, value)
 
 
 def is_ours(key: str) -> bool:

@@ -13,12 +13,12 @@ import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from binding_ivr.errors import Refusal
+from binding_ivr.model import forms
 from binding_ivr.policy import ranges
 from binding_ivr.policy.limits import try_later
 from binding_ivr.policy.own import OwnNumbers, is_own
 
 LONGEST_INPUT = 40
-E164 = re.compile(r"^\+[1-9][0-9]{6,14}$")
 _WRITING = re.compile(r"\(?\s*\+?[0-9()./\s\-‐-―]+")
 
 KINDS = {
@@ -139,7 +139,7 @@ def _read(text: str, region: str) -> phonenumbers.PhoneNumber:
 
 def _valid(number: phonenumbers.PhoneNumber) -> PhoneNumber:
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
-    if not phonenumbers.is_valid_number(number) or not E164.match(e164):
+    if not phonenumbers.is_valid_number(number) or not forms.fits(forms.CALLABLE, e164):
         raise Refusal("not_valid", "there is no such phone number; check the digits and the country code")
     return PhoneNumber(
         e164,
@@ -199,8 +199,7 @@ def exceptable(text: str, region: str, *, whole: bool) -> ranges.Excepted:
         number = accept(text, NumberRules(region, (), (), exceptions=[ranges.Excepted("+", False)]), OwnNumbers())
         return ranges.Excepted(number.e164, whole=True)
     prefix = plain(text)
-    if not re.fullmatch(r"\+[1-9][0-9]{1,14}", prefix):
-        raise Refusal("invalid", "write a prefix as + and the first digits of an E.164 number, at least two")
+    forms.check(forms.PREFIX, prefix)
     for code in range(1, len(prefix)):
         _refuse_services(int(prefix[1 : code + 1]))
     if ranges.is_premium(prefix):

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from binding_ivr.policy.numbers import E164, PhoneNumber, parse
+from binding_ivr.model import forms
+from binding_ivr.policy.numbers import PhoneNumber, parse
 
 ANY_REGION = "*"
 
@@ -33,7 +34,7 @@ def dial_string(template: str, number: PhoneNumber) -> str:
 
     Raises ValueError when the number is not E.164, so that nothing else can ever be dialled.
     """
-    if not E164.match(number.e164) or not number.national.isascii() or not number.national.isdigit():
+    if not forms.fits(forms.CALLABLE, number.e164) or not number.national.isascii() or not number.national.isdigit():
         raise ValueError("only a validated E.164 number is dialled")
     return (
         template.replace("{e164}", number.e164)

@@ -1,12 +1,12 @@
 """Accounts, users, extensions and own numbers. It validates form, not policy."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model import forms
 from binding_ivr.model.actors import Actor
 from binding_ivr.model.rows import Account, OwnNumber, User
 from binding_ivr.policy.own import own_numbers
@@ -18,15 +18,7 @@ from binding_ivr.store.rows import settings, user_row
 SHORTEST_NUMBER = 6
 """Digits of the shortest number that can be bound; a shorter extension is none."""
 
-_ACCOUNT = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
-_USER = re.compile(r"[^\s\x00-\x1f\x7f/]{1,128}")
-_EXTENSION = re.compile(r"(?!\.)[A-Za-z0-9*#._-]{1,32}")
-_LANGUAGE = re.compile(r"[A-Za-z0-9_-]{0,16}")
-_OWN = {
-    "extension": _EXTENSION,
-    "did": re.compile(r"\+[1-9][0-9]{5,14}"),
-    "pattern": re.compile(r"_?[0-9XZNxzn.!\[\]-]{1,63}"),
-}
+_OWN = {"extension": forms.EXTENSION, "did": forms.E164, "pattern": forms.OWN_PATTERN}
 
 
 class PgDirectory:
@@ -51,11 +43,7 @@ class PgDirectory:
 
     async def add_account(self, account: str, values: Mapping[str, Any] | None = None) -> None:
         """Add an account. Raises Refusal with code `exists` or `invalid`."""
-        _check(
-            _ACCOUNT,
-            account,
-            "an account name has 1 to 64 letters, digits, dots, dashes or underscores, and does not start with a dot",
-        )
+        forms.check(forms.ACCOUNT, account)
         if await self._db.row("add_account", account, _json(values or {})) is None:
             raise Refusal("exists", f"the account {account} exists already")
 
@@ -202,35 +190,19 @@ class _Put:
         await end_all(self._tx, self._without, own)
 
 
-def _check(form: re.Pattern[str], value: str, sentence: str) -> None:
-    if not form.fullmatch(value):
-        raise Refusal("invalid", sentence)
-
-
 def _check_user(user: User) -> None:
-    _check(_USER, user.user_id, "a user id has 1 to 128 characters, without spaces or slashes")
-    _check(_LANGUAGE, user.language, "write the language as an Asterisk language code such as en")
-    if len(user.email) > 254 or any(not sign.isprintable() for sign in user.email):
-        raise Refusal("invalid", "an e-mail address has at most 254 characters, all of them printable")
+    forms.check(forms.USER, user.user_id)
+    forms.check(forms.LANGUAGE, user.language)
+    forms.check_kept_email(user.email)
     for extension in user.extensions:
-        _check(
-            _EXTENSION, extension, "an extension has 1 to 32 letters, digits or * # _ - . and does not start with a dot"
-        )
+        forms.check(forms.EXTENSION, extension)
 
 
 def _check_own(own: OwnNumber) -> None:
     form = _OWN.get(own.kind)
     if form is None:
         raise Refusal("invalid", "the kind of an own number is extension, did or pattern")
-    _check(
-        form,
-        own.value,
-        {
-            "extension": "an extension has 1 to 32 letters, digits or * # _ - . and does not start with a dot",
-            "did": "write a DID in E.164: + and 6 to 15 digits",
-            "pattern": "write a pattern as an Asterisk pattern of E.164 digits, such as _155501XX",
-        }[own.kind],
-    )
+    forms.check(form, own.value)
 
 
 def _no_account(account: str) -> NotFoundError:

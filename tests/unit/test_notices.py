@@ -13,7 +13,7 @@ import pytest
 from binding_ivr.config import ACCOUNT_SECTIONS, NoticeName, OperatorNotice, load
 from binding_ivr.delivery import kinds
 from binding_ivr.delivery.kinds import Kind
-from binding_ivr.delivery.mail import address, compose, domain_of, mailbox
+from binding_ivr.delivery.mail import compose, domain_of, mailbox
 from binding_ivr.delivery.texts import (
     FOLDER,
     LANGUAGES,
@@ -24,6 +24,7 @@ from binding_ivr.delivery.texts import (
     clean,
 )
 from binding_ivr.errors import ConfigError
+from binding_ivr.model import forms
 from binding_ivr.model.rows import SuspendReason
 from binding_ivr.web.page.texts import LANGUAGES as PAGE_LANGUAGES
 
@@ -253,7 +254,7 @@ def test_only_the_last_two_digits_of_a_number_go_on() -> None:
     ],
 )
 def test_good_addresses(text: str, told: str) -> None:
-    assert address(text) == told
+    assert forms.read_email(text) == told
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_good_addresses(text: str, told: str) -> None:
 )  # fmt: skip
 def test_bad_addresses_are_not_quoted(text: str) -> None:
     with pytest.raises(ValueError, match=r"^(not an e-mail address|an e-mail address is too long)$"):
-        address(text)
+        forms.read_email(text)
 
 
 def test_senders() -> None:

@@ -1,7 +1,7 @@
 """The API's look-ups for dialplans, other PBXs and portals: the same answers as at the other doors."""
 
 from binding_ivr.model.lookups import LookupAnswer, LookupStatus
-from binding_ivr.model.names import LOOKUP_SCOPE
+from binding_ivr.model.scopes import LOOKUP_SCOPE
 from binding_ivr.web.api import render
 from binding_ivr.web.api.operation import Answer, Call
 from binding_ivr.web.auth.access import accounts_of

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from binding_ivr import __version__
-from binding_ivr.model.names import FORMS
+from binding_ivr.model import forms
 from binding_ivr.web.api.idempotency import HEADER, PATTERN
 from binding_ivr.web.api.operation import JSON, Operation
 from binding_ivr.web.api.schema import NoQuery
@@ -144,7 +144,7 @@ def _path(operation: Operation) -> list[dict[str, Any]]:
 
 
 def _pattern(name: str) -> str:
-    return f"^{FORMS[name].pattern}$"
+    return forms.whole(forms.PATH_NAMES[name])
 
 
 def _query(operation: Operation, components: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from aiohttp import hdrs, web
 from msgspec import Struct
 
 from binding_ivr.errors import NotFoundError
+from binding_ivr.model import forms
 from binding_ivr.model.actors import Actor
-from binding_ivr.model.names import FORMS
 from binding_ivr.web.api import idempotency
 from binding_ivr.web.api.schema import NoQuery
 from binding_ivr.web.auth.access import Access, authorize, not_here
@@ -54,7 +54,7 @@ class Call:
 
     def because(self, reason: str) -> Actor:
         """The caller with the reason that was given."""
-        return replace(self.actor, reason=" ".join(reason.split()))
+        return replace(self.actor, reason=forms.tidy_reason(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Operation:
         names = dict(request.match_info)
         identity = identity_of(request)
         authorize(identity, self.access, names.get("account"), names.get("user_id"))
-        if not self.lenient_names and not all(FORMS[name].fullmatch(text) for name, text in names.items()):
+        if not self.lenient_names and not all(forms.fits(forms.PATH_NAMES[name], text) for name, text in names.items()):
             raise not_here()
         query = read_query(request, self.query)
         raw = await request.read()

@@ -6,17 +6,22 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
+from binding_ivr.model import forms
 from binding_ivr.model.lookups import LookupStatus
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 from binding_ivr.model.rows import BindingStatus, SuspendReason
 
 Number = Annotated[str, Meta(min_length=1, max_length=40, description="In national or international form.")]
-Reason = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="The audit keeps it.")]
-Why = Annotated[
-    str, Meta(min_length=3, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="The audit keeps it.")
+Reason = Annotated[
+    str, Meta(max_length=forms.LONGEST_REASON, pattern=forms.whole(forms.REASON), description="The audit keeps it.")
 ]
+Why = Annotated[Reason, Meta(min_length=forms.SHORTEST_REASON)]
 """A reason that must be given."""
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Name = Annotated[str, Meta(pattern=forms.whole(forms.ACCOUNT))]
+NameOrNone = Annotated[str, Meta(pattern=forms.whole(forms.ACCOUNT, may_be_empty=True))]
+"""An account, or all of them."""
+UserId = Annotated[str, Meta(pattern=forms.whole(forms.USER))]
+Extension = Annotated[str, Meta(pattern=forms.whole(forms.EXTENSION))]
 
 
 # --- what comes in: unknown fields are refused
@@ -66,11 +71,9 @@ class AccountIn(Struct, forbid_unknown_fields=True):
 class UserIn(Struct, forbid_unknown_fields=True):
     """A PBX user; the extensions become exactly these."""
 
-    extensions: Annotated[list[Annotated[str, Meta(pattern=r"^[A-Za-z0-9*#._-]{1,32}$")]], Meta(max_length=50)] = field(
-        default_factory=list
-    )
-    language: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,16}$")] = ""
-    email: Annotated[str, Meta(max_length=254, pattern=r"^[!-~]*$")] = ""
+    extensions: Annotated[list[Extension], Meta(max_length=50)] = field(default_factory=list)
+    language: Annotated[str, Meta(pattern=forms.whole(forms.LANGUAGE))] = ""
+    email: Annotated[str, Meta(max_length=forms.LONGEST_EMAIL, pattern=forms.whole(forms.EMAIL_CHARACTERS))] = ""
 
 
 class ReasonQuery(Struct, forbid_unknown_fields=True):
@@ -87,7 +90,7 @@ class AttemptsQuery(Struct, forbid_unknown_fields=True):
     """Which attempts."""
 
     account: Name | None = None
-    user_id: Annotated[str, Meta(pattern=r"^[!-~]{1,128}$")] | None = None
+    user_id: UserId | None = None
     since: Annotated[datetime, Meta(tz=True, description="ISO 8601 with a time zone.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
@@ -96,7 +99,7 @@ class UsersQuery(Struct, forbid_unknown_fields=True):
     """Which users. `q` is searched for in ids, extensions and e-mail addresses; `after` is the last id you have."""
 
     q: Annotated[str, Meta(pattern=r"^[ -~]{0,64}$")] = ""
-    after: Annotated[str, Meta(pattern=r"^[!-~]{0,128}$")] = ""
+    after: Annotated[str, Meta(pattern=forms.whole(forms.USER, may_be_empty=True))] = ""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 

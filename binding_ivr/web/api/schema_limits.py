@@ -1,11 +1,10 @@
 """The bodies of the calls about what limits hold back, and of lifting them."""
 
 from datetime import datetime
-from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from binding_ivr.web.api.schema import Number, Why
+from binding_ivr.web.api.schema import NameOrNone, Number, Why
 
 
 class LimitReasonIn(Struct, forbid_unknown_fields=True):
@@ -24,7 +23,7 @@ class NumberResetIn(Struct, forbid_unknown_fields=True):
 class ResumeIn(Struct, forbid_unknown_fields=True):
     """Whose calls to resume (an empty `account`: those of the whole system), and why."""
 
-    account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")]
+    account: NameOrNone
     reason: Why
 
 

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from binding_ivr.web.api.schema import Number, Reason
+from binding_ivr.model import forms
+from binding_ivr.web.api.schema import NameOrNone, Number, Reason
 
 
 class SuppressIn(Struct, forbid_unknown_fields=True):
@@ -22,16 +23,16 @@ class ExceptionIn(Struct, forbid_unknown_fields=True):
     """
 
     number: Number
-    reason: Annotated[str, Meta(min_length=3, max_length=200)]
+    reason: Annotated[str, Meta(min_length=forms.SHORTEST_REASON, max_length=forms.LONGEST_REASON)]
     until: Annotated[datetime, Meta(tz=True, description="ISO 8601 with a time zone, within 366 days.")]
     prefix: bool = False
-    account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
+    account: NameOrNone = ""
 
 
 class ExceptionQuery(Struct, forbid_unknown_fields=True):
     """Which exception: of an account (default: of all accounts), of a number or of a prefix."""
 
-    account: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
+    account: NameOrNone = ""
     prefix: Literal["true", "false"] = "false"
 
 

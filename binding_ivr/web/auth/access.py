@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from binding_ivr.model.names import ACCOUNT_SCOPE, LOOKUP_SCOPE
+from binding_ivr.model.scopes import ACCOUNT_SCOPE, LOOKUP_SCOPE
 from binding_ivr.web.auth.identity import Identity
 from binding_ivr.web.problems import Problem
 

@@ -8,8 +8,9 @@ from aiohttp import hdrs, web
 
 from binding_ivr.config import Config
 from binding_ivr.log import get_logger
-from binding_ivr.model.names import ACCOUNT, ADMIN_SCOPE, FIRST_RUN, USER
+from binding_ivr.model import forms
 from binding_ivr.model.rows import KeyRow
+from binding_ivr.model.scopes import ADMIN_SCOPE, FIRST_RUN
 from binding_ivr.model.secrets import (
     KEY_PREFIX,
     csrf_of,
@@ -136,7 +137,7 @@ class Credentials:
         account, slash, user_id = values[0].partition("/")
         if not slash:
             account, user_id = DEFAULT_ACCOUNT, account
-        if len(values) != 1 or not ACCOUNT.fullmatch(account) or not USER.fullmatch(user_id):
+        if len(values) != 1 or not forms.fits(forms.ACCOUNT, account) or not forms.fits(forms.USER, user_id):
             return None
         person = f"{account}/{user_id}"
         csrf = keyed_csrf(self._secret, person)

@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 
 from binding_ivr.config import Auth
-from binding_ivr.model.names import ACCOUNT, USER
+from binding_ivr.model import forms
 from binding_ivr.web.auth.jwks import KeySet
 from binding_ivr.web.problems import Problem
 
@@ -84,7 +84,7 @@ class Tokens:
 
 def _user_token(text: str, claims: dict[str, Any], leeway_s: int) -> UserToken:
     account, user_id, jti = claims["account"], claims["sub"], claims.get("jti")
-    if not isinstance(account, str) or not ACCOUNT.fullmatch(account) or not USER.fullmatch(user_id):
+    if not isinstance(account, str) or not forms.fits(forms.ACCOUNT, account) or not forms.fits(forms.USER, user_id):
         raise refused("its sub or account does not name a user here")
     now = datetime.now(UTC)
     try:

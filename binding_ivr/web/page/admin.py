@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model import forms
 from binding_ivr.model.actors import Actor
 from binding_ivr.web.auth.access import Access, authorize
 from binding_ivr.web.auth.guard import check_form
@@ -32,8 +33,6 @@ MOST_USERS = 1000
 MOST_FOUND = 50
 MOST_ASKED = 50
 """Of so many users who were called today the page finds out whether a limit holds them."""
-SHORTEST_REASON = 3
-LONGEST_REASON = 200
 
 Act = Callable[[Portal, str, str, Actor], Awaitable[object]]
 
@@ -205,9 +204,5 @@ def _actor(
     request: web.Request, identity: Identity, fields: Mapping[str, str], account: str = "", user_id: str = ""
 ) -> Actor:
     """The administrator, acting on a user if one is named, with the reason. Raises Refusal without a reason."""
-    reason = " ".join(fields.get("reason", "").split())
-    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
-        raise Refusal(
-            "invalid", f"give a reason of {SHORTEST_REASON} to {LONGEST_REASON} characters; the audit keeps it"
-        )
+    reason = forms.check_reason(fields.get("reason", ""))
     return replace(identity.actor(address_of(request), account, user_id), reason=reason)
