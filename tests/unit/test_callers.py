@@ -34,6 +34,6 @@ def test_every_region_has_a_plan_that_the_dialplan_and_the_database_take() -> No
 
 
 def test_a_region_without_numbers_has_none() -> None:
-    with pytest.raises(ValueError, match="no region"):
+    with pytest.raises(ValueError, match="not a region"):
         caller_plan("ZZ")
     assert str(CallerPlan("")) == "//"
