@@ -1,15 +1,14 @@
-"""PostgreSQL for the tests: one server of each kind per session, a fresh migrated database per test."""
+"""PostgreSQL for the tests: one server of each kind per session, an empty migrated database per test."""
 
-import itertools
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 
 from binding_ivr.model.actors import Actor, ActorKind, Source
@@ -18,10 +17,10 @@ from binding_ivr.model.rows import AttemptRow, User
 from binding_ivr.policy.limits import Limits
 from binding_ivr.ports import NewAttempt
 from binding_ivr.store import Database, Store, migrate, open_embedded, open_store
+from tests.integration.databases import TEMPLATE, Server
 from tests.patience import SLOW
 
 EMBEDDED = "embedded"
-TEMPLATE = "binding_template"
 EVERYWHERE = {
     "test_store_schema",
     "test_store_embedded",
@@ -50,30 +49,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("server", kinds, indirect=True, scope="session")
 
 
-@dataclass
-class Server:
-    """A running PostgreSQL with a migrated template database."""
-
-    dsn: str
-    numbers: "itertools.count[int]" = field(default_factory=itertools.count)
-
-    def named(self, database: str) -> str:
-        """Return the DSN of another database on this server."""
-        return self.dsn.replace("/postgres?", f"/{database}?")
-
-    async def admin(self, statement: str) -> None:
-        """Run a statement that cannot be in a transaction."""
-        link = await asyncpg.connect(self.dsn)
-        try:
-            await link.execute(statement)
-        finally:
-            await link.close()
-
-
 @pytest.fixture(scope="session")
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
-    """A PostgreSQL server for the session."""
-    kind: str = request.param
+async def park() -> AsyncIterator["Park"]:
+    """The servers of the session. A worker may come back to a kind, file by file, so none is stopped before the end."""
+    async with AsyncExitStack() as stack:
+        yield Park(stack)
+
+
+@dataclass
+class Park:
+    """One server of each kind that was asked for."""
+
+    stack: AsyncExitStack
+    running: dict[str, Server] = field(default_factory=dict)
+
+    async def server(self, kind: str) -> Server:
+        """Return the server of this kind; start it when it is the first time."""
+        if kind not in self.running:
+            self.running[kind] = await self.stack.enter_async_context(started(kind))
+        return self.running[kind]
+
+
+@asynccontextmanager
+async def started(kind: str) -> AsyncIterator[Server]:
+    """Run a server of this kind with a migrated template database."""
     # Not in pytest's own folder: servers before 16 must be able to pass through all parent folders.
     state = Path(tempfile.mkdtemp(prefix="binding-ivr-test-"))
     (state / "postgres").mkdir()
@@ -88,10 +87,20 @@ async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
             await migrate(db)
         finally:
             await db.close()
-        yield it
+        try:
+            yield it
+        finally:
+            await it.close()
     finally:
         await embedded.close()
         shutil.rmtree(state)
+
+
+@pytest.fixture(scope="session")
+async def server(request: pytest.FixtureRequest, park: Park) -> Server:
+    """A PostgreSQL server for the session."""
+    kind: str = request.param
+    return await park.server(kind)
 
 
 @pytest.fixture
@@ -105,11 +114,10 @@ async def empty_dsn(server: Server) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def dsn(server: Server) -> AsyncIterator[str]:
-    """A fresh migrated database."""
-    name = f"test_{next(server.numbers)}"
-    await server.admin(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield server.named(name)
-    await server.admin(f"DROP DATABASE {name} WITH (FORCE)")
+    """A migrated database without anybody's rows."""
+    database = await server.migrated()
+    yield database.dsn
+    await server.take_back(database)
 
 
 @pytest.fixture
