@@ -23,6 +23,7 @@ from tests.patience import SLOW
 EMBEDDED = "embedded"
 EVERYWHERE = {
     "test_store_schema",
+    "test_store_queries",
     "test_store_embedded",
     "test_store_attempts",
     "test_store_lookups",

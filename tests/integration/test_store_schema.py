@@ -103,18 +103,6 @@ async def test_missing_tables_are_the_operators_to_make(empty_dsn: str, tmp_path
             await store.bindings.get("default", "1001")
 
 
-async def test_every_query_can_be_prepared(dsn: str) -> None:
-    link = await asyncpg.connect(dsn)
-    try:
-        for name, statement in queries().items():
-            try:
-                await link.prepare(statement)
-            except asyncpg.PostgresError as error:
-                pytest.fail(f"{name}: {error}")
-    finally:
-        await link.close()
-
-
 async def test_the_audit_only_grows(world: World) -> None:
     await world.users("1001")
     await world.prove("1001", "+15551230001")
