@@ -34,7 +34,7 @@ async def test_an_administrator_sees_what_happens_and_can_act(office: Office) ->
 
         await me.page.get_by_label("Find a user").fill(f"{5000 + office.users - 1}")
         await me.page.get_by_role("button", name="Search").click()
-        await me.page.get_by_role("region", name="Users").get_by_role("link").click()
+        await me.page.get_by_role("region", name="Users", exact=True).get_by_role("link").click()
         await expect(me.page.get_by_role("heading", name="Binding")).to_be_visible()
         await me.shot("admin-user")
         await me.page.get_by_label("Reason").fill("phone was stolen")

@@ -57,7 +57,7 @@ async def test_axe_finds_nothing_in_any_state_and_nothing_is_too_wide(
             await me.page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
             for scheme in SCHEMES:
                 await me.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                found = await violations(me.page)
+                found = await violations(me.page, scheme)
                 assert found == [], f"{name}, {scheme}: {found}"
             await me.page.screenshot(path=SHOTS / f"state-{name.replace(' ', '-')}-{language}.png", full_page=True)
             assert await me.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
