@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from binding_ivr.lab import Lab
+from tests.e2e.data_folder import READY
 from tests.e2e.installation import Installation, installed
+
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where the worker keeps the data folder that its installations begin with."""
+    READY.state = tmp_path_factory.mktemp("ready")
 
 
 @pytest.fixture(scope="session")

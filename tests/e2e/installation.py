@@ -23,6 +23,7 @@ from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import AttemptRow, User
 from binding_ivr.node.demo import running_service, write_config
 from tests import generous
+from tests.e2e.data_folder import READY
 from tests.patience import SLOW
 
 TESTER = Actor(ActorKind.CLI, "test", Source.CLI)
@@ -166,6 +167,7 @@ async def installed(
         **(sections or {}),
     }
     config = write_config(path, settings, folder, more)
+    await READY.copy_to(config.state_dir)
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_installation(config))
         yield Installation(lab, folder, config, path, opened, stack=stack)

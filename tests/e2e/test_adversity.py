@@ -12,7 +12,8 @@ import pytest
 from binding_ivr.lab import Lab
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import BindingStatus
-from binding_ivr.store import migrate, open_embedded, open_store
+from binding_ivr.store import open_embedded
+from tests.e2e.data_folder import READY
 from tests.e2e.installation import Installation, installed
 from tests.e2e.proxy import Proxy
 from tests.patience import SLOW
@@ -23,6 +24,7 @@ async def behind_a_proxy(
     lab: Lab, folder: Path, node: str, sections: Mapping[str, Mapping[str, Any]] | None = None
 ) -> AsyncIterator[tuple[Installation, Proxy]]:
     """An installation whose service reaches PostgreSQL through a proxy; the test's own does so directly."""
+    await READY.copy_to(folder / "state")
     embedded = await open_embedded(folder / "state")
     socket_folder = parse_qs(urlsplit(embedded.dsn).query)["host"][0]
     (target,) = [
@@ -30,8 +32,6 @@ async def behind_a_proxy(
     ]
     proxy = Proxy(folder, target)
     await proxy.start()
-    async with open_store(embedded.dsn, folder, migrations="skip") as store:
-        await migrate(store.db)
     try:
         async with installed(lab, folder, node=node, app=node, sections=sections) as one:
             dsn = embedded.dsn.replace(quote(socket_folder, safe=""), quote(str(folder), safe="")).replace(
