@@ -2,7 +2,7 @@
 # make demo        place a real call on a real Asterisk and prove a number; Ctrl-C ends it. AUTO=1: unattended
 # make abuse       attack the service in a lab: what leaves, what it costs, what is proven. ONLY=NAME: one attack
 # make test        everything: checks, unit, integration and e2e tests
-# make check       the quick one: format, lint, types, import contracts, unit tests
+# make check       the quick one: format, lint, types, import contracts, every query prepared, unit tests
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo abuse test check lint unit integration e2e wheel clean
+.PHONY: help demo abuse test check lint format style types imports queries unit integration e2e tests lint-beside wheel clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
@@ -28,25 +28,46 @@ demo: $(READY)
 abuse: $(READY)
 	$(BIN)/python -m tests.abuse $(if $(ONLY),--only $(ONLY))
 
-check: lint unit
+# The parts of these two run side by side; what a part says is shown as a whole.
+check: $(READY)
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target types unit format style imports queries
 
 lint: $(READY)
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target types format style imports
+
+format: $(READY)
 	$(BIN)/ruff format --check .
+
+style: $(READY)
 	$(BIN)/ruff check .
+
+types: $(READY)
 	$(BIN)/mypy
+
+imports: $(READY)
 	$(BIN)/lint-imports
+
+queries: $(READY)
+	$(BIN)/pytest -q tests/integration/test_store_queries.py
 
 unit: $(READY)
 	$(BIN)/pytest -q tests/unit
 
 integration: $(READY)
-	$(BIN)/pytest -q tests/integration
+	$(BIN)/python -m tests integration
 
 e2e: $(READY)
-	$(BIN)/pytest -q tests/e2e
+	$(BIN)/python -m tests e2e
 
-test: $(READY) lint
-	$(BIN)/python -m tests
+# What computes gives way to the calls of the tests.
+test: $(READY)
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going lint-beside tests
+
+lint-beside: $(READY)
+	@nice $(MAKE) --no-print-directory lint
+
+tests: $(READY)
+	@$(BIN)/python -m tests
 
 # A wheel, installed in a fresh virtual environment outside of the checkout, must run the demo all by itself.
 wheel: $(READY)

@@ -1,7 +1,8 @@
-"""Runs all tests: two lanes side by side, each a pytest of its own, and at the end what needs the machine to itself.
+"""Runs all tests: two lanes side by side, each a pytest with workers, and at the end what needs the machine to itself.
 
-The one waits for telephones while the other computes; with a third lane two cores are so busy that calls suffer.
-What a lane says is shown as a whole when it has ended. Arguments go to every pytest: `python -m tests -k mirror`.
+Most tests wait for telephones, so several labs fit on two cores; what computes gives way to the calls. What a lane says
+is shown as a whole when it has ended. A first word `integration` or `e2e` runs these alone; all other arguments go to
+every pytest: `python -m tests e2e -k mirror`.
 """
 
 import asyncio
@@ -9,9 +10,13 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from tests import tally
 from tests.patience import SLOWNESS
 
 NOTHING_COLLECTED = 5  # of pytest: as with -k
@@ -19,54 +24,98 @@ NOTHING_COLLECTED = 5  # of pytest: as with -k
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A part of the tests."""
+    """A part of the tests, and how many workers share it; each has a lab and a PostgreSQL of its own."""
 
     name: str
     words: tuple[str, ...]
+    workers: int = 0
+    niceness: int = 0
 
-    async def run(self, more: Sequence[str]) -> bool:
-        """Run it and show what it says; tell whether all went well."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pytest", *self.words, *more,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            env={SLOWNESS: "3", **os.environ}, start_new_session=True,  # an interrupt reaches it once: from here
-        )  # fmt: skip
-        print(f"{self.name}: begun", flush=True)
-        saying = asyncio.create_task(process.communicate())
-        try:
-            said, _ = await asyncio.shield(saying)
-        except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT)  # and its fixtures end what they started
-            await saying
-            raise
-        print(f"\n#### {self.name}\n{said.decode(errors='replace')}", flush=True)
-        return process.returncode == 0 or (bool(more) and process.returncode == NOTHING_COLLECTED)
+    def command(self) -> list[str]:
+        """Return how to run it: a file's tests stay together, in the order in which the files were collected."""
+        nice = ["nice", "-n", str(self.niceness)] if self.niceness else []
+        spread = ["-n", str(self.workers), "--dist", "loadfile", "--no-loadscope-reorder"] if self.workers else []
+        return [*nice, sys.executable, "-m", "pytest", "-q", "-p", "tests.tally", *spread, *self.words]
 
 
-SIDE_BY_SIDE = (
-    Lane("unit and integration", ("tests/unit", "tests/integration")),
-    Lane("e2e", ("-m", "not alone", "tests/e2e")),
-)
-AT_THE_END = Lane("e2e: alone", ("-m", "alone", "tests/e2e"))
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a lane went."""
+
+    lane: Lane
+    passed: bool
+    lines: list[tally.Line]
+    seconds: float
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else "FAILED"
+        return f"{verdict}: {self.lane.name}: {tally.counted(self.lines)} in {minutes(self.seconds)}"
 
 
-async def run_all(more: Sequence[str]) -> bool:
-    """Run all lanes; tell whether all went well."""
+async def run(lane: Lane, more: Sequence[str], folder: Path) -> Result:
+    """Run a lane and show what it says."""
+    began = time.monotonic()
+    written = folder / lane.name.replace(" ", "-")
+    process = await asyncio.create_subprocess_exec(
+        *lane.command(), *more,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env={SLOWNESS: "3", **os.environ, tally.TALLY: str(written)},
+        start_new_session=True,  # an interrupt reaches it once: from here
+    )  # fmt: skip
+    print(f"{lane.name}: begun", flush=True)
+    saying = asyncio.create_task(process.communicate())
+    try:
+        said, _ = await asyncio.shield(saying)
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)  # and its fixtures end what they started
+        await saying
+        raise
+    print(f"\n#### {lane.name}\n{said.decode(errors='replace')}", flush=True)
+    passed = process.returncode == 0 or (bool(more) and process.returncode == NOTHING_COLLECTED)
+    return Result(lane, passed, tally.read(written), time.monotonic() - began)
+
+
+E2E = Lane("e2e", ("-m", "not alone", "tests/e2e"), workers=4)
+ALONE = Lane("e2e alone", ("-m", "alone", "tests/e2e"))
+PLANS: dict[str, tuple[tuple[Lane, ...], ...]] = {
+    "": ((Lane("unit and integration", ("tests/unit", "tests/integration"), workers=2, niceness=10), E2E), (ALONE,)),
+    "integration": ((Lane("integration", ("tests/integration",), workers=2),),),
+    "e2e": ((E2E,), (ALONE,)),
+}
+"""What each first word runs, none being all: lanes side by side, one row after another."""
+
+
+async def run_all(plan: Sequence[Sequence[Lane]], more: Sequence[str]) -> bool:
+    """Run all lanes and say how they went; tell whether all went well."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    well = await asyncio.gather(*(lane.run(more) for lane in SIDE_BY_SIDE))
-    well.append(await AT_THE_END.run(more))
-    for lane, passed in zip((*SIDE_BY_SIDE, AT_THE_END), well, strict=True):
-        print(f"{'passed' if passed else 'FAILED'}: {lane.name}")
-    return all(well)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="binding-ivr-tally-") as folder:
+        results: list[Result] = []
+        for lanes in plan:
+            results += await asyncio.gather(*(run(lane, more, Path(folder)) for lane in lanes))
+    lines = [line for result in results for line in result.lines]
+    print(f"#### the {tally.LISTED} slowest tests\n{tally.slowest(lines)}\n\n#### all tests")
+    for result in results:
+        print(result)
+    well = all(result.passed for result in results)
+    print(f"{'passed' if well else 'FAILED'}: {tally.counted(lines)} in {minutes(time.monotonic() - began)}")
+    return well
+
+
+def minutes(seconds: float) -> str:
+    """Return a time as people read it."""
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
 
 
 def main() -> int:
     """Return 0 when everything passed, 1 when anything failed, 130 when interrupted."""
+    words = sys.argv[1:]
+    which = words.pop(0) if words and words[0] in PLANS else ""
     try:
-        return 0 if asyncio.run(run_all(sys.argv[1:])) else 1
+        return 0 if asyncio.run(run_all(PLANS[which], words)) else 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
 

@@ -1,13 +1,50 @@
-"""One lab and one installation for the whole run; tests with wishes of their own make their own installation."""
+"""One lab and one installation for a worker; tests with wishes of their own make their own installation."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from binding_ivr.lab import Lab
+from binding_ivr.lab.asterisk import engine
+from binding_ivr.lab.phones import softphone
+from tests.e2e.browser.chromium import chromium
 from tests.e2e.data_folder import READY
 from tests.e2e.installation import Installation, installed
+
+LONG = (
+    "test_wheel.py",
+    "test_doctor.py",
+    "test_states.py",
+    "test_hardened.py",
+    "test_bad_input.py",
+    "test_enrol.py",
+    "test_page.py",
+    "test_webhook.py",
+    "test_notices.py",
+    "test_failures.py",
+    "test_mirror.py",
+    "test_pull.py",
+    "test_adversity.py",
+    "test_with_service.py",
+)
+"""What takes longest is begun first, so that no worker is left with it when all others have nothing to do."""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Make and install what all labs share, where several workers would do so at the same time."""
+    if session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput"):
+        engine.find()
+        engine.find("bullseye")
+        softphone.find()
+        asyncio.run(chromium())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first; a file's tests stay in their order."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
