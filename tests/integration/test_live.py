@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, ActorKind, Source
 
 from binding_ivr.app.bindings import Shown
 from binding_ivr.app.installation import open_installation
@@ -27,7 +27,9 @@ async def test_a_call_is_said_to_wait_for_a_line_only_when_it_does(dsn: str, tmp
     async with open_installation(config_for(dsn, tmp_path, call={"delay_s": 30})) as installation:
         world = World(installation.store)
         await installation.store.directory.import_users([User("default", "u1001", ("1001",), "", "")])
-        shown = await installation.bindings.bind("default", "u1001", "+12025550123", Actor("cli:root", "cli"))
+        shown = await installation.bindings.bind(
+            "default", "u1001", "+12025550123", Actor(ActorKind.CLI, "root", Source.CLI)
+        )
         following = asyncio.create_task(follow(installation, shown, tell))
         await until(lambda: len(told) == 1)
 
