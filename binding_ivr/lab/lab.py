@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -251,22 +251,28 @@ class Lab:
         """Return the PBX's channel events so far; see `records.CEL_COLUMNS`."""
         return records.cel(self.pbx.folder / "log")
 
-    async def trusted_number(self, account: str, extension: str) -> dict[str, str]:
-        """Return the BINDING_* variables that a call on the PBX gets for this extension."""
-        return await self._look_up("number", account, extension)
+    async def trusted_number(self, account: str, extension: str, doors: str = "") -> dict[str, str]:
+        """Return the BINDING_* variables that a call on the PBX gets for this extension.
+
+        *doors* is the call's BINDING_LOOKUP, such as `agi,astdb`; the PBX's own when it is empty.
+        """
+        return await self._look_up("number", account, extension, doors)
 
     async def trusted_caller(self, number: str) -> dict[str, str]:
         """Return the BINDING_* variables that a call on the PBX gets for this caller ID."""
         return await self._look_up("caller", number, "")
 
-    async def _look_up(self, exten: str, first: str, second: str) -> dict[str, str]:
+    async def _look_up(self, exten: str, first: str, second: str, doors: str = "") -> dict[str, str]:
         if self._pbx_ami is None:
             raise LabError("the lab is not running")
-        answer = await self._pbx_ami.asked(self._look_up_call(self._pbx_ami, exten, first, second), _LOOKUP_TIMEOUT_S)
+        values = {"LAB_A": _encoded(first), "LAB_B": _encoded(second)}
+        if doors:
+            values["BINDING_LOOKUP"] = doors.replace(",", "\\,")  # a bare comma would be the next variable
+        answer = await self._pbx_ami.asked(self._look_up_call(self._pbx_ami, exten, values), _LOOKUP_TIMEOUT_S)
         return {name: answer.get(name, "") for name in (f"BINDING_{part}" for part in _RESULTS)}
 
     @staticmethod
-    def _look_up_call(ami: Ami, exten: str, first: str, second: str) -> Callable[[str], Awaitable[None]]:
+    def _look_up_call(ami: Ami, exten: str, values: Mapping[str, str]) -> Callable[[str], Awaitable[None]]:
         async def start(identity: str) -> None:
             await ami.originate(
                 {
@@ -274,11 +280,7 @@ class Lab:
                     "Context": "lab-lookup",
                     "Exten": exten,
                     "Priority": "1",
-                    "Variable": [
-                        f"LAB_ID={identity}",
-                        f"LAB_A={_encoded(first)}",
-                        f"LAB_B={_encoded(second)}",
-                    ],
+                    "Variable": [f"LAB_ID={identity}", *(f"{name}={value}" for name, value in values.items())],
                 }
             )
 

@@ -80,8 +80,7 @@ class Demo:
             _tell(sentence(step, now, installation.config.code.length))
 
         attempt = await follow(installation, shown, tell)
-        answer = await lab.trusted_number(ACCOUNT, EXTENSION)
-        dialplan = {name.removeprefix("BINDING_").lower(): value for name, value in answer.items()}
+        dialplan = await ask_dialplan(lab, EXTENSION)
         heard = f"{dialplan.get('status')} {masked(dialplan.get('number', ''))}"
         _tell(f"the dialplan asks for extension {EXTENSION}: {heard}")
         for name in ("number", "dial"):
@@ -117,6 +116,15 @@ class Demo:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+async def ask_dialplan(lab: Lab, extension: str) -> dict[str, str]:
+    """Return what a call on the PBX is told about *extension*, by the names of `binding-ivr lookup`.
+
+    The service is asked first: AstDB may or may not have the number yet, and does not know when it was proven.
+    """
+    answer = await lab.trusted_number(ACCOUNT, extension, "agi,astdb")
+    return {name.removeprefix("BINDING_").lower(): value for name, value in answer.items()}
 
 
 async def _callee(installation: Installation, lab: Lab) -> None:

@@ -10,6 +10,7 @@ from binding_ivr.errors import Refusal
 from binding_ivr.lab import Lab
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 from binding_ivr.model.rows import AttemptRow, BindingStatus, SuspendReason
+from binding_ivr.node.demo import ask_dialplan
 from tests.e2e.installation import TESTER, Installation, installed
 from tests.patience import SLOW
 
@@ -62,6 +63,19 @@ async def test_lookup_and_dialplan_agree_through_the_life_of_a_number(installati
     assert (await installation.command("remove", user))[0] == 0
     assert (await both_doors(installation, user))["status"] == "NONE"
     assert (await installation.command("remove", user))[0] == 1
+
+
+async def test_the_demonstration_shows_since_also_when_astdb_has_the_number(installation: Installation) -> None:
+    user, lab = await installation.new_user(), installation.lab
+    await prove(installation, user, lab.number("right", 110))
+    async with asyncio.timeout(30 * SLOW):
+        while (await lab.trusted_number("default", user, "astdb"))["BINDING_STATUS"] != "FOUND":
+            pass  # each look-up is a call, which takes its time
+    by_default = await lab.trusted_number("default", user)
+    assert (by_default["BINDING_STATUS"], by_default["BINDING_SINCE"]) == ("FOUND", "")
+    shown = await ask_dialplan(lab, user)
+    assert shown["since"]
+    assert shown == await installation.json_command("lookup", user)
 
 
 async def test_hostile_questions_find_nothing(installation: Installation) -> None:

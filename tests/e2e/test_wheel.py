@@ -107,4 +107,5 @@ def test_the_demonstration_proves_a_number(installed: Path, tmp_path: Path) -> N
     result = json.loads(output.strip().splitlines()[-1])
     assert result["status"] == "verified"
     assert result["dialplan"]["status"] == "FOUND"
+    assert result["dialplan"]["since"]
     assert not list(empty.iterdir())
