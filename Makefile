@@ -58,6 +58,7 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 queries: $(READY)
 	$(BIN)/pytest -q tests/integration/test_store_queries.py

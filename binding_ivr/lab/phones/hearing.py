@@ -201,9 +201,9 @@ class Hearing:
         Negative: so long were both heard. It is the time from the last packet of the one to the first of
         the other, the first time that *after* began for at least 60 ms, after *since* and after *before* was heard.
         """
-        befores = self.spans(before)
+        earlier = self.spans(before)
         for span in self.spans(after):
-            ends = [other.end for other in befores if other.start < span.start]
+            ends = [other.end for other in earlier if other.start < span.start]
             if span.start >= since and ends and self._audio_ms(after, span) >= 60:
                 return (span.start - ends[-1]) * 1000
         return None
