@@ -81,6 +81,7 @@ def test_the_source_distribution_builds_the_same(tmp_path: Path, wheel: Path) ->
         names = {name.partition("/")[2] for name in packed.getnames()}
         packed.extractall(tmp_path, filter="data")
     assert {"pyproject.toml", "Dockerfile", "docker-compose.yml", "Makefile", "docs/install.md", "LICENSE"} <= names
+    assert {"README.md", "CONTRIBUTING.md", "SECURITY.md", ".editorconfig", ".pre-commit-config.yaml"} <= names
     [folder] = [path for path in tmp_path.iterdir() if path.is_dir()]
     run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path, cwd=folder)
     [again] = tmp_path.glob("*.whl")

@@ -18,7 +18,8 @@ from binding_ivr.metrics import Metrics
 from binding_ivr.model.outcome import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NEWCOMERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+PAGES = [*NEWCOMERS, *sorted((ROOT / "docs").glob("*.md"))]
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 LINKS: dict[str, type[LinkState] | type[AmiState]] = {"ari": LinkState, "ami": AmiState}
 NOT_A_SERVICE = {"lab", "prompts"}
@@ -136,6 +137,53 @@ def test_every_link_between_pages_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
             if not re.match(r"[a-z]+:", target):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+SYSTEM = {"apt-get", "git", "install", "ln", "pipx", "pre-commit", "python3"}
+"""What a newcomer has, or gets by the line itself."""
+
+
+def shell_lines(page: Path) -> list[str]:
+    """Every command of the page's shell blocks, one of several in a line each by itself."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [part for line in lines for part in line.partition(" #")[0].split("&&") if part.strip()]
+
+
+def make_targets(text: str) -> set[str]:
+    """What *text* asks of make."""
+    return set(re.findall(r"\bmake ((?!with\b|sure\b)[a-z0-9]+)\b", text))
+
+
+@pytest.mark.parametrize("page", NEWCOMERS, ids=lambda page: page.name)
+def test_a_newcomers_commands_name_only_what_there_is(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    quoted = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))
+    asked = make_targets("\n".join([*shell_lines(page), *(text for text in quoted if text.startswith("make "))]))
+    assert asked <= targets
+    for line in shell_lines(page):
+        words = shlex.split(line)
+        program, *arguments = [word for word in words if not re.fullmatch(r"[A-Z]+=\S*", word)]
+        name = Path(program).name
+        assert name in {*SYSTEM, "make", "pip", "pytest", "binding-ivr"}, line
+        for word in arguments:
+            if found := re.fullmatch(r"\.\[([a-z,]+)\]", word):
+                assert set(found[1].split(",")) <= extras, line
+            elif word.startswith(("tests/", "docs/", "dialplan/", "binding_ivr/")):
+                assert (ROOT / word).exists(), line
+        if name == "pytest" and "-k" in arguments:
+            [file, wanted] = [word for word in arguments if word != "-k"]
+            assert re.search(rf"def test_\w*{wanted}", (ROOT / file).read_text()), line
+
+
+def test_every_path_that_contributing_names_exists() -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.DOTALL)
+    places = {word for word in re.findall(r"`([^`\s]+)`", text) if "/" in word or word.endswith((".md", ".toml"))}
+    assert len(places) > 30
+    assert [place for place in sorted(places) if not (ROOT / place).exists()] == []
+    for kind in ("limit", "refusal", "prompt", "configuration key"):
+        assert f"\n### A new {kind}\n" in text
 
 
 def test_every_option_of_the_hotswitch_is_explained() -> None:
