@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo abuse test check lint format style types imports queries unit integration e2e tests lint-beside wheel clean
+.PHONY: help demo abuse test check lint format style types imports spelling queries unit integration e2e tests lint-beside wheel clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
@@ -42,10 +42,10 @@ abuse: $(READY)
 
 # The parts of these two run side by side; what a part says is shown as a whole.
 check: $(READY)
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target types unit format style imports queries
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target types unit format style imports spelling queries
 
 lint: $(READY)
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target types format style imports
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target types format style imports spelling
 
 format: $(READY)
 	$(BIN)/ruff format --check .
@@ -58,6 +58,8 @@ types: $(READY)
 
 imports: $(READY)
 	$(BIN)/lint-imports
+
+spelling: $(READY)
 	$(BIN)/codespell
 
 queries: $(READY)

@@ -27,7 +27,8 @@ from binding_ivr.store import PgAttempts, Store, open_store
 from binding_ivr.store.queries import queries
 from binding_ivr.store.retention import BATCH
 from tests.integration import crowd
-from tests.integration.conftest import TEMPLATE, Server, World, hash_of
+from tests.integration.conftest import World, hash_of
+from tests.integration.databases import TEMPLATE, Server
 from tests.patience import SLOW
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from binding_ivr.store import Database, PgChanges, Store, open_embedded, open_st
 from tests.patience import SLOW
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Server, World
+    from tests.integration.conftest import World
+    from tests.integration.databases import Server
 
 A = "+15551230001"
 

@@ -12,7 +12,8 @@ from binding_ivr.policy.callers import E164_ONLY, CallerPlan, caller_plan
 from binding_ivr.store.migrate import load_migrations
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Server, World
+    from tests.integration.conftest import World
+    from tests.integration.databases import Server
 
 A, B, C = "+12025550101", "+12025550102", "+4930123456"
 US, DE = caller_plan("US"), caller_plan("DE")

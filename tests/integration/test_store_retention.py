@@ -29,7 +29,8 @@ from binding_ivr.policy.masking import masked, short
 from binding_ivr.store import Database, PgClock, Store, migrate, open_store
 from binding_ivr.store.faults import StatementRefused
 from binding_ivr.store.queries import queries
-from tests.integration.conftest import Server, World
+from tests.integration.conftest import World
+from tests.integration.databases import Server
 from tests.integration.test_store_schema import fill as fill_tables
 from tests.patience import SLOW
 
