@@ -1,6 +1,13 @@
 """Limits that tests of other things never reach: they call few numbers again and again, and fail on purpose."""
 
+from collections.abc import Callable
 from typing import Any
+
+import msgspec
+
+from binding_ivr.app.allowances import consequences
+from binding_ivr.config import Limits
+from binding_ivr.policy.limits import Consequences
 
 GENEROUS: dict[str, Any] = {
     "number_wait_s": [],
@@ -23,3 +30,13 @@ GENEROUS: dict[str, Any] = {
     "system_breaker_calls": 0,
     "queue_length": 1000,
 }
+
+
+def follows(limits: Limits) -> Callable[[object], Consequences]:
+    """For the store's `limits_of`: what follows from a verdict by *limits*, which are those of all."""
+    return lambda _: consequences(limits, limits)
+
+
+def nothing_follows(_: object) -> Consequences:
+    """For the store's `limits_of`: no verdict locks or pauses anything."""
+    return follows(msgspec.convert(GENEROUS, Limits))(_)

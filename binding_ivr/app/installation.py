@@ -1,14 +1,15 @@
 """An open installation as commands and service use it: configuration, store, codes and the use cases on them."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from binding_ivr.app.allowances import limits_of
 from binding_ivr.app.bindings import Bindings
 from binding_ivr.app.codes import Codes
 from binding_ivr.config import Config, load_keys
+from binding_ivr.embedded.server import open_embedded
 from binding_ivr.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -29,14 +30,29 @@ class Installation:
 async def open_installation(config: Config, metrics: "Metrics | None" = None) -> AsyncIterator[Installation]:
     """Open the store (embedded when no DSN is set) and the use cases on it; close them at the end."""
     keys = load_keys(config)
-    async with open_store(
-        config.database.dsn or None,
-        config.state_dir,
-        config.database.pool_max,
-        queue_s=config.limits.queue_s,
-        limits_of=limits_of(config),
-        migrations="check" if config.database.dsn else "apply",
-    ) as store:
+    async with open_database(config, migrations="check" if config.database.dsn else "apply") as store:
         codes = Codes(config, keys)
         await store.suppressions.check_key(codes.key_check())
         yield Installation(config, store, codes, Bindings(config, store, codes, metrics=metrics))
+
+
+@asynccontextmanager
+async def open_database(
+    config: Config, pool_max: int | None = None, *, migrations: Literal["apply", "check", "skip"]
+) -> AsyncIterator[Store]:
+    """Open the store of *config*, on an embedded PostgreSQL when no DSN is set; see open_store for *migrations*."""
+    async with AsyncExitStack() as stack:
+        dsn = config.database.dsn
+        if not dsn:
+            embedded = await open_embedded(config.state_dir)
+            stack.push_async_callback(embedded.close)
+            dsn = embedded.dsn
+        yield await stack.enter_async_context(
+            open_store(
+                dsn,
+                pool_max or config.database.pool_max,
+                limits_of=limits_of(config),
+                queue_s=config.limits.queue_s,
+                migrations=migrations,
+            )
+        )

@@ -2,19 +2,18 @@
 
 import argparse
 
+from binding_ivr.app.installation import open_database
 from binding_ivr.cli import show
 from binding_ivr.config import load
 from binding_ivr.log import set_up
 from binding_ivr.store import migrate as apply_migrations
-from binding_ivr.store import open_store
 
 
 async def migrate(options: argparse.Namespace) -> int:
     """migrate"""
     config = load(options.config)
     set_up("console", "error")
-    dsn = config.database.dsn or None
-    async with open_store(dsn, config.state_dir, 2, migrations="skip") as store:
+    async with open_database(config, 2, migrations="skip") as store:
         applied = await apply_migrations(store.db)
     if options.json:
         show.json_line({"applied": applied})

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from binding_ivr.app.installation import open_database
 from binding_ivr.config import Config, check_for_service
 from binding_ivr.doctor import ami as doctor_ami
 from binding_ivr.doctor import ari as doctor_ari
@@ -18,7 +19,7 @@ from binding_ivr.doctor import doors as doctor_doors
 from binding_ivr.doctor import notices as doctor_notices
 from binding_ivr.doctor.checks import Check, Status, fail, ok, warn
 from binding_ivr.errors import BindingError, ConfigError
-from binding_ivr.store import Store, open_store, pending
+from binding_ivr.store import Store, pending
 
 __all__ = ["Check", "Status", "examine"]
 
@@ -35,8 +36,7 @@ async def examine(config: Config) -> list[Check]:
         store: Store | None = None
         try:
             if _has_database(config):
-                dsn = config.database.dsn or None
-                store = await stack.enter_async_context(open_store(dsn, config.state_dir, 2, migrations="skip"))
+                store = await stack.enter_async_context(open_database(config, 2, migrations="skip"))
             found += await _database(config, store)
         except BindingError as error:
             found.append(fail("postgresql", str(error)))

@@ -88,6 +88,24 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Consequences:
+    """What calls that prove nothing bring about. A count of 0 brings nothing.
+
+    *user_failed_tries* wrong entries in a row lock a user out for *user_lock_s* seconds, and for *user_lock_again_s*
+    after that; *number_unproven* answered calls to a number within *number_unproven_days* days lock the number. The
+    breakers are of the call's account and of the whole system.
+    """
+
+    user_failed_tries: int
+    user_lock_s: float
+    user_lock_again_s: float
+    number_unproven: int
+    number_unproven_days: int
+    account_breaker: Rules
+    system_breaker: Rules
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """Ended calls to one number in the last day since its last proof: how many, and when the last ended (POSIX)."""
 

@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from binding_ivr.embedded.server import EmbeddedPostgres, open_embedded
 from binding_ivr.errors import ConfigError
 from binding_ivr.store.attempts import PgAttempts
 from binding_ivr.store.bindings import PgBindings, SqlDoor, TrustedRow
@@ -30,7 +28,6 @@ from binding_ivr.store.web import PgWeb
 __all__ = [
     "ClockReading",
     "Database",
-    "EmbeddedPostgres",
     "JobRow",
     "LimitAdmin",
     "LimitsOf",
@@ -54,7 +51,6 @@ __all__ = [
     "Suppression",
     "TrustedRow",
     "migrate",
-    "open_embedded",
     "open_store",
     "pending",
 ]
@@ -80,33 +76,26 @@ class Store:
     retention: PgRetention
     personal: PgPersonal
     clock: PgClock
-    embedded: EmbeddedPostgres | None
 
 
 @asynccontextmanager
 async def open_store(
-    dsn: str | None,
-    state_dir: Path,
+    dsn: str,
     pool_max: int = 10,
     *,
+    limits_of: LimitsOf,
     queue_s: float = 60.0,
-    limits_of: LimitsOf | None = None,
     migrations: Literal["apply", "check", "skip"] = "apply",
     connect_timeout: float = 5.0,
     command_timeout: float = 10.0,
 ) -> AsyncIterator[Store]:
-    """Open the store at *dsn*, or an embedded PostgreSQL under *state_dir* when it is empty; close all at the end.
+    """Open the store at *dsn*; close all at the end.
 
     *migrations*: `apply` what is missing, only `check` (ConfigError when something is), or `skip` (for the commands
-    that migrate or diagnose). *limits_of* as PgAttempts has it. Times are in seconds. Raises ConfigError or
-    UnavailableError.
+    that migrate or diagnose). *limits_of* and *queue_s* as PgAttempts has them. Times are in seconds.
+    Raises ConfigError or UnavailableError.
     """
     async with AsyncExitStack() as stack:
-        embedded = None
-        if not dsn:
-            embedded = await open_embedded(state_dir)
-            stack.push_async_callback(embedded.close)
-            dsn = embedded.dsn
         check_dsn(dsn)
         db = await Database.connect(dsn, pool_max, connect_timeout=connect_timeout, command_timeout=command_timeout)
         stack.push_async_callback(db.close)
@@ -133,5 +122,4 @@ async def open_store(
             retention=PgRetention(db),
             personal=PgPersonal(db),
             clock=PgClock(db),
-            embedded=embedded,
         )

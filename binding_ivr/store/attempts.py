@@ -11,7 +11,7 @@ from binding_ivr.model.outcome import AttemptState, Outcome, Verdict
 from binding_ivr.model.rows import AttemptRow
 from binding_ivr.policy import limits
 from binding_ivr.ports import ClaimedAttempt, NewAttempt
-from binding_ivr.store.breakers import Turned, begin_probes, tell
+from binding_ivr.store.breakers import begin_probes, tell
 from binding_ivr.store.database import Database, Row, Transaction
 from binding_ivr.store.endings import end_call, own_among, write_verdict
 from binding_ivr.store.limits import LimitsOf, alert, follow_up, foresee, refuse
@@ -26,10 +26,10 @@ OF_THE_QUEUE = system()
 class PgAttempts:
     """Implements `AttemptLedger`. Every method raises what `Database` raises."""
 
-    def __init__(self, db: Database, *, queue_s: float = 60.0, limits_of: LimitsOf | None = None) -> None:
+    def __init__(self, db: Database, *, limits_of: LimitsOf, queue_s: float = 60.0) -> None:
         """Keep attempts in *db*; one may wait *queue_s* seconds for a free line after its time has come.
 
-        *limits_of* tells the limits that follow from an account's settings; without it no verdict locks anybody.
+        *limits_of* returns what follows from a verdict by the settings of its account.
         """
         self._db = db
         self._queue_s = queue_s
@@ -126,7 +126,6 @@ class PgAttempts:
         binding stays as it is. What became a number of the PBX in the meantime is suspended instead.
         Raises NotFoundError for an unknown attempt.
         """
-        turned: list[Turned] = []
         async with self._db.transaction(OF_THE_CALL, attempt_id) as tx:
             if verdict.outcome is Outcome.VERIFIED:
                 await tx.run("share_own_numbers")
@@ -143,8 +142,7 @@ class PgAttempts:
             elif verdict.outcome is Outcome.REPORTED:
                 await tx.run("suppress", attempt["number_hash"], "reported", "callee")
                 await tx.run("report_binding", attempt["account"], attempt["user_id"], attempt["number"])
-            if self._limits_of is not None:
-                turned = await follow_up(tx, attempt, verdict, self._limits_of, answered=answered)
+            turned = await follow_up(tx, attempt, verdict, self._limits_of, answered=answered)
         for breaker in turned:
             tell(breaker)
         return True

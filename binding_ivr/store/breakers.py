@@ -1,11 +1,10 @@
 """Carries the circuit breakers through the store's transactions. When they open and close is in policy/breaker.py."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from binding_ivr import config
 from binding_ivr.log import get_logger
 from binding_ivr.policy import breaker
 from binding_ivr.policy.breaker import Answered, Breaker, Rules
@@ -25,22 +24,6 @@ class Turned:
     paused_until: float | None
     answered: int
     proven: int
-
-
-def rules(limits: config.Limits) -> Rules:
-    """Return the rules of an account's breaker."""
-    return Rules(
-        limits.breaker_calls,
-        limits.breaker_percent,
-        limits.breaker_pause_s,
-        limits.breaker_longest_s,
-        limits.breaker_probes,
-    )
-
-
-def system_rules(limits: config.Limits) -> Rules:
-    """Return the rules of the system's breaker, by the installation's *limits*."""
-    return replace(rules(limits), calls=limits.system_breaker_calls)
 
 
 async def after_answer(

@@ -7,20 +7,19 @@ from typing import Any
 
 import msgspec
 
-from binding_ivr import config
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.outcome import Fault, Outcome, Verdict
 from binding_ivr.policy import limits
 from binding_ivr.policy.breaker import Breaker
-from binding_ivr.policy.limits import BREAKERS, SYSTEM_WIDE, WINDOWS, Chain, Facts
+from binding_ivr.policy.limits import BREAKERS, SYSTEM_WIDE, WINDOWS, Chain, Consequences, Facts
 from binding_ivr.ports import NewAttempt
 from binding_ivr.store import breakers
 from binding_ivr.store.breakers import SYSTEM, Turned
 from binding_ivr.store.database import Database, Row, Transaction
 from binding_ivr.store.rows import settings
 
-LimitsOf = Callable[[Mapping[str, Any]], config.Limits]
-"""Tells an account's limits from its stored settings."""
+LimitsOf = Callable[[Mapping[str, Any]], Consequences]
+"""Returns what follows from a verdict, by the stored settings of the call's account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +147,11 @@ async def follow_up(
     if not answered or verdict.fault is Fault.US:
         return []
     account = attempt["account"]
-    by = {SYSTEM: breakers.system_rules(limits_of({})), account: breakers.rules(rules)}
+    by = {SYSTEM: rules.system_breaker, account: rules.account_breaker}
     return await breakers.after_answer(tx, account, attempt["attempt_id"], proven, by)
 
 
-async def _lock(tx: Transaction, attempt: Row, verdict: Verdict, rules: config.Limits) -> None:
+async def _lock(tx: Transaction, attempt: Row, verdict: Verdict, rules: Consequences) -> None:
     if verdict.tries and rules.user_failed_tries:
         await _count_failed(tx, attempt, verdict.tries, rules)
     if rules.number_unproven:
@@ -163,7 +162,7 @@ async def _lock(tx: Transaction, attempt: Row, verdict: Verdict, rules: config.L
             await _audit(tx, attempt, "number.locked", {"unproven": rules.number_unproven})
 
 
-async def _count_failed(tx: Transaction, attempt: Row, tries: int, rules: config.Limits) -> None:
+async def _count_failed(tx: Transaction, attempt: Row, tries: int, rules: Consequences) -> None:
     row = await tx.row(
         "count_failed_tries",
         attempt["account"],

@@ -19,6 +19,7 @@ import jwt
 
 from binding_ivr.app.installation import Installation, open_installation
 from binding_ivr.config import Config, Limits
+from binding_ivr.embedded.server import open_embedded
 from binding_ivr.lab import Lab, LabError
 from binding_ivr.lab.behaviours import AREA_CODES
 from binding_ivr.model.actors import Actor, ActorKind, Source
@@ -26,7 +27,7 @@ from binding_ivr.model.daytimes import ALWAYS
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import AttemptRow, User
 from binding_ivr.node.demo import running_service, write_config
-from binding_ivr.store import Database, migrate, open_embedded
+from binding_ivr.store import Database, migrate
 from tests.abuse import carrier
 from tests.abuse.carrier import Leg
 

@@ -8,7 +8,9 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from binding_ivr.store import open_store
+from binding_ivr.app.installation import open_database
+from binding_ivr.config import Config
+from binding_ivr.config.sections import Service
 
 
 @dataclass
@@ -25,7 +27,7 @@ class DataFolder:
             return
         async with self.made:
             if not (self.state / "postgres").exists():
-                async with open_store(None, self.state, 1):
+                async with open_database(Config(service=Service(state_dir=str(self.state))), 2, migrations="apply"):
                     pass
         state.mkdir(parents=True, exist_ok=True)
         # Not shutil: as root the data belong to a user of their own.

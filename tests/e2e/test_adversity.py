@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from binding_ivr.embedded.server import open_embedded
 from binding_ivr.lab import Lab
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import BindingStatus
-from binding_ivr.store import open_embedded
 from tests.e2e.data_folder import READY
 from tests.e2e.installation import Installation, installed
 from tests.e2e.proxy import Proxy

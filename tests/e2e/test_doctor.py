@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from binding_ivr.app.installation import open_database
 from binding_ivr.doctor import ari as doctor_ari
 from binding_ivr.doctor.checks import Status
 from binding_ivr.lab import Lab
 from binding_ivr.node.demo import toml_text
-from binding_ivr.store import open_store
 from tests.e2e.installation import Installation, installed
 
 Line = dict[str, str]
@@ -265,7 +265,7 @@ async def test_a_missing_prompt(one: Installation) -> None:
 
 
 async def test_postgresql_goes_away_in_the_middle(one: Installation) -> None:
-    async with open_store(one.config.database.dsn or None, one.config.state_dir, 1, migrations="skip") as store:
+    async with open_database(one.config, 1, migrations="skip") as store:
         pass
     found = {check.check: check for check in await doctor_ari.examine(one.config, store)}
     assert found["ari"].status is Status.OK

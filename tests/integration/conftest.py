@@ -11,12 +11,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from binding_ivr.embedded.server import open_embedded
 from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
 from binding_ivr.model.rows import AttemptRow, User
 from binding_ivr.policy.limits import Limits
 from binding_ivr.ports import NewAttempt
-from binding_ivr.store import Database, Store, migrate, open_embedded, open_store
+from binding_ivr.store import Database, Store, migrate, open_store
+from tests.generous import nothing_follows
 from tests.integration.databases import TEMPLATE, Server
 from tests.patience import SLOW
 
@@ -124,7 +126,9 @@ async def dsn(server: Server) -> AsyncIterator[str]:
 @pytest.fixture
 async def store(dsn: str, tmp_path: Path) -> AsyncIterator[Store]:
     """An open store on a fresh database."""
-    opened = open_store(dsn, tmp_path, 10, migrations="skip", connect_timeout=5 * SLOW, command_timeout=10 * SLOW)
+    opened = open_store(
+        dsn, 10, limits_of=nothing_follows, migrations="skip", connect_timeout=5 * SLOW, command_timeout=10 * SLOW
+    )
     async with opened as it:
         yield it
 

@@ -12,6 +12,7 @@ from binding_ivr.config import Limits
 from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
 from binding_ivr.store import PgAttempts
+from tests.generous import follows
 from tests.integration.api_service import (
     NUMBER,
     OTHER_NUMBER,
@@ -195,7 +196,7 @@ async def test_limits_are_seen_and_lifted(web: Web, user: dict[str, str]) -> Non
     admin = await web.key("admin")
     rules = Limits(user_failed_tries=3, user_lock_s=7200, breaker_calls=1, number_unproven=1)
     await web.installation.store.directory.set_settings("default", {"limits": {"breaker_calls": 1}})
-    ledger = PgAttempts(web.installation.store.db, limits_of=lambda stored: rules)
+    ledger = PgAttempts(web.installation.store.db, limits_of=follows(rules))
     asked = await web.put(binding(), {"number": NUMBER}, user)
     attempt = UUID(asked.json["attempt"]["id"])
     await ledger.claim("test", 100, 30)

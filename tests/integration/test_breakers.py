@@ -18,6 +18,7 @@ from binding_ivr.model.rows import User
 from binding_ivr.policy.breaker import Rules
 from binding_ivr.policy.limits import Limits
 from binding_ivr.store import PgAttempts, Store, open_store
+from tests.generous import follows, nothing_follows
 from tests.integration.conftest import hash_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Calls:
         )  # fmt: skip
         self.world = world
         self.limits = limits(system=Rules(system_calls, probes=RULES.probes))
-        self.ledger = PgAttempts(world.store.db, limits_of=lambda stored: rules)
+        self.ledger = PgAttempts(world.store.db, limits_of=follows(rules))
         self._next = itertools.count(1)
 
     async def who(self, account: str = "default") -> tuple[str, str]:
@@ -150,7 +151,7 @@ async def test_verdicts_at_the_same_time_on_two_nodes_count_one_after_the_other(
     world: World, calls: Calls, dsn: str, tmp_path: Path
 ) -> None:
     under_way = [await calls.begin() for _ in range(RULES.calls)]
-    async with open_store(dsn, tmp_path, 10, migrations="skip") as other:
+    async with open_store(dsn, 10, limits_of=nothing_follows, migrations="skip") as other:
         ledgers = [calls.ledger, PgAttempts(other.db, limits_of=calls.ledger._limits_of)]
         await asyncio.gather(
             *(
@@ -211,7 +212,7 @@ async def test_two_nodes_and_200_requests_after_a_pause_make_one_call(
     await paused(calls)
     await calls.pass_time(3601)
     people = [await calls.who() for _ in range(200)]
-    async with open_store(dsn, tmp_path, 10, migrations="skip") as other:
+    async with open_store(dsn, 10, limits_of=nothing_follows, migrations="skip") as other:
         ledgers = (calls.ledger, other.attempts)
 
         async def ask(at: int, user: str, number: str) -> str | None:
@@ -327,7 +328,7 @@ async def test_the_gauges_show_what_is_paused_locked_and_used(world: World, call
 
 async def test_a_user_who_is_locked_out_and_out_of_calls_is_freed(world: World) -> None:
     await world.users("1001", "1002")
-    ledger = PgAttempts(world.store.db, limits_of=lambda stored: settings.Limits(user_failed_tries=3, breaker_calls=0))
+    ledger = PgAttempts(world.store.db, limits_of=follows(settings.Limits(user_failed_tries=3, breaker_calls=0)))
     most = Limits({"user_hour": 1, "user_new_numbers_day": 1})
     attempt = await world.dial("1001", "+15551230001")
     assert await ledger.finish(attempt, Verdict(WRONG, FAULTS[WRONG], tries=3))
@@ -348,7 +349,7 @@ async def test_a_user_who_is_locked_out_and_out_of_calls_is_freed(world: World) 
 
 async def test_a_number_that_three_unproven_calls_locked_is_freed(world: World) -> None:
     await world.users("1001", "1002")
-    ledger = PgAttempts(world.store.db, limits_of=lambda stored: settings.Limits(breaker_calls=0))
+    ledger = PgAttempts(world.store.db, limits_of=follows(settings.Limits(breaker_calls=0)))
     number = "+15551230001"
     for _ in range(3):
         assert await ledger.finish(await world.answer("1001", number), Verdict(Outcome.HUNG_UP, Fault.CALLEE))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from binding_ivr.config import Limits
 from binding_ivr.model.outcome import Fault, Outcome, Verdict
 from binding_ivr.store import PgAttempts
+from tests.generous import follows
 from tests.integration.command import commands_on
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ async def test_limits_are_seen_and_lifted(world: World, dsn: str, tmp_path: Path
     run = commands_on(dsn, tmp_path)
     await world.users("1001")
     installation = PgAttempts(
-        world.store.db, limits_of=lambda stored: Limits(user_failed_tries=3, user_lock_s=7200, breaker_calls=1)
+        world.store.db, limits_of=follows(Limits(user_failed_tries=3, user_lock_s=7200, breaker_calls=1))
     )
     assert await installation.finish(await world.answer("1001", A), Verdict(Outcome.WRONG_CODE, Fault.CALLEE, tries=3))
     table = (await run.done("limits", "show")).out

@@ -17,6 +17,7 @@ from binding_ivr.policy.limits import BREAKERS, BUCKET_S, SENTENCES, WINDOWS, Fa
 from binding_ivr.ports import NewAttempt
 from binding_ivr.store import PgAttempts, Store
 from binding_ivr.web.problems import problem_of
+from tests.generous import follows
 from tests.integration.conftest import hash_of
 from tests.unit.limit_model import Call, facts_of
 
@@ -30,7 +31,7 @@ REHEARSAL = Actor(ActorKind.CLI, "test", Source.CLI)
 def strict(store: Store, **limits: Any) -> PgAttempts:
     """A ledger whose verdicts lock as *limits* say."""
     rules = settings.Limits(**limits)
-    return PgAttempts(store.db, limits_of=lambda stored: rules)
+    return PgAttempts(store.db, limits_of=follows(rules))
 
 
 async def ended(world: World, user: str, number: str, outcome: Outcome, fault: Fault | None = None, **how: Any) -> UUID:

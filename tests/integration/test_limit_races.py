@@ -26,6 +26,7 @@ from binding_ivr.model.outcome import FAULTS, Outcome, Verdict
 from binding_ivr.policy.limits import BREAKERS, SENTENCES, WINDOWS, Limits
 from binding_ivr.ports import CallOrder
 from binding_ivr.store import PgAttempts, Store, open_store
+from tests.generous import follows, nothing_follows
 from tests.integration.conftest import hash_of
 from tests.unit.fakes import FakeChanges, FakeConversations, FakeTelephony, until
 
@@ -43,7 +44,10 @@ REHEARSAL = Actor(ActorKind.CLI, "test", Source.CLI)
 async def nodes(dsn: str, tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
     """Two nodes on one PostgreSQL, each with connections of its own, for which all may wait as long as they must."""
     patient: dict[str, Any] = {"migrations": "skip", "connect_timeout": 120.0, "command_timeout": 120.0}
-    async with open_store(dsn, tmp_path, 10, **patient) as one, open_store(dsn, tmp_path, 10, **patient) as other:
+    async with (
+        open_store(dsn, 10, limits_of=nothing_follows, **patient) as one,
+        open_store(dsn, 10, limits_of=nothing_follows, **patient) as other,
+    ):
         yield one, other
 
 
@@ -193,7 +197,7 @@ async def test_the_wait_for_a_number_lets_one_pass_when_it_is_over(world: World,
 
 async def test_a_number_locked_by_unproven_calls_is_called_for_nobody(world: World, nodes: tuple[Store, Store]) -> None:
     await people(world)
-    strict = PgAttempts(world.store.db, limits_of=lambda _: Config().limits)
+    strict = PgAttempts(world.store.db, limits_of=follows(Config().limits))
     for _ in range(3):
         await end(strict, await world.answer("one", ONE), Outcome.HUNG_UP)
     crowd = Crowd(world, nodes, Limits())
@@ -205,7 +209,7 @@ async def test_a_user_who_is_locked_out_gets_one_call_when_the_lock_is_over(
     world: World, nodes: tuple[Store, Store]
 ) -> None:
     await people(world)
-    strict = PgAttempts(world.store.db, limits_of=lambda _: Config().limits)
+    strict = PgAttempts(world.store.db, limits_of=follows(Config().limits))
     for n in range(5):
         attempt_id = await world.answer("one", f"+1202556{n:04}")
         assert await strict.finish(attempt_id, Verdict(Outcome.WRONG_CODE, FAULTS[Outcome.WRONG_CODE], tries=2))

@@ -26,6 +26,7 @@ from binding_ivr.policy.limits import WINDOWS, Limits
 from binding_ivr.store import PgAttempts, Store, open_store
 from binding_ivr.store.queries import queries
 from binding_ivr.store.retention import BATCH
+from tests.generous import follows, nothing_follows
 from tests.integration import crowd
 from tests.integration.conftest import World, hash_of
 from tests.integration.databases import TEMPLATE, Server
@@ -256,7 +257,7 @@ async def test_calls_from_request_to_bill_never_read_it_all(
     database = crowded.rpartition("/")[2].partition("?")[0]
     await server.admin(f"ALTER DATABASE {database} SET plan_cache_mode = {mode}")
     before = await scans(crowded)
-    async with open_store(crowded, tmp_path, 1, migrations="skip") as store:
+    async with open_store(crowded, 1, limits_of=nothing_follows, migrations="skip") as store:
         for n in range(10):
             await one_call(store, f"u{1000 + n}", f"+1555777{1000 * PLANS.index(mode) + 1000 + n}")
     await server.admin(f"ALTER DATABASE {database} RESET plan_cache_mode")
@@ -270,7 +271,7 @@ async def test_calls_from_request_to_bill_never_read_it_all(
 async def one_call(store: Store, user: str, number: str) -> None:
     """A request that is accepted, called, answered, ended without a proof and billed; then what its page looks at."""
     world = World(store)
-    ledger = PgAttempts(store.db, limits_of=lambda _: Config().limits)
+    ledger = PgAttempts(store.db, limits_of=follows(Config().limits))
     every = Limits({**dict.fromkeys(WINDOWS, NONE_REACHED), "user_new_numbers_day": 3}, (60.0,), 180)
     new = world.new(user, number, limits=every, client="203.0.113.7", queue_length=1000)
     attempt = (await ledger.accept(new, hash_of(number))).attempt_id

@@ -16,6 +16,7 @@ from binding_ivr.jobs.schedule import Turn
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.model.rows import BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.store import Store, open_store
+from tests.generous import nothing_follows
 from tests.integration.conftest import World
 
 ROUNDS = 8
@@ -26,7 +27,7 @@ DAY = 86_400.0
 @pytest.fixture
 async def other(dsn: str, tmp_path: Path) -> AsyncIterator[World]:
     """Another node on the same database."""
-    async with open_store(dsn, tmp_path, 5, migrations="skip") as store:
+    async with open_store(dsn, 5, limits_of=nothing_follows, migrations="skip") as store:
         yield World(store)
 
 

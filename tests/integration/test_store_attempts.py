@@ -12,6 +12,7 @@ from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 from binding_ivr.model.rows import BindingStatus, SuspendReason
 from binding_ivr.store import PgAttempts, Store
+from tests.generous import nothing_follows
 from tests.patience import SLOW
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ async def test_claims_come_when_their_time_has_come(store: Store, world: World) 
 @pytest.mark.parametrize("change", [{"shown_s": 0.0}, {"attempt_s": 0.0}, {"queue": 0.0}])
 async def test_what_waited_too_long_expires(store: Store, world: World, change: dict[str, float]) -> None:
     await world.users("1001")
-    ledger = PgAttempts(store.db, queue_s=change.get("queue", 60.0))
+    ledger = PgAttempts(store.db, limits_of=nothing_follows, queue_s=change.get("queue", 60.0))
     row = await world.accept("1001", A, **{key: value for key, value in change.items() if key != "queue"})
     assert await ledger.claim("node1", 0, 30) == []
     ended = await store.attempts.attempt(row.attempt_id)

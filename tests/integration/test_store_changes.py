@@ -14,10 +14,12 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from binding_ivr.embedded.server import open_embedded
 from binding_ivr.errors import ConfigError, UnavailableError
 from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.store import Database, PgChanges, Store, open_embedded, open_store
+from binding_ivr.store import Database, PgChanges, Store, open_store
+from tests.generous import nothing_follows
 from tests.patience import SLOW
 
 if TYPE_CHECKING:
@@ -173,7 +175,7 @@ async def test_a_silent_connection_is_noticed(dsn: str, server: Server, tmp_path
 async def test_a_stopped_server_is_said_quickly_and_used_again_when_back(tmp_path: Path) -> None:
     first = await open_embedded(tmp_path)
     try:
-        async with open_store(first.dsn, tmp_path, connect_timeout=2.0 * SLOW) as store:
+        async with open_store(first.dsn, limits_of=nothing_follows, connect_timeout=2.0 * SLOW) as store:
             await store.changes.start()
             await until(lambda: store.changes.connected)
             await store.directory.accounts()
@@ -198,7 +200,7 @@ async def test_a_stopped_server_is_said_quickly_and_used_again_when_back(tmp_pat
 async def test_a_crash_of_the_server_in_a_transaction_loses_nothing_half(tmp_path: Path) -> None:
     embedded = await open_embedded(tmp_path)
     try:
-        async with open_store(embedded.dsn, tmp_path, connect_timeout=2.0 * SLOW) as store:
+        async with open_store(embedded.dsn, limits_of=nothing_follows, connect_timeout=2.0 * SLOW) as store:
             pid = embedded.pid
             assert pid is not None
 

@@ -9,20 +9,25 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
+from binding_ivr.app.installation import open_database
+from binding_ivr.config import Config
+from binding_ivr.config.sections import Service
 from binding_ivr.embedded.postmaster import Postmaster
+from binding_ivr.embedded.server import open_embedded
 from binding_ivr.embedded.system_user import RunAs, run_as
 from binding_ivr.errors import ConfigError, UnavailableError
-from binding_ivr.store import Database, open_embedded, open_store
+from binding_ivr.store import Database, Store
 from tests.patience import SLOW
 
 OTHER = """
 import asyncio, sys
 from pathlib import Path
-from binding_ivr.store import open_embedded
+from binding_ivr.embedded.server import open_embedded
 
 async def main():
     it = await open_embedded(Path(sys.argv[1]))
@@ -81,14 +86,19 @@ async def nothing_is_left(tmp_path: Path) -> AsyncIterator[None]:
         assert not any(part.startswith(b"binding_ivr.data=" + os.fsencode(tmp_path)) for part in command)
 
 
+def opened(folder: Path) -> AbstractAsyncContextManager[Store]:
+    """The store of an installation without a DSN."""
+    return open_database(Config(service=Service(state_dir=str(folder))), migrations="apply")
+
+
 async def test_first_start_restart_and_end(tmp_path: Path) -> None:
     began = time.monotonic()
-    async with open_store(None, tmp_path / "state") as store:
+    async with opened(tmp_path / "state") as store:
         cold = time.monotonic() - began
         assert [one.account for one in await store.directory.accounts()] == ["default"]
         await store.directory.add_account("kept")
     began = time.monotonic()
-    async with open_store(None, tmp_path / "state") as store:
+    async with opened(tmp_path / "state") as store:
         assert len(await store.directory.accounts()) == 2
     assert time.monotonic() - began < cold + 1
     base = tmp_path / "state" / "postgres"
@@ -144,7 +154,7 @@ async def test_the_first_is_killed_while_another_works(tmp_path: Path) -> None:
 
 
 async def test_after_a_crash_of_everything(tmp_path: Path) -> None:
-    async with open_store(None, tmp_path) as store:
+    async with opened(tmp_path) as store:
         await store.directory.add_account("kept")
     mine = await open_embedded(tmp_path)
     pid = mine.pid
@@ -155,7 +165,7 @@ async def test_after_a_crash_of_everything(tmp_path: Path) -> None:
     # the process id in the file it left is now that of somebody else
     file = tmp_path / "postgres" / "data" / "postmaster.pid"
     file.write_text(file.read_text().replace(str(pid), str(os.getpid()), 1))
-    async with open_store(None, tmp_path) as store:
+    async with opened(tmp_path) as store:
         assert len(await store.directory.accounts()) == 2
 
 
@@ -170,7 +180,7 @@ async def test_a_crash_while_the_data_folder_is_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["with space", 'quo\'te "$HOME"', "com,ma", "é", "long/" + "x" * 110])
 async def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
-    async with open_store(None, tmp_path / name) as store:
+    async with opened(tmp_path / name) as store:
         assert len(await store.directory.accounts()) == 1
 
 

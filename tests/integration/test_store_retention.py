@@ -29,6 +29,7 @@ from binding_ivr.policy.masking import masked, short
 from binding_ivr.store import Database, PgClock, Store, migrate, open_store
 from binding_ivr.store.faults import StatementRefused
 from binding_ivr.store.queries import queries
+from tests.generous import nothing_follows
 from tests.integration.conftest import World
 from tests.integration.databases import Server
 from tests.integration.test_store_schema import fill as fill_tables
@@ -443,8 +444,8 @@ async def roles(server: Server) -> AsyncIterator[TwoRoles]:
 
 async def test_a_service_that_owns_nothing_does_everything_but_touch_the_audit(roles: TwoRoles, tmp_path: Path) -> None:
     async with (
-        open_store(roles.owner, tmp_path, 2) as owner,
-        open_store(roles.service, tmp_path, 5, migrations="check") as store,
+        open_store(roles.owner, 2, limits_of=nothing_follows) as owner,
+        open_store(roles.service, 5, limits_of=nothing_follows, migrations="check") as store,
     ):
         world = World(store)
         clock = owner.clock

@@ -17,6 +17,7 @@ from binding_ivr.resources import data_dir
 from binding_ivr.store import Database, Store, migrate, open_store, pending
 from binding_ivr.store.faults import StatementRefused
 from binding_ivr.store.queries import queries
+from tests.generous import nothing_follows
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World
@@ -93,12 +94,12 @@ async def test_a_failing_file_leaves_nothing(dsn: str, folder: Path) -> None:
 
 async def test_checking_names_the_missing_migration(empty_dsn: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="run: binding-ivr migrate"):
-        async with open_store(empty_dsn, tmp_path, migrations="check"):
+        async with open_store(empty_dsn, limits_of=nothing_follows, migrations="check"):
             pass
 
 
 async def test_missing_tables_are_the_operators_to_make(empty_dsn: str, tmp_path: Path) -> None:
-    async with open_store(empty_dsn, tmp_path, migrations="skip") as store:
+    async with open_store(empty_dsn, limits_of=nothing_follows, migrations="skip") as store:
         with pytest.raises(ConfigError, match="run: binding-ivr migrate"):
             await store.bindings.get("default", "1001")
 

@@ -15,6 +15,7 @@ from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import BindingStatus, SuspendReason
 from binding_ivr.store import Store, open_store
+from tests.generous import nothing_follows
 from tests.integration.conftest import hash_of
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ async def test_the_user_may_enter_another_number_and_the_list_gives_nothing_back
 
 @pytest.fixture
 async def other(dsn: str, tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(dsn, tmp_path, 5, migrations="skip") as it:
+    async with open_store(dsn, 5, limits_of=nothing_follows, migrations="skip") as it:
         yield it
 
 

@@ -23,10 +23,12 @@ from binding_ivr.delivery.backoff import Backoff
 from binding_ivr.delivery.outbox import Outbox, OutboxTimes
 from binding_ivr.delivery.wire.http import HttpTimes, WebhookClient
 from binding_ivr.delivery.wire.reply import Result
+from binding_ivr.embedded.server import open_embedded
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.outcome import Outcome
-from binding_ivr.store import Store, open_embedded, open_store
+from binding_ivr.store import Store, open_store
 from binding_ivr.store.outbox import Receiver
+from tests.generous import nothing_follows
 from tests.integration.tcp_proxy import TcpProxy
 from tests.integration.webhook_receiver import SECRET, WebhookReceiver
 from tests.patience import SLOW
@@ -347,7 +349,7 @@ async def test_two_nodes_send_once(
 ) -> None:
     names = [f"u{n}" for n in range(40)]
     await world.users(*names)
-    async with open_store(dsn, tmp_path, 10, migrations="skip") as second:
+    async with open_store(dsn, 10, limits_of=nothing_follows, migrations="skip") as second:
         await store.changes.start()
         await second.changes.start()
         hooks = [webhook(receiver)]
@@ -422,7 +424,9 @@ async def test_postgresql_goes_away_between_the_answer_and_the_note(
 
     embedded = await open_embedded(tmp_path)
     try:
-        async with open_store(embedded.dsn, tmp_path, connect_timeout=SLOW, command_timeout=SLOW) as store:
+        async with open_store(
+            embedded.dsn, limits_of=nothing_follows, connect_timeout=SLOW, command_timeout=SLOW
+        ) as store:
             world = Words(store)
             await world.users("1001")
             await store.changes.start()
