@@ -12,7 +12,7 @@ from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Ori
 from binding_ivr.call.machine import CallMachine
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.orders import RoutedOrder
-from binding_ivr.errors import BindingError, NotFoundError
+from binding_ivr.errors import BindingError, NotFoundError, Refusal
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.outcome import Verdict
@@ -188,7 +188,7 @@ class CallShell:
                 first = await self._ledger.finish(self.attempt.attempt_id, verdict)
                 break
             except BindingError as error:
-                if isinstance(error, NotFoundError) or loop.time() - started > GIVE_UP_S:
+                if isinstance(error, NotFoundError | Refusal) or loop.time() - started > GIVE_UP_S:
                     self._log.error("call.verdict_lost", outcome=verdict.outcome, reason=str(error))
                     self.post(ev.Recorded(committed=False))
                     return

@@ -1,8 +1,8 @@
 """The pool of PostgreSQL connections: runs named queries with a time limit. It knows no table."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -10,9 +10,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from binding_ivr.errors import ConfigError, UnavailableError
+from binding_ivr.errors import ConfigError, Refusal, UnavailableError
 from binding_ivr.model.actors import Actor
-from binding_ivr.store.faults import BAD_DSN, describe, translated
+from binding_ivr.store.faults import BAD_DSN, StatementRefused, describe, translated
 from binding_ivr.store.queries import queries
 
 MIN_VERSION = 130000
@@ -46,7 +46,8 @@ class Database:
     """A pool of connections; a lost one is replaced at its next use.
 
     Every method raises UnavailableError when PostgreSQL does not answer within the time limit, ConfigError when the
-    operator must act (password, privilege, missing migration) and StatementRefused for the content of a statement.
+    operator must act (password, privilege, missing migration), Refusal `invalid` for a value that it does not take (a
+    NUL character, for example) and StatementRefused for anything else in a statement.
     """
 
     def __init__(self, pool: "asyncpg.Pool[Row]", dsn: str, timeout_s: float) -> None:
@@ -123,26 +124,41 @@ class Database:
         self, actor: Actor | None = None, attempt_id: UUID | None = None
     ) -> AsyncIterator[Transaction]:
         """Begin a transaction (READ COMMITTED); *actor* and *attempt_id* are what its audit rows say."""
-        async with self.link() as link, link.transaction():
-            transaction = Transaction(link)
-            if actor is not None:
-                await transaction.run("set_actor", actor_text(actor, attempt_id))
-            yield transaction
+        with _bad_values_told():
+            async with self.link() as link, link.transaction():
+                transaction = Transaction(link)
+                if actor is not None:
+                    await transaction.run("set_actor", actor_text(actor, attempt_id))
+                yield transaction
 
     async def rows(self, name: str, *args: Any) -> list[Row]:
         """Return all rows of the query *name*."""
-        async with self.link() as link:
-            return list(await link.fetch(queries()[name], *args))
+        with _bad_values_told():
+            async with self.link() as link:
+                return list(await link.fetch(queries()[name], *args))
 
     async def row(self, name: str, *args: Any) -> Row | None:
         """Return the first row of the query *name*, None when there is none."""
-        async with self.link() as link:
-            return await link.fetchrow(queries()[name], *args)
+        with _bad_values_told():
+            async with self.link() as link:
+                return await link.fetchrow(queries()[name], *args)
 
     async def run(self, name: str, *args: Any) -> None:
         """Run the query *name* for its effect."""
-        async with self.link() as link:
-            await link.execute(queries()[name], *args)
+        with _bad_values_told():
+            async with self.link() as link:
+                await link.execute(queries()[name], *args)
+
+
+@contextmanager
+def _bad_values_told() -> Iterator[None]:
+    """Turn a value that PostgreSQL does not take into a Refusal, for whoever named the value to read."""
+    try:
+        yield
+    except StatementRefused as refused:
+        if refused.is_bad_value:
+            raise Refusal("invalid", "a value has signs that cannot be stored") from None
+        raise
 
 
 def actor_text(actor: Actor, attempt_id: UUID | None = None) -> str:

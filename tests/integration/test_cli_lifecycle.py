@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from binding_ivr.config import Limits
 from binding_ivr.model.outcome import Fault, Outcome, Verdict
 from binding_ivr.store import PgAttempts
@@ -62,6 +64,22 @@ async def test_audit_export_and_erase(world: World, dsn: str, tmp_path: Path) ->
     assert (await run("export", "1001")).err == "binding-ivr: nothing is held about a user 1001 of account default\n"
     [last] = (await run.done("audit", "--limit", "1", "--json")).json
     assert (last["action"], last["user_id"], last["reason"]) == ("user.erased", done["pseudonym"], "asked for it")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status", "10\0"), ("bind", "10\0", A), ("remove", "10\0"), ("export", "10\0"), ("user", "remove", "10\0"),
+        ("remove", "1001", "--account", "a\0"), ("suspend", "1001", "--reason", "why\0"), ("attempts", "--user", "\0"),
+        ("audit", "--user", "\0"), ("api-key", "remove", "\0"), ("limits", "reset-user", "\0", "--reason", "asked"),
+    ],
+)  # fmt: skip
+async def test_a_value_that_cannot_be_stored_is_refused(
+    world: World, dsn: str, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    await world.users("1001")
+    done = await commands_on(dsn, tmp_path)(*words)
+    assert (done.status, done.err) == (1, "binding-ivr: a value has signs that cannot be stored\n")
 
 
 async def test_suppressions(world: World, dsn: str, tmp_path: Path) -> None:
