@@ -1,8 +1,7 @@
-"""The use cases of a binding: accept a number, call again, cancel, forget, tell. Web and commands both come here."""
+"""The use cases of a binding: accept a number, call again, cancel, forget, tell. Everybody comes here."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -10,46 +9,36 @@ from zoneinfo import ZoneInfo
 
 from binding_ivr.app.allowances import allowed, client
 from binding_ivr.app.codes import Codes
+from binding_ivr.app.view import Begun, Shown, View, view_of
 from binding_ivr.config import Config
 from binding_ivr.errors import NotFoundError, Refusal
-from binding_ivr.model import forms
-from binding_ivr.model.actors import Actor
+from binding_ivr.model.actors import Actor, Source, system
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.regions import expand
 from binding_ivr.model.rows import AttemptRow, BindingRow, BindingStatus, SuspendReason
 from binding_ivr.policy.hours import CallingHours, calling_hours
-from binding_ivr.policy.lifecycle import Life, life_of
-from binding_ivr.policy.limit_state import Reset
-from binding_ivr.policy.numbers import (
-    NumberRules,
-    PhoneNumber,
-    consider,
-    is_denied_alone,
-    keyed,
-    parse,
-    typed_digits,
-)
-from binding_ivr.policy.own import OwnNumbers, own_numbers
+from binding_ivr.policy.lifecycle import life_of
+from binding_ivr.policy.limits import call_in_progress
+from binding_ivr.policy.numbers import NumberRules, PhoneNumber, Typed, candidates, is_denied_alone, judge, read
+from binding_ivr.policy.own import own_numbers
 from binding_ivr.policy.ranges import Excepted
 from binding_ivr.policy.routes import serving, stored
 from binding_ivr.policy.zones import zones_of
 from binding_ivr.ports import NewAttempt
-from binding_ivr.store import Store
+from binding_ivr.store import BindingFacts, Store
+from binding_ivr.store.faults import StatementRefused
 
 if TYPE_CHECKING:
     from binding_ivr.metrics import Metrics  # what it is made with takes long to import, and commands count nothing
 
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An attempt as its user may see it: `code` is None while it must not be shown."""
-
-    attempt: AttemptRow
-    code: str | None = field(repr=False)
+NOBODY = system(Source.WEB)
 
 
 class Bindings:
-    """The use cases on one store."""
+    """The use cases on one store.
+
+    Those that begin an attempt take `attempt_id`, by which a request that is sent again finds what it began before.
+    """
 
     def __init__(
         self,
@@ -66,51 +55,139 @@ class Bindings:
         self._store = store
         self._codes = codes
 
-    def choosing(self, attempt_id: UUID) -> "Bindings":
-        """Return the same use cases, whose next attempt has *attempt_id*."""
-        return Bindings(self._config, self._store, self._codes, lambda: attempt_id, self._metrics)
-
-    async def bind(self, account: str, user_id: str, number: str, actor: Actor, *, now: bool = False) -> Shown:
+    async def bind(
+        self,
+        account: str,
+        user_id: str,
+        number: str,
+        actor: Actor,
+        *,
+        now: bool = False,
+        keyed_in: bool = False,
+        attempt_id: UUID | None = None,
+    ) -> Begun:
         """Accept *number* (national or international writing) for the user and start an attempt.
 
         *now*: call even outside calling hours, for the user said so; else that is Refusal `outside_hours`.
+        *keyed_in*: at a phone, as one would dial it there.
         Raises Refusal (see policy.numbers, policy.limits and the store's `accept`) and NotFoundError.
         """
-        config = await self._account_config(account)
-        with self._refusals_counted():
-            wanted = await self._acceptable(account, number, config, now=now)
-            return await self._attempt(config, account, user_id, wanted, actor)
 
-    async def bind_keyed(self, account: str, user_id: str, digits: str, actor: Actor, *, now: bool = False) -> Shown:
-        """Like `bind`, for *digits* that were keyed in at a phone, as one would dial them there."""
-        config = await self._account_config(account)
-        with self._refusals_counted():
-            wanted = await self._acceptable(account, keyed(digits, config.number.default_region), config, now=now)
-            return await self._attempt(config, account, user_id, wanted, actor)
+        async def begin(new_id: UUID) -> Begun:
+            typed, facts, config = await self._read(account, user_id, number, keyed_in=keyed_in)
+            with self._refusals_counted():
+                return await self._begin(config, facts, typed, facts.own, actor, new_id, now=now)
 
-    async def revalidate(self, account: str, user_id: str, actor: Actor, *, now: bool = False) -> Shown:
+        return await self._once(attempt_id, actor, begin)
+
+    async def revalidate(
+        self, account: str, user_id: str, actor: Actor, *, now: bool = False, attempt_id: UUID | None = None
+    ) -> Begun:
         """Call the present number again, with a new code. Raises like `bind`, and Refusal `no_number`."""
-        config = await self._account_config(account)
-        binding = await self._store.bindings.get(account, user_id)
-        number = binding.pending_number or binding.number
-        with self._refusals_counted():
-            if number is None:
-                raise _no_number()
-            wanted = await self._acceptable(account, number, config, now=now)
-            return await self._attempt(config, account, user_id, wanted, actor)
 
-    async def undo(self, account: str, user_id: str, actor: Actor, *, now: bool = False) -> Shown:
+        def present(binding: BindingRow, _: Config) -> str:
+            if number := binding.pending_number or binding.number:
+                return number
+            raise _no_number()
+
+        return await self._again(account, user_id, actor, present, attempt_id, now=now)
+
+    async def undo(
+        self, account: str, user_id: str, actor: Actor, *, now: bool = False, attempt_id: UUID | None = None
+    ) -> Begun:
         """Call the proven number that was changed or removed last, within `[binding] undo_h`; its proof restores it.
 
         Raises like `bind`, and Refusal `no_undo`.
         """
-        config = await self._account_config(account)
-        offer = life_of(await self._store.bindings.get(account, user_id), config.binding).undo
-        with self._refusals_counted():
-            if offer is None:
-                raise Refusal("no_undo", "you can no longer go back to the earlier number; enter it as a new one")
-            wanted = await self._acceptable(account, offer.number, config, now=now)
-            return await self._attempt(config, account, user_id, wanted, actor)
+
+        def earlier(binding: BindingRow, config: Config) -> str:
+            if offer := life_of(binding, config.binding).undo:
+                return offer.number
+            raise Refusal("no_undo", "you can no longer go back to the earlier number; enter it as a new one")
+
+        return await self._again(account, user_id, actor, earlier, attempt_id, now=now)
+
+    async def _again(
+        self,
+        account: str,
+        user_id: str,
+        actor: Actor,
+        which: Callable[[BindingRow, Config], str],
+        attempt_id: UUID | None,
+        *,
+        now: bool,
+    ) -> Begun:
+        """Call a number that the binding knows: the one that *which* names."""
+
+        async def begin(new_id: UUID) -> Begun:
+            facts = await self._store.bindings.facts(account, user_id)
+            config = self._config.for_account(facts.known_settings)
+            binding = facts.known
+            with self._refusals_counted():
+                typed = read(which(binding, config), config.number.default_region)
+                own = await self._store.directory.own_numbers_for_check(candidates(typed))
+                kinds = [(number.kind, number.value) for number in own]
+                return await self._begin(config, facts, typed, kinds, actor, new_id, now=now)
+
+        return await self._once(attempt_id, actor, begin)
+
+    async def _once(self, attempt_id: UUID | None, actor: Actor, begin: Callable[[UUID], Awaitable[Begun]]) -> Begun:
+        """Begin an attempt; what is refused although it is there was begun by the same request, sent before."""
+        try:
+            return await begin(attempt_id or self._new_id())
+        except (Refusal, StatementRefused):
+            if attempt_id is None:
+                raise
+            try:
+                shown = await self.attempt(attempt_id)
+            except NotFoundError:
+                shown = None
+            if shown is None:
+                raise
+        row = shown.attempt
+        return Begun(row, shown.code, await self.view(row.account, row.user_id, actor))
+
+    async def _read(
+        self, account: str, user_id: str, text: str, *, keyed_in: bool
+    ) -> tuple[Typed, BindingFacts, Config]:
+        """Read a number, and all that it is judged by.
+
+        What national writing means is known only by the account's settings: the installation's region is tried, and
+        where the account's is another that reads it differently, it is all read once more.
+        """
+        typed = read(text, self._config.number.default_region, keyed_in=keyed_in)
+        texts = candidates(typed)
+        facts = await self._store.bindings.facts(account, user_id, texts)
+        config = self._config.for_account(facts.known_settings)
+        if config.number.default_region != typed.region:
+            typed = read(text, config.number.default_region, keyed_in=keyed_in)
+            if not candidates(typed) <= texts:
+                facts = await self._store.bindings.facts(account, user_id, candidates(typed))
+        return typed, facts, config
+
+    async def _begin(
+        self,
+        config: Config,
+        facts: BindingFacts,
+        typed: Typed,
+        own: Sequence[tuple[str, str]],
+        actor: Actor,
+        attempt_id: UUID,
+        *,
+        now: bool,
+    ) -> Begun:
+        """Judge a number by what was read, and start an attempt. *own* may loop back, and our own caller IDs do."""
+        callers = [("did", route.caller_id) for route in config.routes if route.caller_id]
+        number = judge(typed, number_rules(config, facts.excepted), own_numbers([*own, *callers]))
+        if not serving(config.routes, number.region):
+            raise Refusal("no_route", "numbers in this country cannot be called from here; ask your administrator")
+        if not now and (refusal := outside_hours(config, number, facts.read_at)):
+            raise refusal
+        new = self._new(config, facts.account, facts.user_id, number.e164, actor, attempt_id, denied=number.denied)
+        binding = await self._store.attempts.accept(new, self._codes.of_number(number.e164))
+        assert binding.last_attempt is not None
+        shown, busy = self.shown(binding.last_attempt), call_in_progress()
+        return Begun(shown.attempt, shown.code, view_of(config, binding, shown, busy, busy))
 
     @contextlib.contextmanager
     def _refusals_counted(self) -> Iterator[None]:
@@ -121,10 +198,31 @@ class Bindings:
                 self._metrics.refusals.labels(refusal.limit or refusal.code).inc()
             raise
 
-    async def life(self, binding: BindingRow) -> Life:
-        """Return what time will do to *binding* by the rules of its account."""
-        settings = (await self._store.directory.account(binding.account)).settings
-        return life_of(binding, self._config.for_account_or_default(settings).binding)
+    async def view(self, account: str, user_id: str, actor: Actor = NOBODY) -> View:
+        """Everything about the user's binding now; what may be done next is for *actor*. Raises NotFoundError."""
+        facts = await self._store.bindings.facts(account, user_id)
+        binding = facts.known
+        config = self._config.for_account_or_default(facts.known_settings)
+        last = self.shown(binding.last_attempt) if binding.last_attempt else None
+        bind = again = call_in_progress() if last is not None and last.attempt.outcome is None else None
+        if bind is None:  # while a call runs, the rules need not be asked
+            bind, again = await self._next_steps(facts, binding, config, actor)
+        return view_of(config, binding, last, bind, again)
+
+    async def _next_steps(
+        self, facts: BindingFacts, binding: BindingRow, config: Config, actor: Actor
+    ) -> tuple[Refusal | None, Refusal | None]:
+        """Return what stands now against a call to a new number, and to the present one: the very rules of `accept`.
+
+        *config* is the account's. None: nothing does. It foretells; what decides is the request.
+        """
+        number = binding.pending_number or binding.number
+        denied = number is not None and is_denied_alone(number, number_rules(config, facts.excepted))
+        new = self._new(config, facts.account, facts.user_id, number or "", actor, self._new_id(), denied=denied)
+        bind, again = await self._store.attempts.foresee(new, self._codes.of_number(number) if number else None)
+        if again is None:
+            again = _no_number() if number is None else _hours_now(number, config, facts.read_at)
+        return bind, again
 
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
         """End the call in flight. Raises NotFoundError when there is none."""
@@ -160,100 +258,11 @@ class Bindings:
             return Shown(attempt, None)
         return Shown(attempt, self._codes.of_attempt(attempt.attempt_id, attempt.key_id))
 
-    async def suppress(self, number: str, actor: Actor) -> bool:
-        """Have a number never called again, nor trusted; False when it was already suppressed.
-
-        Raises Refusal for no number. It does not tell whether anybody has it: the audit does.
-        """
-        e164 = self._e164(number)
-        return await self._store.suppressions.add(e164, self._codes.of_number(e164), "admin", actor.who, actor)
-
-    async def unsuppress(self, number: str, actor: Actor) -> None:
-        """Allow a number again, or what the list shows in its place: the hash. Raises NotFoundError and Refusal."""
-        is_hash = forms.fits(forms.NUMBER_HASH, number)
-        number_hash = bytes.fromhex(number) if is_hash else self._hash(number)
-        await self._store.suppressions.remove(number_hash, actor)
-
-    async def suppressed(self, number: str) -> bool:
-        """Return whether a number is suppressed. Raises Refusal for no number."""
-        return await self._store.suppressions.has(self._hash(number))
-
-    async def reset_number(self, number: str, actor: Actor) -> Reset:
-        """Let the calls to a number count no more for it, and lift its lock. Raises Refusal for no number."""
-        return await self._store.limits.reset_number(self._hash(number), actor)
-
-    def _hash(self, number: str) -> bytes:
-        return self._codes.of_number(self._e164(number))
-
-    def _e164(self, number: str) -> str:
-        return parse(number, self._config.number.default_region).e164
-
-    async def _account_config(self, account: str) -> Config:
-        return self._config.for_account((await self._store.directory.account(account)).settings)
-
-    async def _acceptable(self, account: str, text: str, config: Config, *, now: bool) -> PhoneNumber:
-        number = consider(text, await self._number_rules(account, config), await self._own(text, config))
-        if not serving(config.routes, number.region):
-            raise Refusal("no_route", "numbers in this country cannot be called from here; ask your administrator")
-        if not now:
-            await self._check_hours(number, config)
-        return number
-
-    async def _number_rules(self, account: str, config: Config) -> NumberRules:
-        excepted = [Excepted(row.prefix, row.whole) for row in await self._store.exceptions.active(account)]
-        return number_rules(config, excepted)
-
-    async def _check_hours(self, number: PhoneNumber, config: Config) -> None:
-        if not hours_of(config).is_always and (refusal := outside_hours(config, number, await self._now())):
-            raise refusal
-
-    async def _now(self) -> datetime:
-        return (await self._store.clock.read()).now
-
-    async def _own(self, text: str, config: Config) -> OwnNumbers:
-        """The numbers a call would loop back to: of every account, and our own caller IDs."""
-        texts = {typed_digits(text)}
-        with contextlib.suppress(Refusal):
-            number = parse(text, config.number.default_region)
-            texts |= {number.e164, number.digits, number.national}
-        own = await self._store.directory.own_numbers_for_check(texts)
-        callers = [("did", route.caller_id) for route in config.routes if route.caller_id]
-        return own_numbers([(number.kind, number.value) for number in own] + callers)
-
-    async def _attempt(self, config: Config, account: str, user_id: str, number: PhoneNumber, actor: Actor) -> Shown:
-        new = self._new(config, account, user_id, number.e164, actor, denied=number.denied)
-        return self.shown(await self._store.attempts.accept(new, self._codes.of_number(number.e164)))
-
-    async def next_steps(
-        self, binding: BindingRow, config: Config, actor: Actor
-    ) -> tuple[Refusal | None, Refusal | None]:
-        """Return what stands now against a call to a new number, and to the present one: the very rules of `accept`.
-
-        *config* is the account's. None: nothing does. It foretells; what decides is the request.
-        """
-        number = binding.pending_number or binding.number
-        denied = number is not None and await self._denied(binding.account, number, config)
-        new = self._new(config, binding.account, binding.user_id, number or "", actor, denied=denied)
-        bind, again = await self._store.attempts.foresee(new, self._codes.of_number(number) if number else None)
-        if again is None:
-            again = _no_number() if number is None else self._hours_now(binding, number, config)
-        return bind, again
-
-    def _hours_now(self, binding: BindingRow, number: str, config: Config) -> Refusal | None:
-        if binding.read_at is None:
-            return None
-        with contextlib.suppress(Refusal):  # a number that no plan holds any more is told when it is called
-            return outside_hours(config, stored(number), binding.read_at)
-        return None
-
-    async def _denied(self, account: str, number: str, config: Config) -> bool:
-        return is_denied_alone(number, await self._number_rules(account, config))
-
     def _new(
-        self, config: Config, account: str, user_id: str, number: str, actor: Actor, *, denied: bool
+        self, config: Config, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID, *, denied: bool
     ) -> NewAttempt:
         return NewAttempt(
-            attempt_id=self._new_id(),
+            attempt_id=attempt_id,
             account=account,
             user_id=user_id,
             number=number,
@@ -273,6 +282,12 @@ class Bindings:
 def hours_of(config: Config) -> CallingHours:
     """Return when numbers of *config* (an account's) may be called."""
     return calling_hours(config.call.hours, config.call.quiet)
+
+
+def _hours_now(number: str, config: Config, now: datetime) -> Refusal | None:
+    with contextlib.suppress(Refusal):  # a number that no plan holds any more is told when it is called
+        return outside_hours(config, stored(number), now)
+    return None
 
 
 def outside_hours(config: Config, number: PhoneNumber, now: datetime) -> Refusal | None:

@@ -8,9 +8,9 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, assert_never
 
-from binding_ivr.app.bindings import Shown
 from binding_ivr.app.installation import Installation
 from binding_ivr.app.live import follow
+from binding_ivr.app.view import Shown
 from binding_ivr.call import desk
 from binding_ivr.call.commands import Ask, Say
 from binding_ivr.call.desk import DeskCommand, DeskEvent
@@ -196,7 +196,7 @@ class Dialogue:
         try:
             user = await self._installation.store.directory.user_of_extension(caller.account, caller.extension)
             binding = await self._installation.bindings.status(user.account, user.user_id)
-        except NotFoundError:
+        except (NotFoundError, Refusal):  # a value that cannot be stored is nobody's
             return desk.Unknown()
         self._user = user
         conversation.speak(spoken(user.language or caller.language, self._config.prompts.languages))
@@ -213,7 +213,7 @@ class Dialogue:
 
     async def _bind(self, user: User, keyed: str, actor: Actor) -> Shown:
         # At any hour: who stands at the desk phone has just confirmed it, and expects the call now.
-        return await self._installation.bindings.bind_keyed(user.account, user.user_id, keyed, actor, now=True)
+        return await self._installation.bindings.bind(user.account, user.user_id, keyed, actor, now=True, keyed_in=True)
 
     async def _revalidate(self, user: User, actor: Actor) -> Shown:
         return await self._installation.bindings.revalidate(user.account, user.user_id, actor, now=True)

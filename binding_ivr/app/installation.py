@@ -1,13 +1,16 @@
-"""An open installation as commands and service use it: configuration, store, codes and the use cases on them."""
+"""An open installation as web, commands and desk phones use it: configuration, store, codes and the use cases."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from binding_ivr.app.accounts import Accounts
 from binding_ivr.app.allowances import limits_of
 from binding_ivr.app.bindings import Bindings
 from binding_ivr.app.codes import Codes
+from binding_ivr.app.lookups import StoreLookups
+from binding_ivr.app.numbers import Numbers
 from binding_ivr.config import Config, load_keys
 from binding_ivr.embedded.server import open_embedded
 from binding_ivr.store import Store, open_store
@@ -18,12 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """An open installation as the commands use it."""
+    """An open installation: the use cases, and the store for what needs no use case, being only read or written."""
 
     config: Config
     store: Store
     codes: Codes
     bindings: Bindings
+    accounts: Accounts
+    numbers: Numbers
+    lookups: StoreLookups
 
 
 @asynccontextmanager
@@ -33,7 +39,15 @@ async def open_installation(config: Config, metrics: "Metrics | None" = None) ->
     async with open_database(config, migrations="check" if config.database.dsn else "apply") as store:
         codes = Codes(config, keys)
         await store.suppressions.check_key(codes.key_check())
-        yield Installation(config, store, codes, Bindings(config, store, codes, metrics=metrics))
+        yield Installation(
+            config,
+            store,
+            codes,
+            bindings=Bindings(config, store, codes, metrics=metrics),
+            accounts=Accounts(config, store),
+            numbers=Numbers(config, store, codes),
+            lookups=StoreLookups(config, store, metrics),
+        )
 
 
 @asynccontextmanager

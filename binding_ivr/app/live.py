@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from binding_ivr.app.bindings import Shown
 from binding_ivr.app.installation import Installation
+from binding_ivr.app.view import Shown
 from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import AttemptRow

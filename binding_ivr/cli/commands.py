@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from binding_ivr.app.bindings import Shown
 from binding_ivr.app.installation import Installation, open_installation
 from binding_ivr.app.live import follow, grouped, sentence
-from binding_ivr.app.lookups import StoreLookups
+from binding_ivr.app.view import Begun, Shown
 from binding_ivr.cli import show
 from binding_ivr.cli.facts import attempt_facts, binding_facts, lookup_facts, shown_facts
 from binding_ivr.config import load
@@ -77,14 +76,12 @@ async def undo(options: argparse.Namespace) -> int:
         return await _told(installation, shown, options)
 
 
-async def _told(installation: Installation, shown: Shown, options: argparse.Namespace) -> int:
+async def _told(installation: Installation, shown: Begun, options: argparse.Namespace) -> int:
     """Print number and code, and with --wait the live call; the code is asked for again until it may be shown."""
     if not await installation.store.attempts.nodes_alive():
         show.note("no node is running, so no call is made; start one: binding-ivr serve")
-    binding = await installation.bindings.status(options.account, options.user)
     if options.json and not options.wait:
-        life = await installation.bindings.life(binding)
-        show.json_line({**binding_facts(binding, life), "attempt": shown_facts(shown)})
+        show.json_line({**binding_facts(shown.view), "attempt": shown_facts(shown)})
         return 0
     length = installation.config.code.length
     if not options.json:
@@ -119,8 +116,7 @@ def _print_code(shown: Shown) -> None:
 async def status(options: argparse.Namespace) -> int:
     """status USER"""
     async with house_of(options) as installation:
-        binding = await installation.bindings.status(options.account, options.user)
-        values = binding_facts(binding, await installation.bindings.life(binding))
+        values = binding_facts(await installation.bindings.view(options.account, options.user, actor()))
         if not options.json:
             if last := values.pop("last_attempt"):
                 values["last_call"] = f"{last['outcome'] or last['state']} ({last['created_at']})"
@@ -171,11 +167,10 @@ def _done(options: argparse.Namespace, word: str) -> int:
 async def lookup(options: argparse.Namespace) -> int:
     """lookup EXTENSION | --caller NUMBER"""
     async with house_of(options) as installation:
-        lookups = StoreLookups(installation.config, installation.store)
         if options.caller is not None:
-            answer = await lookups.trusted_caller(options.caller)
+            answer = await installation.lookups.trusted_caller(options.caller)
         else:
-            answer = await lookups.trusted_number(options.account, options.extension)
+            answer = await installation.lookups.trusted_number(options.account, options.extension)
     show.facts(lookup_facts(answer), as_json=options.json)
     return 1 if answer.status is LookupStatus.ERROR else 0
 
@@ -222,14 +217,14 @@ async def suppress(options: argparse.Namespace) -> int:
         if options.action == "add":
             word = (
                 "suppressed"
-                if await installation.bindings.suppress(options.number, actor(options.reason))
+                if await installation.numbers.suppress(options.number, actor(options.reason))
                 else "was suppressed before"
             )
         elif options.action == "remove":
-            await installation.bindings.unsuppress(options.number, actor(options.reason))
+            await installation.numbers.unsuppress(options.number, actor(options.reason))
             word = "removed"
         else:
-            word = "suppressed" if await installation.bindings.suppressed(options.number) else "not suppressed"
+            word = "suppressed" if await installation.numbers.suppressed(options.number) else "not suppressed"
     if options.json:
         show.json_line({"result": word})
     else:

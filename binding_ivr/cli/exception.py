@@ -4,7 +4,6 @@ import argparse
 import re
 from datetime import datetime, timedelta
 
-from binding_ivr.app.exceptions import add_exception, remove_exception
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import actor, house_of
 from binding_ivr.errors import ConfigError
@@ -18,10 +17,9 @@ async def exception_add(options: argparse.Namespace) -> int:
     """exception add NUMBER --reason TEXT [--until TIME] [--account NAME] [--prefix]"""
     until = _until(options.until)
     async with house_of(options) as installation:
-        excepted, end = await add_exception(
-            installation.config, installation.store, options.account, options.number, options.reason, until, actor(),
-            prefix=options.prefix,
-        )  # fmt: skip
+        excepted, end = await installation.numbers.add_exception(
+            options.account, options.number, options.reason, until, actor(), prefix=options.prefix
+        )
     facts = {"allows": _allows(excepted.prefix, excepted.whole), "expires_at": end, "result": "added"}
     show.facts(facts, as_json=options.json)
     show.note("the lock in the dialplan does not know about it yet; make it again: binding-ivr dialplan policy")
@@ -31,8 +29,8 @@ async def exception_add(options: argparse.Namespace) -> int:
 async def exception_remove(options: argparse.Namespace) -> int:
     """exception remove NUMBER [--account NAME] [--prefix]"""
     async with house_of(options) as installation:
-        excepted = await remove_exception(
-            installation.config, installation.store, options.account, options.number, actor(), prefix=options.prefix
+        excepted = await installation.numbers.remove_exception(
+            options.account, options.number, actor(), prefix=options.prefix
         )
     show.facts({"allows": _allows(excepted.prefix, excepted.whole), "result": "removed"}, as_json=options.json)
     return 0

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from binding_ivr.app.bindings import Shown
+from binding_ivr.app.view import Shown, View
 from binding_ivr.model.lookups import LookupAnswer
-from binding_ivr.model.rows import AttemptRow, AuditRow, BindingRow
+from binding_ivr.model.rows import AttemptRow, AuditRow
 from binding_ivr.model.times import iso
-from binding_ivr.policy.lifecycle import Life
-from binding_ivr.policy.numbers import as_people_write_it
 
 
 def attempt_facts(attempt: AttemptRow) -> dict[str, Any]:
@@ -33,21 +31,21 @@ def attempt_facts(attempt: AttemptRow) -> dict[str, Any]:
     }
 
 
-def binding_facts(binding: BindingRow, life: Life) -> dict[str, Any]:
+def binding_facts(view: View) -> dict[str, Any]:
     """A binding for `--json`."""
-    back = life.undo
+    binding, back = view.binding, view.life.undo
     return {
         "account": binding.account,
         "user_id": binding.user_id,
         "status": binding.status.value,
         "reason": binding.reason.value if binding.reason else None,
         "number": binding.number,
-        "number_written": as_people_write_it(binding.number) if binding.number else None,
+        "number_written": view.number_written,
         "pending_number": binding.pending_number,
         "since": iso(binding.since) if binding.since else None,
         "verified_at": iso(binding.verified_at) if binding.verified_at else None,
         "stale_since": iso(binding.stale_at) if binding.stale_at else None,
-        "verify_by": iso(life.verify_by) if life.verify_by else None,
+        "verify_by": iso(view.life.verify_by) if view.life.verify_by else None,
         "undo": {
             "number": back.number,
             "changed_at": iso(back.changed_at),

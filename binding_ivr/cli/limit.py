@@ -62,7 +62,7 @@ async def limits_reset_number(options: argparse.Namespace) -> int:
     """limits reset-number NUMBER --reason TEXT"""
     who = with_reason(options.reason)
     async with house_of(options) as installation:
-        done = await installation.bindings.reset_number(options.number, who)
+        done = await installation.numbers.reset(options.number, who)
     show.facts({"calls_that_count_no_more": done.calls, "locks_lifted": done.locks}, as_json=options.json)
     return 0
 

@@ -15,8 +15,6 @@ from binding_ivr.cli.commands import actor, house_of
 from binding_ivr.config import ACCOUNT_SECTIONS
 from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.model.rows import OwnNumber, User
-from binding_ivr.policy.numbers import parse
-from binding_ivr.policy.own import check_pattern
 
 LARGEST_FILE = 50_000_000
 T = TypeVar("T")
@@ -49,22 +47,9 @@ async def account_set(options: argparse.Namespace) -> int:
             f"{options.key}: write SECTION.KEY with a section of {', '.join(ACCOUNT_SECTIONS)}, or routes"
         )
     async with house_of(options) as installation:
-        settings = dict((await installation.store.directory.account(options.name)).settings)
-        _change(settings, section, key, options.value)
-        installation.config.for_account(settings)  # refuses what is not valid before it is stored
-        await installation.store.directory.set_settings(options.name, settings)
+        value = None if options.value is None else _json_or_text(options.value)
+        await installation.accounts.set(options.name, section, key, value)
     return _done(options, account=options.name, result="set" if options.value is not None else "cleared")
-
-
-def _change(settings: dict[str, Any], section: str, key: str, text: str | None) -> None:
-    value = None if text is None else _json_or_text(text)
-    if section == "routes":
-        settings[section] = value
-    else:
-        settings[section] = {**settings.get(section, {}), key: value}
-        settings[section] = {name: kept for name, kept in settings[section].items() if kept is not None}
-    if not settings[section]:
-        del settings[section]
 
 
 def _json_or_text(text: str) -> Any:
@@ -124,7 +109,7 @@ async def user_import(options: argparse.Namespace) -> int:
 async def own_number(options: argparse.Namespace) -> int:
     """own-number add|remove VALUE"""
     async with house_of(options) as installation:
-        own = _own(options.account, options.value, options.kind or "", installation.config.number.default_region)
+        own = installation.accounts.own_number(options.account, options.value, options.kind or "")
         if options.action == "remove":
             await installation.store.directory.remove_own_number(own)
             word = "removed"
@@ -145,23 +130,13 @@ async def own_number_list(options: argparse.Namespace) -> int:
 async def own_number_import(options: argparse.Namespace) -> int:
     """own-number import FILE.csv"""
     async with house_of(options) as installation:
-        region = installation.config.number.default_region
 
         def own(row: dict[str, str]) -> OwnNumber:
-            return _own(options.account, row["value"], row.get("kind", ""), region)
+            return installation.accounts.own_number(options.account, row["value"], row.get("kind", ""))
 
         numbers = list(_rows(options.file, ("value",), ("value", "kind"), own))
         added = await installation.store.directory.import_own_numbers(numbers, actor())
     return _done(options, account=options.account, added=added, present=len(numbers) - added)
-
-
-def _own(account: str, value: str, kind: str, region: str) -> OwnNumber:
-    """Read an own number; a DID is stored as E.164, whatever its writing. Raises Refusal."""
-    if kind == "pattern" or (not kind and value.startswith("_")):
-        return OwnNumber(account, "pattern", check_pattern(value))
-    if kind == "extension" or (not kind and re.fullmatch(r"[0-9*#]{1,6}", value)):
-        return OwnNumber(account, "extension", value)
-    return OwnNumber(account, "did", parse(value, region).e164)
 
 
 def _rows(

@@ -16,10 +16,10 @@ from uuid import UUID
 
 import aiohttp
 
-from binding_ivr.app.bindings import Shown
 from binding_ivr.app.installation import Installation, open_installation
 from binding_ivr.app.live import follow, grouped, sentence
 from binding_ivr.app.signin import make_link
+from binding_ivr.app.view import Shown
 from binding_ivr.config import Config, load
 from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.lab import Lab

@@ -9,7 +9,6 @@ from typing import Any
 from binding_ivr import __version__
 from binding_ivr.app.enrolment import Enrolment
 from binding_ivr.app.installation import Installation, open_installation
-from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.signin import prepare_sign_in
 from binding_ivr.asterisk.agi.server import AgiServer
 from binding_ivr.asterisk.ami.client import AmiClient
@@ -29,8 +28,6 @@ from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror import astdb
 from binding_ivr.mirror.sync import Mirror
-from binding_ivr.node.web_doors import StoredDoors
-from binding_ivr.node.web_portal import InstallationPortal
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.ports import ClaimedAttempt
 from binding_ivr.web.server import WebServer
@@ -92,11 +89,10 @@ class Service:
         outbox = self._make_outbox(installation, ami)
         self._stack.push_async_callback(outbox.stop)
         await outbox.start()
-        lookups = StoreLookups(config, installation.store, self.metrics)
         await installation.store.bindings.set_caller_plan(caller_plan(config.number.default_region))
         self.enrolment = Enrolment(config, installation, self.metrics)
         self.agi = AgiServer(
-            lookups,
+            installation.lookups,
             self.enrolment,
             desks=config.agi.desks,
             bind=config.agi.bind,
@@ -115,7 +111,7 @@ class Service:
         await self.ari.start()
         if ami is not None:
             await self._start_mirror(installation, ami)
-        await self._start_web(installation, lookups)
+        await self._start_web(installation)
         self._start_jobs(installation)
         # Last, so that no call is begun by a service that then cannot start; and the page outlives the last call.
         self._stack.push_async_callback(self.dispatcher.stop)
@@ -179,17 +175,14 @@ class Service:
         self._stack.push_async_callback(jobs.stop)
         jobs.start()
 
-    async def _start_web(self, installation: Installation, lookups: StoreLookups) -> None:
+    async def _start_web(self, installation: Installation) -> None:
         await prepare_sign_in(self._config, installation.store)
         upkeep = Upkeep(installation.store.web)
         self._stack.push_async_callback(upkeep.stop)
         upkeep.start()
-        doors = StoredDoors(installation.store)
         self.web = WebServer(
             self._config,
-            portal=InstallationPortal(installation, lookups, self.readiness),
-            doors=doors,
-            replies=doors,
+            installation=installation,
             readiness=self.readiness,
             metrics=self.metrics,
             secret=installation.codes.of_number("web"),  # keyed, hence the same on all nodes and known to nobody else

@@ -97,12 +97,53 @@ def typed_digits(text: str) -> str:
     return re.sub(r"[^0-9]", "", plain(text))
 
 
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What a user typed, read once as it is meant in a region. `parsed` is why it is no number, when it is none."""
+
+    region: str
+    written: str = field(repr=False)
+    parsed: phonenumbers.PhoneNumber | Refusal = field(repr=False)
+
+    @property
+    def digits(self) -> str:
+        """The digits that were typed, in 0-9."""
+        return re.sub(r"[^0-9]", "", self.written)
+
+    @property
+    def number(self) -> phonenumbers.PhoneNumber:
+        """The number, which may be none that exists. Raises Refusal `not_a_number`."""
+        if isinstance(self.parsed, Refusal):
+            raise self.parsed
+        return self.parsed
+
+
+def read(text: str, region: str, *, keyed_in: bool = False) -> Typed:
+    """Read what a user typed: national (of *region*) or international writing; *keyed_in* at a phone (see `keyed`)."""
+    if keyed_in:
+        text = keyed(text, region)
+    try:
+        written = _written(text)
+        return Typed(region, written, _read(written, region))
+    except Refusal as refusal:
+        return Typed(region, plain(text), refusal)
+
+
+def candidates(typed: Typed) -> set[str]:
+    """Return the writings of a number by which an own number may equal it: what must be known before it is judged."""
+    found = {typed.digits}
+    if not isinstance(typed.parsed, Refusal):
+        e164 = phonenumbers.format_number(typed.parsed, PhoneNumberFormat.E164)
+        found |= {e164, e164.removeprefix("+"), phonenumbers.national_significant_number(typed.parsed)}
+    return found
+
+
 def parse(text: str, region: str) -> PhoneNumber:
     """Parse national (of *region*) or international writing; any digits of the world's scripts.
 
     Raises Refusal `not_a_number` for what cannot be read and `not_valid` for what no numbering plan holds.
     """
-    return _valid(_read(text, region))
+    return _valid(read(text, region).number)
 
 
 def keyed(digits: str, region: str) -> str:
@@ -123,14 +164,18 @@ def keyed(digits: str, region: str) -> str:
 def _written(text: str) -> str:
     """Return *text* in plain characters. Raises Refusal for characters that no phone number has."""
     written = plain(text)
-    if len(written) > LONGEST_INPUT or not _WRITING.fullmatch(written):
+    if not _is_writing(written):
         raise Refusal("not_a_number", "this is not a phone number; use digits, for example +1 202 555 0123")
     return written
 
 
-def _read(text: str, region: str) -> phonenumbers.PhoneNumber:
+def _is_writing(written: str) -> bool:
+    return len(written) <= LONGEST_INPUT and _WRITING.fullmatch(written) is not None
+
+
+def _read(written: str, region: str) -> phonenumbers.PhoneNumber:
     try:
-        return phonenumbers.parse(_written(text), region)
+        return phonenumbers.parse(written, region)
     except NumberParseException:
         raise Refusal(
             "not_a_number", "this is not a phone number; write it with its country code, for example +1 202 555 0123"
@@ -150,30 +195,31 @@ def _valid(number: phonenumbers.PhoneNumber) -> PhoneNumber:
 
 
 def accept(text: str, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
-    """Return the number that may be called for what the user typed. Raises like `consider`, and for a denied number.
+    """Return the number that may be called for what the user typed. Raises like `judge`, and for a denied number.
 
     The latter is Refusal `try_later`.
     """
-    number = consider(text, rules, own)
+    number = judge(read(text, rules.region), rules, own)
     if number.denied:
         raise try_later()
     return number
 
 
-def consider(text: str, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
-    """Return the number for what the user typed, marked when it may not be called because it alone is denied.
+def judge(typed: Typed, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
+    """Return the number for what the user typed, read in the region of *rules*.
+
+    It is marked when it may not be called because it alone is denied.
 
     Raises Refusal with one stable code. Whatever the settings: `not_a_number`, `own_number`, `emergency_number`,
     `short_number`, `satellite_number`, `service_number`, `not_valid`, `premium_number`. By the settings:
     `region_not_allowed`, `prefix_denied`, `type_not_allowed`.
     """
-    written, digits = _written(text), typed_digits(text)
-    if digits in own.extensions:
-        raise _own_number()
-    _refuse_short(written, digits, rules.region)
-    read = _read(text, rules.region)
-    _refuse_services(read.country_code or 0)
-    number = _valid(read)
+    if _is_writing(typed.written):
+        if typed.digits in own.extensions:
+            raise _own_number()
+        _refuse_short(typed.written, typed.digits, rules.region)
+    _refuse_services(typed.number.country_code or 0)
+    number = _valid(typed.number)
     if is_own(number.e164, number.national, own):
         raise _own_number()
     if number.kind in NEVER_KINDS or ranges.is_premium(number.e164):

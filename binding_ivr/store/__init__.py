@@ -7,7 +7,7 @@ from typing import Literal
 
 from binding_ivr.errors import ConfigError
 from binding_ivr.store.attempts import PgAttempts
-from binding_ivr.store.bindings import PgBindings, SqlDoor, TrustedRow
+from binding_ivr.store.bindings import BindingFacts, PgBindings, SqlDoor, TrustedRow
 from binding_ivr.store.changes import PgChanges
 from binding_ivr.store.clock import ClockReading, PgClock
 from binding_ivr.store.database import Database, check_dsn
@@ -23,11 +23,13 @@ from binding_ivr.store.outbox import PgOutbox
 from binding_ivr.store.personal import PgPersonal
 from binding_ivr.store.retention import PgRetention
 from binding_ivr.store.suppressions import PgSuppressions, Suppression
-from binding_ivr.store.web import PgWeb
+from binding_ivr.store.web import FoundUser, PgWeb, Reply
 
 __all__ = [
+    "BindingFacts",
     "ClockReading",
     "Database",
+    "FoundUser",
     "JobRow",
     "LimitAdmin",
     "LimitsOf",
@@ -46,6 +48,7 @@ __all__ = [
     "PgRetention",
     "PgSuppressions",
     "PgWeb",
+    "Reply",
     "SqlDoor",
     "Store",
     "Suppression",

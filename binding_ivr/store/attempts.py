@@ -8,14 +8,14 @@ from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.log import get_logger
 from binding_ivr.model.actors import Actor, Source, system
 from binding_ivr.model.outcome import AttemptState, Outcome, Verdict
-from binding_ivr.model.rows import AttemptRow
+from binding_ivr.model.rows import AttemptRow, BindingRow
 from binding_ivr.policy import limits
 from binding_ivr.ports import ClaimedAttempt, NewAttempt
 from binding_ivr.store.breakers import begin_probes, tell
-from binding_ivr.store.database import Database, Row, Transaction
+from binding_ivr.store.database import Database, Row, Transaction, actor_text
 from binding_ivr.store.endings import end_call, own_among, write_verdict
 from binding_ivr.store.limits import LimitsOf, alert, follow_up, foresee, refuse
-from binding_ivr.store.rows import attempt_row, claimed_attempt
+from binding_ivr.store.rows import attempt_row, binding_row, claimed_attempt
 
 log = get_logger()
 
@@ -35,8 +35,10 @@ class PgAttempts:
         self._queue_s = queue_s
         self._limits_of = limits_of
 
-    async def accept(self, new: NewAttempt, number_hash: bytes) -> AttemptRow:
+    async def accept(self, new: NewAttempt, number_hash: bytes) -> BindingRow:
         """Write an attempt and what it does to the binding in one transaction, if rules and limits allow it.
+
+        Return the binding as it is then, with the attempt as its last one.
 
         *number_hash* is the keyed hash of the number, 16 to 64 bytes, as used for suppressions.
         Raises NotFoundError for an unknown user and Refusal with code `call_in_progress`, `suspended`, `try_later`
@@ -51,23 +53,20 @@ class PgAttempts:
                 log.warning("limit.alert", account=new.account, user=new.user_id, limit=name)
             raise
 
-    async def _accept(self, new: NewAttempt, number_hash: bytes) -> AttemptRow:
-        async with self._db.transaction(new.actor, new.attempt_id) as tx:
-            await tx.run("lock_accept")
-            await tx.run("expire_queued", self._queue_s)
+    async def _accept(self, new: NewAttempt, number_hash: bytes) -> BindingRow:
+        async with self._db.transaction() as tx:
+            await tx.run("begin_accept", actor_text(new.actor, new.attempt_id), self._queue_s)
             passed = await refuse(tx, new, number_hash)
-            binding = await tx.row("accept_binding", new.account, new.user_id, new.number, new.replace, passed.now)
-            if binding is None:
-                raise limits.suspended()
             row = await tx.row(
-                "add_attempt",
-                new.attempt_id,
+                "accept_attempt",
                 new.account,
                 new.user_id,
                 new.number,
+                new.replace,
+                passed.now,
+                new.attempt_id,
                 number_hash,
                 new.key_id,
-                passed.now,
                 new.delay_s,
                 new.shown_s,
                 new.attempt_s,
@@ -77,9 +76,10 @@ class PgAttempts:
                 new.client,
                 new.limits.reserve_s,
             )
-            assert row is not None
+            if row is None:
+                raise limits.suspended()
             await begin_probes(tx, passed.probes, new.attempt_id)
-            return attempt_row(row)
+            return binding_row(row, attempt_row(row))
 
     async def foresee(self, new: NewAttempt, number_hash: bytes | None) -> tuple[Refusal | None, Refusal | None]:
         """Return what `accept` would say now to a call to any number, and to this one (None: it would pass).

@@ -1,18 +1,19 @@
 """The users' bindings and the look-ups on them. Proving a number is not here: see attempts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from binding_ivr.errors import NotFoundError, Refusal
-from binding_ivr.model.actors import Actor, Who
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.rows import BindingRow, BindingStatus, SuspendReason
 from binding_ivr.policy.callers import E164_ONLY, CallerPlan
+from binding_ivr.policy.ranges import Excepted
 from binding_ivr.store.attempts import cancel_live
 from binding_ivr.store.database import Database, Row, Transaction
 from binding_ivr.store.endings import own_among
-from binding_ivr.store.rows import attempt_row, settings
+from binding_ivr.store.rows import attempt_row, binding_row, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,40 @@ class SqlDoor:
     answers: bool
 
 
+@dataclass(frozen=True, slots=True)
+class BindingFacts:
+    """All that a user's number is judged by, as it was at `read_at`.
+
+    `settings` are the account's, None when there is no such account; `binding` is None when there is no such user.
+    `own` are numbers of the PBX, over all accounts (kind and value): those that equal a text that was asked about, and
+    every pattern.
+    """
+
+    account: str
+    user_id: str
+    settings: Mapping[str, Any] | None
+    binding: BindingRow | None
+    excepted: Collection[Excepted]
+    own: Sequence[tuple[str, str]] = field(repr=False)
+    read_at: datetime
+
+    @property
+    def known(self) -> BindingRow:
+        """The binding. Raises NotFoundError for an unknown user."""
+        if self.binding is None:
+            raise _unknown(self.account, self.user_id)
+        return self.binding
+
+    @property
+    def known_settings(self) -> Mapping[str, Any]:
+        """The account's settings. Raises NotFoundError for an unknown account."""
+        if self.settings is None:
+            raise NotFoundError(
+                f"there is no account {self.account}; add it with: binding-ivr account add {self.account}"
+            )
+        return self.settings
+
+
 class PgBindings:
     """Reads and changes bindings. Every method raises what `Database` raises."""
 
@@ -51,25 +86,26 @@ class PgBindings:
 
     async def get(self, account: str, user_id: str) -> BindingRow:
         """Return the user's binding (status `none` when there is none yet). Raises NotFoundError."""
-        row = await self._db.row("binding", account, user_id)
-        if row is None:
-            raise _unknown(account, user_id)
-        last = await self._db.row("last_attempt_of", account, user_id)
-        return BindingRow(
-            account=row["account"],
-            user_id=row["user_id"],
-            status=BindingStatus(row["status"]),
-            reason=SuspendReason(row["reason"]) if row["reason"] else None,
-            number=row["number"],
-            pending_number=row["pending_number"],
-            since=row["since"],
-            last_attempt=attempt_row(last) if last else None,
-            verified_at=row["verified_at"],
-            stale_at=row["stale_at"],
-            suspend_at=row["suspend_at"],
-            previous_number=row["previous_number"],
-            changed_at=row["changed_at"],
-            changed_by=Who.read(row["changed_by"]) if row["changed_by"] is not None else None,
+        return (await self.facts(account, user_id)).known
+
+    async def facts(self, account: str, user_id: str, texts: Collection[str] | None = None) -> BindingFacts:
+        """Return all that a number of the user is judged by, in one round trip.
+
+        *texts* are the writings by which own numbers may forbid it (R1): see policy.numbers.candidates.
+        """
+        row = await self._db.row("binding_facts", account, user_id, None if texts is None else sorted({*texts} - {""}))
+        assert row is not None
+        last = attempt_row(row) if row["known"] and row["attempt_id"] else None
+        return BindingFacts(
+            account=account,
+            user_id=user_id,
+            settings=settings(row["settings"]) if row["settings"] is not None else None,
+            binding=binding_row(row, last) if row["known"] else None,
+            excepted=[
+                *(Excepted(number, whole=True) for number in row["excepted_numbers"]),
+                *(Excepted(prefix, whole=False) for prefix in row["excepted_prefixes"]),
+            ],
+            own=[(kind, value) for kind, value in row["own"]],
             read_at=row["read_at"],
         )
 

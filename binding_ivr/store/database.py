@@ -157,7 +157,7 @@ def _bad_values_told() -> Iterator[None]:
         yield
     except StatementRefused as refused:
         if refused.is_bad_value:
-            raise Refusal("invalid", "a value has signs that cannot be stored") from None
+            raise Refusal("invalid", "a value has characters that cannot be stored") from None
         raise
 
 

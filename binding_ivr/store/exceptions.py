@@ -38,7 +38,3 @@ class PgExceptions:
     async def all(self) -> list[NumberException]:
         """Return all, those that have ended last."""
         return [NumberException(*row) for row in await self._db.rows("exceptions")]
-
-    async def active(self, account: str) -> list[NumberException]:
-        """Return what counts now for *account*."""
-        return [NumberException(*row) for row in await self._db.rows("exceptions_for", account)]

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from binding_ivr.model.actors import read_source
+from binding_ivr.model.actors import Who, read_source
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
-from binding_ivr.model.rows import AttemptRow, User
+from binding_ivr.model.rows import AttemptRow, BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.ports import ClaimedAttempt
 from binding_ivr.store.database import Row
 
@@ -35,6 +35,27 @@ def attempt_row(row: Row) -> AttemptRow:
         not_before=row["not_before"],
         shown_until=row["shown_until"],
         expires_at=row["expires_at"],
+        read_at=row["read_at"],
+    )
+
+
+def binding_row(row: Row, last: AttemptRow | None) -> BindingRow:
+    """Return one binding as read with its *last* attempt."""
+    return BindingRow(
+        account=row["account"],
+        user_id=row["user_id"],
+        status=BindingStatus(row["status"]),
+        reason=SuspendReason(row["reason"]) if row["reason"] else None,
+        number=row["bound_number"],
+        pending_number=row["pending_number"],
+        since=row["since"],
+        last_attempt=last,
+        verified_at=row["verified_at"],
+        stale_at=row["stale_at"],
+        suspend_at=row["suspend_at"],
+        previous_number=row["previous_number"],
+        changed_at=row["changed_at"],
+        changed_by=Who.read(row["changed_by"]) if row["changed_by"] is not None else None,
         read_at=row["read_at"],
     )
 

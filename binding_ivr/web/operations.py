@@ -1,17 +1,16 @@
 """The routes for operations: health for orchestrators, metrics for Prometheus. They change nothing."""
 
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
-from binding_ivr.web.settings import METRICS
+from binding_ivr.web.settings import METRICS, Readiness
 
 SPOKEN: web.AppKey[set[Any]] = web.AppKey("binding_ivr.spoken")
 """Connections that have sent at least one whole request, until the server forgets those that are closed."""
 
 
-def add_routes(app: web.Application, readiness: Callable[[], Awaitable[Mapping[str, str]]]) -> None:
+def add_routes(app: web.Application, readiness: Readiness) -> None:
     """Add `/health/live`, `/health/ready` and `/metrics`."""
     app[SPOKEN] = set()
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
 from secrets import token_bytes
 
 from aiohttp import web
 
+from binding_ivr.app.credentials import StoredCredentials
+from binding_ivr.app.installation import Installation
 from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError
 from binding_ivr.metrics import Metrics
@@ -19,12 +20,8 @@ from binding_ivr.web.auth.guard import LARGEST_BODY, Guard, secure_headers
 from binding_ivr.web.auth.identity import AUTHENTICATE
 from binding_ivr.web.page import admin
 from binding_ivr.web.page import binding as page
-from binding_ivr.web.portal import DOORS, PORTAL, REPLIES, Doors, Portal, Replies
 from binding_ivr.web.quiet import server_logger
-from binding_ivr.web.settings import CONFIG, METRICS
-
-Readiness = Callable[[], Awaitable[Mapping[str, str]]]
-"""Returns for each part `ok` or what is wrong with it, in one line."""
+from binding_ivr.web.settings import CONFIG, INSTALLATION, METRICS, READINESS, Readiness
 
 SHUTDOWN_S = 5.0
 IDLE_S = 75.0
@@ -40,9 +37,7 @@ class WebServer:
         self,
         config: Config,
         *,
-        portal: Portal,
-        doors: Doors,
-        replies: Replies,
+        installation: Installation,
         readiness: Readiness,
         metrics: Metrics,
         secret: bytes | None = None,
@@ -52,9 +47,7 @@ class WebServer:
         self._wanted = config.web.port
         self._app = make_app(
             config,
-            portal=portal,
-            doors=doors,
-            replies=replies,
+            installation=installation,
             readiness=readiness,
             metrics=metrics,
             secret=secret,
@@ -116,22 +109,19 @@ class WebServer:
 def make_app(
     config: Config,
     *,
-    portal: Portal,
-    doors: Doors,
-    replies: Replies,
+    installation: Installation,
     readiness: Readiness,
     metrics: Metrics,
     secret: bytes | None = None,
 ) -> web.Application:
     """Return the application with every route."""
-    credentials = Credentials(config, doors, secret or token_bytes(32))
+    credentials = Credentials(config, StoredCredentials(installation.store), secret or token_bytes(32))
     guard = Guard(config.web, metrics)
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=guard.middlewares)
     app[CONFIG] = config
     app[METRICS] = metrics
-    app[PORTAL] = portal
-    app[DOORS] = doors
-    app[REPLIES] = replies
+    app[INSTALLATION] = installation
+    app[READINESS] = readiness
     app[AUTHENTICATE] = credentials.identity
     app.on_response_prepare.append(secure_headers(config.web))
     app.cleanup_ctx.append(credentials.running)

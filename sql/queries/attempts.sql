@@ -1,52 +1,50 @@
 -- name: lock_accept
 SELECT pg_advisory_xact_lock(7201, 1);
 
--- name: accept_binding
--- $1 account, $2 user_id, $3 number, $4 replace, $5 now. No row: suspended by the administrator meanwhile.
--- A verified binding stays as it is when its own number is validated again, or when the new one must be proven first.
-INSERT INTO binding_ivr.bindings AS b (account, user_id, status, number, since)
-VALUES ($1, $2, 'pending', $3, $5)
-ON CONFLICT (account, user_id) DO UPDATE SET
-  status = CASE WHEN b.status = 'verified' AND (b.number = $3 OR $4 = 'when_verified')
-                THEN 'verified' ELSE 'pending' END,
-  number = CASE WHEN b.status = 'verified' AND $4 = 'when_verified' THEN b.number ELSE $3 END,
-  pending_number = CASE WHEN b.status = 'verified' AND b.number <> $3 AND $4 = 'when_verified' THEN $3 END,
-  reason = NULL,
-  since = CASE WHEN b.status = 'verified' AND (b.number = $3 OR $4 = 'when_verified') THEN b.since
-               WHEN b.status = 'pending' AND b.number = $3 THEN b.since
-               ELSE $5 END,
-  verified_at = CASE WHEN b.status = 'verified' AND (b.number = $3 OR $4 = 'when_verified') THEN b.verified_at END
-WHERE NOT (b.status = 'suspended' AND b.reason = 'admin')
-RETURNING b.status;
+-- name: begin_accept
+-- $1 actor as JSON text, valid to the end of the transaction; $2 queue_s
+SELECT binding_ivr.begin_accept($1, $2);
 
--- name: add_attempt
--- $1 id, $2 account, $3 user_id, $4 number, $5 number_hash, $6 key_id, $7 now, $8 delay_s, $9 shown_s, $10 attempt_s,
--- $11 who, $12 source, $13 address, $14 client, $15 seconds to hold of the minute budget
-INSERT INTO binding_ivr.attempts (attempt_id, account, user_id, number, number_hash, key_id, created_at, not_before,
-                                  shown_until, expires_at, actor_who, actor_source, actor_address, client,
-                                  reserved_s)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7::timestamptz + make_interval(secs => $8),
-        $7::timestamptz + make_interval(secs => $9), $7::timestamptz + make_interval(secs => $10), $11, $12, $13, $14,
-        $15)
-RETURNING attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-          key_id, node, created_at, answered_at, ended_at, not_before, shown_until, expires_at,
-          binding_ivr.clock() AS read_at;
+-- name: accept_attempt
+-- $1 account, $2 user_id, $3 number, $4 replace, $5 now; $6 id, $7 number_hash, $8 key_id, $9 delay_s, $10 shown_s,
+-- $11 attempt_s, $12 who, $13 source, $14 address, $15 client, $16 seconds to hold of the minute budget.
+-- The binding as it is now, and its new attempt. No row: suspended by the administrator meanwhile.
+-- A verified binding stays as it is when its own number is validated again, or when the new one must be proven first.
+WITH b AS (
+  INSERT INTO binding_ivr.bindings AS b (account, user_id, status, number, since)
+  VALUES ($1, $2, 'pending', $3, $5)
+  ON CONFLICT (account, user_id) DO UPDATE SET
+    status = CASE WHEN b.status = 'verified' AND (b.number = $3 OR $4 = 'when_verified')
+                  THEN 'verified' ELSE 'pending' END,
+    number = CASE WHEN b.status = 'verified' AND $4 = 'when_verified' THEN b.number ELSE $3 END,
+    pending_number = CASE WHEN b.status = 'verified' AND b.number <> $3 AND $4 = 'when_verified' THEN $3 END,
+    reason = NULL,
+    since = CASE WHEN b.status = 'verified' AND (b.number = $3 OR $4 = 'when_verified') THEN b.since
+                 WHEN b.status = 'pending' AND b.number = $3 THEN b.since
+                 ELSE $5 END,
+    verified_at = CASE WHEN b.status = 'verified' AND (b.number = $3 OR $4 = 'when_verified') THEN b.verified_at END
+  WHERE NOT (b.status = 'suspended' AND b.reason = 'admin')
+  RETURNING b.*
+), a AS (
+  INSERT INTO binding_ivr.attempts (attempt_id, account, user_id, number, number_hash, key_id, created_at, not_before,
+                                    shown_until, expires_at, actor_who, actor_source, actor_address, client,
+                                    reserved_s)
+  SELECT $6, b.account, b.user_id, $3, $7, $8, $5, $5::timestamptz + make_interval(secs => $9),
+         $5::timestamptz + make_interval(secs => $10), $5::timestamptz + make_interval(secs => $11), $12, $13, $14,
+         $15, $16
+  FROM b
+  RETURNING *
+)
+SELECT b.status, b.reason, b.number AS bound_number, b.pending_number, b.since, b.verified_at, b.stale_at, b.suspend_at,
+       b.previous_number, b.changed_at, b.changed_by,
+       a.attempt_id, a.account, a.user_id, a.number, a.state, a.digits, a.outcome, a.fault, a.tries, a.cause,
+       a.tech_cause, a.detail, a.key_id, a.node, a.created_at, a.answered_at, a.ended_at, a.not_before, a.shown_until,
+       a.expires_at, binding_ivr.clock() AS read_at
+FROM b, a;
 
 -- name: expire_queued
 -- $1 queue_s: how long an attempt may wait after its time has come
-WITH old AS MATERIALIZED (
-  SELECT attempt_id FROM binding_ivr.attempts
-  WHERE state = 'queued'
-    AND (expires_at <= binding_ivr.clock() OR shown_until <= binding_ivr.clock()
-         OR not_before <= binding_ivr.clock() - make_interval(secs => $1))
-  ORDER BY attempt_id
-  FOR UPDATE SKIP LOCKED
-)
-UPDATE binding_ivr.attempts a
-SET state = 'ended', outcome = 'expired', fault = 'policy', ended_at = binding_ivr.clock(),
-    detail = 'no line became free in time'
-FROM old WHERE a.attempt_id = old.attempt_id
-RETURNING a.attempt_id;
+SELECT binding_ivr.expire_queued($1);
 
 -- name: claim_attempts
 -- $1 node, $2 most, $3 lease in seconds
@@ -143,13 +141,6 @@ SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, trie
        key_id, node, created_at, answered_at, ended_at, not_before, shown_until, expires_at,
        binding_ivr.clock() AS read_at
 FROM binding_ivr.attempts WHERE attempt_id = $1;
-
--- name: last_attempt_of
--- $1 account, $2 user_id
-SELECT attempt_id, account, user_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail,
-       key_id, node, created_at, answered_at, ended_at, not_before, shown_until, expires_at,
-       binding_ivr.clock() AS read_at
-FROM binding_ivr.attempts WHERE account = $1 AND user_id = $2 ORDER BY timezone('UTC', created_at) DESC LIMIT 1;
 
 -- name: recent_attempts
 -- $1 since or null, $2 most. One query for each way of asking: in a plan that is kept for all values, what may be null

@@ -1,11 +1,31 @@
--- name: binding
--- $1 account, $2 user_id; no row: the user is not known
-SELECT u.account, u.user_id, coalesce(b.status, 'none') AS status, b.reason, b.number, b.pending_number, b.since,
+-- name: binding_facts
+-- $1 account, $2 user_id, $3 texts that own numbers are compared with (null: none is asked for). All that a number is
+-- judged by, and all that is told of a binding, as of one moment and in one round trip. Every pattern is returned, for
+-- the caller to match.
+SELECT t.now AS read_at, $1::text AS account, $2::text AS user_id, c.settings::text AS settings,
+       u.user_id IS NOT NULL AS known,
+       coalesce(b.status, 'none') AS status, b.reason, b.number AS bound_number, b.pending_number, b.since,
        b.verified_at, b.stale_at, b.suspend_at, b.previous_number, b.changed_at, b.changed_by,
-       binding_ivr.clock() AS read_at
-FROM binding_ivr.users u
+       ARRAY(SELECT e.prefix FROM binding_ivr.number_exceptions e
+             WHERE e.account IN ('', $1) AND e.expires_at > t.now AND e.whole) AS excepted_numbers,
+       ARRAY(SELECT e.prefix FROM binding_ivr.number_exceptions e
+             WHERE e.account IN ('', $1) AND e.expires_at > t.now AND NOT e.whole) AS excepted_prefixes,
+       CASE WHEN $3::text[] IS NULL THEN '{}' ELSE ARRAY(
+         SELECT ARRAY[o.kind, o.value] FROM binding_ivr.own_numbers o WHERE o.kind <> 'pattern' AND o.value = ANY ($3)
+         UNION
+         SELECT ARRAY[o.kind, o.value] FROM binding_ivr.own_numbers o WHERE o.kind = 'pattern'
+         UNION
+         SELECT ARRAY['extension', x.extension] FROM binding_ivr.extensions x WHERE x.extension = ANY ($3)) END AS own,
+       a.*
+FROM (SELECT binding_ivr.clock() AS now OFFSET 0) t
+LEFT JOIN binding_ivr.accounts c ON c.account = $1
+LEFT JOIN binding_ivr.users u ON u.account = $1 AND u.user_id = $2
 LEFT JOIN binding_ivr.bindings b ON b.account = u.account AND b.user_id = u.user_id
-WHERE u.account = $1 AND u.user_id = $2;
+LEFT JOIN LATERAL (
+  SELECT attempt_id, number, state, digits, outcome, fault, tries, cause, tech_cause, detail, key_id, node, created_at,
+         answered_at, ended_at, not_before, shown_until, expires_at
+  FROM binding_ivr.attempts WHERE account = $1 AND user_id = $2 ORDER BY timezone('UTC', created_at) DESC LIMIT 1
+) a ON true;
 
 -- name: lock_bindings
 -- $1 account, $2 user_id, $3 number: the user's own row and whoever holds the number, always locked in the same order

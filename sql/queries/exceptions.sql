@@ -14,9 +14,3 @@ DELETE FROM binding_ivr.number_exceptions WHERE account = $1 AND prefix = $2 AND
 -- Those that still count first, then by what they allow.
 SELECT account, prefix, whole, reason, who, created_at, expires_at, expires_at <= binding_ivr.clock() AS expired
 FROM binding_ivr.number_exceptions ORDER BY expired, prefix, whole, account;
-
--- name: exceptions_for
--- $1 account
-SELECT account, prefix, whole, reason, who, created_at, expires_at, false AS expired
-FROM binding_ivr.number_exceptions
-WHERE account IN ('', $1) AND expires_at > binding_ivr.clock() ORDER BY prefix, whole;

@@ -64,7 +64,7 @@ async def _hidden(scene: Scene) -> dict[str, str]:
     denied = scene.number(5)
     deny = [*scene.config.number.deny, denied]
     await scene.opened.store.directory.set_settings(ACCOUNT, {"number": {"deny": deny}})
-    await scene.opened.bindings.suppress(suppressed, REHEARSAL)
+    await scene.opened.numbers.suppress(suppressed, REHEARSAL)
     for at in range(scene.budget.user_new_numbers_day):
         await _call(scene, THRIFTLESS, await scene.phone(20 + at, "busy"))
     await scene.advance(HOUR)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from binding_ivr.app.bindings import Shown
 from binding_ivr.app.installation import Installation as OpenInstallation
 from binding_ivr.app.installation import open_installation
 from binding_ivr.app.live import follow
+from binding_ivr.app.view import Shown
 from binding_ivr.config import Config
 from binding_ivr.lab import Lab
 from binding_ivr.model.actors import Actor, ActorKind, Source

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from binding_ivr.app.bindings import Bindings
+from binding_ivr.app.view import Shown
 from binding_ivr.lab.behaviours import TABLE
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 from binding_ivr.model.rows import AttemptRow, BindingStatus
@@ -87,7 +88,7 @@ async def run(installation: Installation, case: Case, index: int) -> Result:
         opened = installation.opened
         chosen = await asyncio.to_thread(repeated_code_id, installation)
         bindings = Bindings(opened.config, opened.store, opened.codes, lambda: chosen)
-        shown = await bindings.bind("default", user, number, TESTER)
+        shown: Shown = await bindings.bind("default", user, number, TESTER)
         assert shown.code is not None
         assert len(set(shown.code)) == 1
         await installation.lab.set_code(number, shown.code)

@@ -14,8 +14,9 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
-from binding_ivr.app.bindings import Bindings, Shown
+from binding_ivr.app.bindings import Bindings
 from binding_ivr.app.live import grouped
+from binding_ivr.app.view import Shown
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.lab import Lab
 from binding_ivr.lab.phones.handset import PhoneCall
@@ -135,7 +136,7 @@ async def test_digits_before_the_request_are_ignored_and_star_is_not(node: Insta
             called(node, "default", "star", 2, **late),
         )
     for attempt in (star, late_star):
-        await node.opened.bindings.unsuppress(attempt.number, TESTER)
+        await node.opened.numbers.unsuppress(attempt.number, TESTER)
     for attempt in early:
         heard = await node.lab.heard(attempt.number)
         assert heard["digits"] == code_of(node, attempt)  # it did key the right code
@@ -152,7 +153,7 @@ async def test_a_greeting_does_not_get_through_the_gate(node: Installation, way:
         called(node, GATED, "burst_early", 2),
         called(node, GATED, "star", 3),
     )
-    await node.opened.bindings.unsuppress(star.number, TESTER)
+    await node.opened.numbers.unsuppress(star.number, TESTER)
     for attempt in (tones, early):
         heard = await node.lab.heard(attempt.number)
         assert heard["digits"] == code_of(node, attempt)

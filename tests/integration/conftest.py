@@ -14,7 +14,7 @@ import pytest
 from binding_ivr.embedded.server import open_embedded
 from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import FAULTS, AttemptState, Fault, Outcome, Verdict
-from binding_ivr.model.rows import AttemptRow, User
+from binding_ivr.model.rows import AttemptRow, BindingRow, User
 from binding_ivr.policy.limits import Limits
 from binding_ivr.ports import NewAttempt
 from binding_ivr.store import Database, Store, migrate, open_store
@@ -167,7 +167,7 @@ class World:
 
     async def accept(self, user: str, number: str, **changes: Any) -> AttemptRow:
         """Accept an attempt; the hash of a number is a plain function of it here."""
-        return await self.store.attempts.accept(self.new(user, number, **changes), hash_of(number))
+        return begun(await self.store.attempts.accept(self.new(user, number, **changes), hash_of(number)))
 
     async def dial(self, user: str, number: str, **changes: Any) -> UUID:
         """Accept an attempt and claim it."""
@@ -201,6 +201,12 @@ class World:
         """Return the names of the user's outbox events in order."""
         rows = await self.sql("SELECT name FROM binding_ivr.outbox WHERE user_id = $1 ORDER BY created_at, name", user)
         return [row["name"] for row in rows]
+
+
+def begun(binding: BindingRow) -> AttemptRow:
+    """Return the attempt that was accepted."""
+    assert binding.last_attempt is not None
+    return binding.last_attempt
 
 
 def hash_of(number: str) -> bytes:

@@ -103,7 +103,7 @@ async def test_the_way_back_is_the_users_own_and_ends(web: Web, user: dict[str, 
 async def test_going_back_passes_the_same_rules(web: Web, user: dict[str, str]) -> None:
     await prove(web, await web.put(binding(), {"number": NUMBER}, user))
     await web.ask("DELETE", binding(), user)
-    await web.installation.bindings.suppress(NUMBER, OURS)
+    await web.installation.numbers.suppress(NUMBER, OURS)
     assert (await web.get(binding(), user)).json["next"]["undo"] is True  # it tells nothing of the suppression
     assert (await web.ask("POST", binding() + "/undo", user)).problem == "try_later"
 
@@ -125,7 +125,7 @@ async def test_a_reason_is_kept_and_may_be_left_out(web: Web, user: dict[str, st
 
 async def test_the_audit_is_for_administrators_and_for_the_keys_of_an_account(web: Web, user: dict[str, str]) -> None:
     await prove(web, await web.put(binding(), {"number": NUMBER}, user))
-    await web.installation.bindings.suppress(OTHER_NUMBER, OURS)
+    await web.installation.numbers.suppress(OTHER_NUMBER, OURS)
     rows = (await web.get("/v1/audit", await web.key("admin"))).json["audit"]
     assert rows[0]["action"] == "suppression.added"
     mine = (await web.get("/v1/audit?user_id=1001&limit=2", await web.key("account:default"))).json["audit"]

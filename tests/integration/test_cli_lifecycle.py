@@ -79,7 +79,7 @@ async def test_a_value_that_cannot_be_stored_is_refused(
 ) -> None:
     await world.users("1001")
     done = await commands_on(dsn, tmp_path)(*words)
-    assert (done.status, done.err) == (1, "binding-ivr: a value has signs that cannot be stored\n")
+    assert (done.status, done.err) == (1, "binding-ivr: a value has characters that cannot be stored\n")
 
 
 async def test_suppressions(world: World, dsn: str, tmp_path: Path) -> None:

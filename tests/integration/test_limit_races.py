@@ -27,7 +27,7 @@ from binding_ivr.policy.limits import BREAKERS, SENTENCES, WINDOWS, Limits
 from binding_ivr.ports import CallOrder
 from binding_ivr.store import PgAttempts, Store, open_store
 from tests.generous import follows, nothing_follows
-from tests.integration.conftest import hash_of
+from tests.integration.conftest import begun, hash_of
 from tests.unit.fakes import FakeChanges, FakeConversations, FakeTelephony, until
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Crowd:
         limits, queue = self.limits, self.queue_length
         new = self.world.new(user, number, account=account, limits=limits, client=client, queue_length=queue)
         try:
-            attempt_id = (await ledger.accept(new, hash_of(number))).attempt_id
+            attempt_id = begun(await ledger.accept(new, hash_of(number))).attempt_id
         except Refusal as refusal:
             self.answers[refusal.limit or refusal.code] += 1
             return

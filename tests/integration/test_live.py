@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from binding_ivr.app.bindings import Shown
 from binding_ivr.app.installation import open_installation
 from binding_ivr.app.live import follow, sentence
+from binding_ivr.app.view import Shown
 from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.model.rows import User

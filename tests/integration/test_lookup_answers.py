@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from binding_ivr.app.credentials import StoredCredentials
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.app.signin import add_key
 from binding_ivr.config import Config
 from binding_ivr.config.sections import Route
 from binding_ivr.model.lookups import LookupStatus
 from binding_ivr.model.rows import SuspendReason
-from binding_ivr.node.web_doors import StoredDoors
 from binding_ivr.web.auth.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ async def test_every_answer_costs_one_query(world: World, monkeypatch: pytest.Mo
 async def test_the_use_of_a_key_is_asked_for_once_a_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call waits for a look-up over HTTP, too, and its key is always the same."""
     key = (await add_key(world.store, "pbx", ["lookup"])).text
-    credentials = Credentials(CONFIG, StoredDoors(world.store), b"x" * 32)
+    credentials = Credentials(CONFIG, StoredCredentials(world.store), b"x" * 32)
     asked = counted(world.store, monkeypatch)
     for _ in range(3):
         await credentials.key(key)

@@ -28,7 +28,7 @@ from binding_ivr.store.queries import queries
 from binding_ivr.store.retention import BATCH
 from tests.generous import follows, nothing_follows
 from tests.integration import crowd
-from tests.integration.conftest import World, hash_of
+from tests.integration.conftest import World, begun, hash_of
 from tests.integration.databases import TEMPLATE, Server
 from tests.patience import SLOW
 
@@ -94,9 +94,14 @@ ASKED = [
     of("accept_facts", *facts(crowd.HEAVY_USER, crowd.HEAVY_NUMBER, NONE_REACHED), pages=1000, why="a heavy user"),
     of("accept_facts", *facts(crowd.FLOODER, crowd.HEAVY_NUMBER, NONE_REACHED), pages=1000, why="a flood"),
     of("accept_facts", *facts(USER, None, SOME, None), why="of no number"),
-    Asked("add_attempt", "", lambda ids: (
-        ids.new, "default", USER, NUMBER, digest(NUMBER), "1", NOW, 0.0, 300.0, 600.0, "x", "web", "", crowd.OFFICE, 9,
-    ), 300),
+    of("begin_accept", '{"who": "x", "source": "web"}', 3600.0, pages=2000, why="ten of them"),
+    of("binding_facts", "default", USER, [NUMBER], pages=300),
+    of("binding_facts", "default", crowd.HEAVY_USER, None, pages=300, why="a heavy user"),
+    of("binding_facts", "default", "nobody", [NUMBER], pages=300, why="never called"),
+    Asked("accept_attempt", "", lambda ids: (
+        "default", USER, NUMBER, "at_once", NOW, ids.new, digest(NUMBER), "1", 0.0, 300.0, 600.0, "x", "web", "",
+        crowd.OFFICE, 9,
+    ), 600),
     # claiming and calling
     of("next_due", pages=100),
     of("claim_attempts", "node1", 2, 30.0, pages=500),
@@ -122,8 +127,6 @@ ASKED = [
     of("reset_number_limits", digest(crowd.HEAVY_NUMBER), pages=60_000),
     # looking
     Asked("attempt", "", lambda ids: (ids.ended,), 100),
-    of("last_attempt_of", "default", crowd.HEAVY_USER, pages=100),
-    of("last_attempt_of", "default", "nobody", pages=100, why="never called"),
     of("recent_attempts", None, 100, pages=1000),
     of("recent_attempts", NOW - timedelta(days=1), 100, pages=1000, why="of a day"),
     of("recent_attempts_of_account", "default", None, 100, pages=1000),
@@ -274,7 +277,7 @@ async def one_call(store: Store, user: str, number: str) -> None:
     ledger = PgAttempts(store.db, limits_of=follows(Config().limits))
     every = Limits({**dict.fromkeys(WINDOWS, NONE_REACHED), "user_new_numbers_day": 3}, (60.0,), 180)
     new = world.new(user, number, limits=every, client="203.0.113.7", queue_length=1000)
-    attempt = (await ledger.accept(new, hash_of(number))).attempt_id
+    attempt = begun(await ledger.accept(new, hash_of(number))).attempt_id
     with pytest.raises(Refusal, match="in progress"):
         await ledger.accept(world.new(user, number, limits=every), hash_of(number))
     while attempt not in {one.attempt_id for one in await ledger.claim("node9", 5, 30)}:

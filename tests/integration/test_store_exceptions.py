@@ -9,8 +9,8 @@ import pytest
 
 from binding_ivr.app.bindings import Bindings
 from binding_ivr.app.codes import Codes
-from binding_ivr.app.exceptions import add_exception, remove_exception
 from binding_ivr.app.lock import lock_of
+from binding_ivr.app.numbers import Numbers
 from binding_ivr.config import Config, load_keys
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.actors import Actor, ActorKind, Source
@@ -35,7 +35,8 @@ def config(dsn: str, tmp_path: Path) -> Config:
 
 async def test_it_allows_what_the_policy_refuses_until_it_ends(store: Store, world: World, config: Config) -> None:
     await world.users("1001", "1002", "1003")
-    bindings = Bindings(config, store, Codes(config, load_keys(config)))
+    codes = Codes(config, load_keys(config))
+    bindings, numbers = Bindings(config, store, codes), Numbers(config, store, codes)
 
     async def code(user: str) -> str:
         try:
@@ -47,7 +48,7 @@ async def test_it_allows_what_the_policy_refuses_until_it_ends(store: Store, wor
         return ""
 
     assert await code("1001") == "region_not_allowed"
-    excepted, end = await add_exception(config, store, "", "+44 20 7946 0958", "  on  call\tdesk ", MONTH, ADMIN)
+    excepted, end = await numbers.add_exception("", "+44 20 7946 0958", "  on  call\tdesk ", MONTH, ADMIN)
     assert (excepted.prefix, excepted.whole) == (LONDON, True)
     assert await code("1001") == ""
     assert "_442079460958" not in await lock_of(config, store)
@@ -64,12 +65,12 @@ async def test_it_allows_what_the_policy_refuses_until_it_ends(store: Store, wor
     assert await code("1002") == "region_not_allowed"
     assert "442079460958" not in await lock_of(config, store)
     assert [row.expired for row in await store.exceptions.all()] == [True]
-    await add_exception(config, store, "", LONDON, "once more", MONTH, ADMIN)
+    await numbers.add_exception("", LONDON, "once more", MONTH, ADMIN)
     assert await code("1003") == ""
-    await remove_exception(config, store, "", LONDON, ADMIN)
+    await numbers.remove_exception("", LONDON, ADMIN)
     assert await code("1003") == "region_not_allowed"
     with pytest.raises(NotFoundError):
-        await remove_exception(config, store, "", LONDON, ADMIN)
+        await numbers.remove_exception("", LONDON, ADMIN)
     audit = await world.sql(
         "SELECT account, action, who, detail ->> 'prefix' AS prefix, detail ->> 'reason' AS why "
         "FROM binding_ivr.audit WHERE action LIKE 'exception.%' ORDER BY id"
@@ -84,14 +85,15 @@ async def test_it_allows_what_the_policy_refuses_until_it_ends(store: Store, wor
 async def test_an_account_has_exceptions_of_its_own(store: Store, config: Config) -> None:
     await store.directory.add_account("acme")
     await store.directory.import_users([User("acme", "1", (), "", ""), User("default", "1", (), "", "")])
-    bindings = Bindings(config, store, Codes(config, load_keys(config)))
-    await add_exception(config, store, "acme", "+442", "an office", MONTH, ADMIN, prefix=True)
-    assert await store.exceptions.active("default") == []
+    codes = Codes(config, load_keys(config))
+    bindings, numbers = Bindings(config, store, codes), Numbers(config, store, codes)
+    await numbers.add_exception("acme", "+442", "an office", MONTH, ADMIN, prefix=True)
+    assert (await store.bindings.facts("default", "1")).excepted == []
     with pytest.raises(Refusal, match="country"):
         await bindings.bind("default", "1", LONDON, ADMIN)
     assert (await bindings.bind("acme", "1", LONDON, ADMIN)).attempt.number == LONDON
     with pytest.raises(NotFoundError, match="no account"):
-        await add_exception(config, store, "none", LONDON, "an office", MONTH, ADMIN)
+        await numbers.add_exception("none", LONDON, "an office", MONTH, ADMIN)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,9 @@ async def test_what_nothing_lifts_is_no_exception(
     store: Store, config: Config, text: str, prefix: bool, code: str
 ) -> None:
     with pytest.raises(Refusal) as refused:
-        await add_exception(config, store, "", text, "because", MONTH, ADMIN, prefix=prefix)
+        await Numbers(config, store, Codes(config, load_keys(config))).add_exception(
+            "", text, "because", MONTH, ADMIN, prefix=prefix
+        )
     assert refused.value.code == code
     assert await store.exceptions.all() == []
 
@@ -128,8 +132,9 @@ async def test_reason_and_end_are_needed(store: Store, config: Config) -> None:
     now = (await store.clock.read()).now
     reasons: list[tuple[str, datetime | timedelta]] = [("no", MONTH), (" " * 9, MONTH), ("x" * 201, MONTH)]
     ends: list[datetime | timedelta] = [timedelta(0), timedelta(days=367), now - MONTH, now + 13 * MONTH]
+    numbers = Numbers(config, store, Codes(config, load_keys(config)))
     for reason, until in [*reasons, *(("because", end) for end in ends)]:
         with pytest.raises(Refusal) as refused:
-            await add_exception(config, store, "", LONDON, reason, until, ADMIN)
+            await numbers.add_exception("", LONDON, reason, until, ADMIN)
         assert refused.value.code == "invalid"
-    assert (await add_exception(config, store, "", LONDON, "because", now + MONTH, ADMIN))[1] == now + MONTH
+    assert (await numbers.add_exception("", LONDON, "because", now + MONTH, ADMIN))[1] == now + MONTH

@@ -188,7 +188,7 @@ HOT: dict[str, tuple[Any, ...]] = {
     ),
     "lock_unproven_number": (b"x" * 32, 30, 3),
     "bill_calls": ([], []),
-    "last_attempt_of": ("default", "1500"),
+    "binding_facts": ("default", "1500", ["+15551001500"]),
     "lock_bindings": ("default", "1500", "+15551001501"),
 }
 

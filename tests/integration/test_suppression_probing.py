@@ -74,8 +74,7 @@ async def probe(web: Web, queries: list[str], number: str, **headers: str) -> Se
 
 
 REQUEST = {
-    "lock_accept", "accept_facts", "accept_binding", "add_attempt", "account", "own_numbers_for_check",
-    "user", "binding", "last_attempt_of",
+    "begin_accept", "accept_facts", "accept_attempt", "account", "own_numbers_for_check", "user", "binding_facts",
 }  # fmt: skip
 
 
@@ -98,7 +97,7 @@ async def kept(web: Web) -> list[tuple[str, int]]:
 async def test_suppressed_and_busy_look_the_same(web: Web, queries: list[str]) -> None:
     busy = await web.put(binding(), {"number": NUMBER}, bearer(token("1001")))
     assert busy.status == 202
-    await web.installation.bindings.suppress(OTHER_NUMBER, OURS)
+    await web.installation.numbers.suppress(OTHER_NUMBER, OURS)
     seen = {number: [await probe(web, queries, number) for _ in range(PROBES)] for number in (NUMBER, OTHER_NUMBER)}
     for one, other in zip(seen[NUMBER], seen[OTHER_NUMBER], strict=True):
         assert one.reply.problem == "try_later"
@@ -130,7 +129,7 @@ async def test_the_way_of_asking_makes_no_difference(web: Web, queries: list[str
     for state in ("busy", "suppressed"):
         if state == "suppressed":
             for number in (NUMBER, OTHER_NUMBER):
-                await web.installation.bindings.suppress(number, OURS)
+                await web.installation.numbers.suppress(number, OURS)
         else:
             for name, number in (("1001", NUMBER), ("1003", OTHER_NUMBER)):
                 await web.users(name)
@@ -158,7 +157,7 @@ async def test_the_callee_who_pressed_star_is_not_told_of(web: Web, queries: lis
     after = await probe(web, queries, NUMBER)
     assert (in_call.reply.text, in_call.queries) == (after.reply.text, after.queries)
     assert "reported" not in str(after.binding)
-    await web.installation.bindings.unsuppress(NUMBER, OURS)
+    await web.installation.numbers.unsuppress(NUMBER, OURS)
     assert (await probe(web, queries, NUMBER)).reply.status == 202
 
 
@@ -167,7 +166,7 @@ async def test_denied_by_the_operator_and_suppressed_look_the_same(web: Web, que
     user, denied, suppressed = bearer(token("1002")), "+12125550144", "+12125550145"
     deny = [*web.installation.config.number.deny, denied]
     await web.installation.store.directory.set_settings("default", {"number": {"deny": deny}})
-    await web.installation.bindings.suppress(suppressed, OURS)
+    await web.installation.numbers.suppress(suppressed, OURS)
     one, other = [await probe(web, queries, number) for number in (denied, suppressed)]
     assert one.reply.problem == "try_later"
     assert (one.reply.text, one.queries, one.binding) == (other.reply.text, other.queries, other.binding)
@@ -188,7 +187,7 @@ async def test_a_number_that_is_denied_later_is_told_as_one_that_is_suppressed(w
     await web.installation.store.directory.set_settings(
         "default", {"number": {"deny": [*web.installation.config.number.deny, NUMBER]}}
     )
-    await web.installation.bindings.suppress(OTHER_NUMBER, OURS)
+    await web.installation.numbers.suppress(OTHER_NUMBER, OURS)
     told = []
     for name in ("1001", "1002"):
         foretold = (await web.get(binding(name), bearer(token(name)))).json["next"]["revalidate"]

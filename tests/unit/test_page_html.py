@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from binding_ivr.app.view import View
 from binding_ivr.config import Auth, Config
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.outcome import AttemptState, Outcome
@@ -16,24 +17,22 @@ from binding_ivr.policy.limit_state import Paused
 from binding_ivr.web.page.assets import assets, version
 from binding_ivr.web.page.render import error_page
 from binding_ivr.web.page.texts import LANGUAGES, texts
-from binding_ivr.web.portal import Step, View
 from binding_ivr.web.problems import Problem
-from tests.unit.page_house import (
+from tests.unit.page_fakes import (
     ADMIN,
-    ALLOWED,
     CODE,
     NOW,
     NUMBER,
-    FakePortal,
+    FakeInstallation,
+    application,
     ask,
     attempt,
     changed,
-    installation,
     live,
     view,
 )
 
-LIMITED = Step(False, "limit_reached", limit="number_hour", retry_at=NOW.timestamp() + 2400)
+LIMITED = Refusal("limit_reached", "said", limit="number_hour", retry_at=NOW.timestamp() + 2400)
 STATES: dict[str, View] = {
     "none": view(),
     "pending": view("pending"),
@@ -106,7 +105,8 @@ def checked(html: str | None) -> str:
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_only_a_call_that_waits_is_said_to_wait_for_a_free_line(language: str) -> None:
     words = texts(language)
-    starting, waiting = [(await ask(FakePortal(STATES[s]), accept=language)).text or "" for s in ("queued", "waiting")]
+    fakes = [FakeInstallation(STATES[state]) for state in ("queued", "waiting")]
+    starting, waiting = [(await ask(fake, accept=language)).text or "" for fake in fakes]
     assert words.plain("live.queued") in starting
     assert words.plain("live.waiting") not in starting
     assert words.plain("live.waiting") in waiting
@@ -116,72 +116,74 @@ async def test_only_a_call_that_waits_is_said_to_wait_for_a_free_line(language: 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("state", STATES)
 async def test_every_state_is_whole_html_in_every_language(state: str, language: str) -> None:
-    response = await ask(FakePortal(STATES[state]), accept=language)
+    response = await ask(FakeInstallation(STATES[state]), accept=language)
     html = checked(response.text)
     assert f'<html lang="{language}">' in html
     assert str(texts(language)("page.title")) in html
 
 
 async def test_the_words_of_the_feature_are_on_the_page() -> None:
-    html = checked((await ask(FakePortal(STATES["pending"]))).text)
+    html = checked((await ask(FakeInstallation(STATES["pending"]))).text)
     for words in ("<title>Phone Number Binding</title>", ">New Number Binding<", "Re-Validate", "Remove"):
         assert words in html
-    assert ">Access Code<" in checked((await ask(FakePortal(STATES["ringing"]))).text)
+    assert ">Access Code<" in checked((await ask(FakeInstallation(STATES["ringing"]))).text)
 
 
 async def test_the_code_is_there_for_the_eye_and_for_the_ear_and_only_in_a_call() -> None:
-    html = checked((await ask(FakePortal(STATES["digits"]))).text)
+    html = checked((await ask(FakeInstallation(STATES["digits"]))).text)
     assert f"{CODE[:3]} {CODE[3:]}" in html
     assert " ".join(CODE) in html
     assert html.count('class="dot filled"') == 3
     assert html.count('class="dot"') == 3
     assert 'http-equiv="refresh"' in html
-    assert 'http-equiv="refresh"' not in checked((await ask(FakePortal(STATES["pending"]))).text)
+    assert 'http-equiv="refresh"' not in checked((await ask(FakeInstallation(STATES["pending"]))).text)
 
 
 async def test_a_proof_that_grows_old_asks_for_a_new_one() -> None:
-    html = checked((await ask(FakePortal(STATES["stale"]))).text)
+    html = checked((await ask(FakeInstallation(STATES["stale"]))).text)
     assert 'id="stale"' in html
     assert (NOW + timedelta(days=29)).strftime("%Y-%m-%dT%H:%M:%SZ") in html
     assert re.search(r'id="do-revalidate" class="button main"', html)
-    later = checked((await ask(FakePortal(STATES["to be renewed"]))).text)
+    later = checked((await ask(FakeInstallation(STATES["to be renewed"]))).text)
     assert 'id="verify-by"' in later
     assert 'id="stale"' not in later
 
 
 async def test_a_change_is_told_with_the_way_back_but_not_during_a_call() -> None:
-    html = checked((await ask(FakePortal(STATES["removed"]))).text)
+    html = checked((await ask(FakeInstallation(STATES["removed"]))).text)
     assert "Your administrator changed your number" in html
     assert 'action="undo"' in html
     assert "+1 212-555-0177" in html
-    assert re.search(r'id="do-undo"[^>]*disabled', checked((await ask(FakePortal(STATES["changed and limited"]))).text))
-    assert "212-555-0177" not in checked((await ask(FakePortal(STATES["ringing"]))).text)
+    assert re.search(
+        r'id="do-undo"[^>]*disabled', checked((await ask(FakeInstallation(STATES["changed and limited"]))).text)
+    )
+    assert "212-555-0177" not in checked((await ask(FakeInstallation(STATES["ringing"]))).text)
 
 
 async def test_names_are_escaped() -> None:
-    html = checked((await ask(FakePortal(STATES["none"]))).text)
+    html = checked((await ask(FakeInstallation(STATES["none"]))).text)
     assert "Acme &amp; Sons" in html
-    refused = await ask(FakePortal(refuse=Refusal("not_a_number", "no")), "/bind", {"number": '"><script>x'})
+    refused = await ask(FakeInstallation(refuse=Refusal("not_a_number", "no")), "/bind", {"number": '"><script>x'})
     assert "<script>x" not in checked(refused.text)
 
 
 async def test_a_form_acts_and_leads_back_to_the_page_in_the_language_that_was_asked_for() -> None:
-    portal = FakePortal()
-    response = await ask(portal, "/bind?lang=fr", {"number": NUMBER})
+    fake = FakeInstallation()
+    response = await ask(fake, "/bind?lang=fr", {"number": NUMBER})
     assert (response.status, response.headers["Location"]) == (303, "./?lang=fr")
     for name in ("revalidate", "undo", "cancel", "remove"):
-        assert (await ask(portal, f"/{name}", {})).headers["Location"] == "./"
-    assert [asked[0] for asked in portal.asked] == ["bind", "revalidate", "undo", "cancel", "remove"]
-    assert portal.asked[0] == ("bind", "1001", NUMBER, "user:1001")
-    assert (await ask(portal, "/bind?lang=<x>")).headers["Location"] == "./"
+        assert (await ask(fake, f"/{name}", {})).headers["Location"] == "./"
+    assert [asked[0] for asked in fake.asked] == ["bind", "revalidate", "undo", "cancel", "remove"]
+    assert fake.asked[0] == ("bind", "1001", NUMBER, "user:1001")
+    assert (await ask(fake, "/bind?lang=<x>")).headers["Location"] == "./"
 
 
 @pytest.mark.parametrize(
     ("code", "status"), [("not_a_number", 422), ("call_in_progress", 409), ("try_later", 429), ("brand_new", 422)]
 )
 async def test_a_refused_number_stays_in_its_field_with_the_reason(code: str, status: int) -> None:
-    portal = FakePortal(refuse=Refusal(code, "said to programs"))
-    response = await ask(portal, "/bind", {"number": "12x"})
+    fake = FakeInstallation(refuse=Refusal(code, "said to programs"))
+    response = await ask(fake, "/bind", {"number": "12x"})
     html = checked(response.text)
     assert response.status == status
     t = texts("en")
@@ -193,7 +195,7 @@ async def test_a_refused_number_stays_in_its_field_with_the_reason(code: str, st
 
 async def test_a_reached_limit_says_when_it_lifts() -> None:
     lifts = Refusal("limit_reached", "x", limit="user_hour", retry_at=NOW.timestamp() + 600)
-    response = await ask(FakePortal(view("pending"), refuse=lifts), "/revalidate", {})
+    response = await ask(FakeInstallation(view("pending"), refuse=lifts), "/revalidate", {})
     html = checked(response.text)
     assert response.status == 429
     assert str(texts("en")("limit.user_hour")) in html
@@ -203,7 +205,7 @@ async def test_a_reached_limit_says_when_it_lifts() -> None:
 @pytest.mark.parametrize("form", ["bind", "revalidate", "undo"])
 async def test_at_night_the_page_offers_to_call_all_the_same(form: str) -> None:
     night = Refusal("outside_hours", "x", retry_at=NOW.timestamp() + 3600)
-    response = await ask(FakePortal(view("pending"), refuse=night), f"/{form}", {"number": "202 555 0150"})
+    response = await ask(FakeInstallation(view("pending"), refuse=night), f"/{form}", {"number": "202 555 0150"})
     html = checked(response.text)
     assert response.status == 409
     assert str(texts("en")("refusal.outside_hours")) in html
@@ -212,38 +214,38 @@ async def test_at_night_the_page_offers_to_call_all_the_same(form: str) -> None:
     assert button
     assert f'action="./{form}"' in button[0] or f'action="{form}"' in button[0]
     assert ('name="number" value="202 555 0150"' in button[0]) == (form == "bind")
-    portal = FakePortal()
+    fake = FakeInstallation()
     fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', button[0]))
-    await ask(portal, f"/{form}", fields)
-    assert portal.asked[0][0] == form
-    assert portal.asked[0][-1] == "now"
+    await ask(fake, f"/{form}", fields)
+    assert fake.asked[0][0] == form
+    assert fake.asked[0][-1] == "now"
 
 
 async def test_what_is_known_of_the_hour_is_said_before_the_button_is_pressed() -> None:
-    night = Step(False, "outside_hours", "x", None, NOW.timestamp() + 3600)
-    html = checked((await ask(FakePortal(replace(view("verified"), revalidate=night)), "/")).text)
+    night = Refusal("outside_hours", "x", retry_at=NOW.timestamp() + 3600)
+    html = checked((await ask(FakeInstallation(replace(view("verified"), revalidate=night)), "/")).text)
     assert 'id="revalidate-now"' in html
     assert 'id="bind-now"' not in html
-    other = checked((await ask(FakePortal(view("verified")), "/")).text)
+    other = checked((await ask(FakeInstallation(view("verified")), "/")).text)
     assert "-now" not in other.replace("number-now", "")
 
 
 async def test_a_call_that_had_gone_is_said_so() -> None:
-    response = await ask(FakePortal(view("pending"), refuse=NotFoundError("x")), "/cancel", {})
+    response = await ask(FakeInstallation(view("pending"), refuse=NotFoundError("x")), "/cancel", {})
     assert response.status == 404
     assert str(texts("en")("refusal.not_found")) in checked(response.text)
 
 
 async def test_a_form_of_another_site_is_refused() -> None:
-    portal = FakePortal()
+    fake = FakeInstallation()
     with pytest.raises(Problem, match="does not come from a page"):
-        await ask(portal, "/bind", {"csrf": "guessed", "number": NUMBER})
-    assert portal.asked == []
+        await ask(fake, "/bind", {"csrf": "guessed", "number": NUMBER})
+    assert fake.asked == []
 
 
 async def test_a_verified_number_changes_only_after_a_fresh_sign_in_where_that_is_asked() -> None:
     config = Config(auth=Auth(step_up_minutes=5))
-    verified, pending = FakePortal(view("verified")), FakePortal(view("pending"))
+    verified, pending = FakeInstallation(view("verified")), FakeInstallation(view("pending"))
     refused = await ask(verified, "/remove", {}, config=config)
     assert str(texts("en")("refusal.step_up_required")) in checked(refused.text)
     assert verified.asked == []
@@ -252,35 +254,35 @@ async def test_a_verified_number_changes_only_after_a_fresh_sign_in_where_that_i
 
 
 async def test_the_contact_card_and_its_code_are_of_the_numbers_that_call() -> None:
-    card = await ask(FakePortal(), "/caller.vcf")
+    card = await ask(FakeInstallation(), "/caller.vcf")
     assert card.content_type == "text/vcard"
     assert card.text is not None
     assert "TEL;TYPE=WORK,VOICE:+12025550100\r\n" in card.text
     assert "FN:Acme & Sons (Phone Number Binding)\r\n" in card.text
-    assert (await ask(FakePortal(), "/caller.svg")).content_type == "image/svg+xml"
+    assert (await ask(FakeInstallation(), "/caller.svg")).content_type == "image/svg+xml"
 
 
-async def test_somebody_whom_the_house_does_not_know_is_told_so() -> None:
+async def test_somebody_whom_nobody_knows_is_told_so() -> None:
     from dataclasses import replace
 
-    from tests.unit.page_house import USER
+    from tests.unit.page_fakes import USER
 
-    response = await ask(FakePortal(), identity=replace(USER, user_id="nobody"))
+    response = await ask(FakeInstallation(), identity=replace(USER, user_id="nobody"))
     assert response.status == 404
     assert str(texts("en")("unknown.title")) in checked(response.text)
 
 
 async def test_nobody_is_asked_to_sign_in_and_an_administrator_led_to_the_own_page() -> None:
     with pytest.raises(Problem) as raised:
-        await ask(FakePortal(), identity=None)
+        await ask(FakeInstallation(), identity=None)
     assert raised.value.status == 401
-    assert (await ask(FakePortal(), identity=ADMIN)).headers["Location"] == "admin"
+    assert (await ask(FakeInstallation(), identity=ADMIN)).headers["Location"] == "admin"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 429, 500, 503])
 @pytest.mark.parametrize("path", ["/", "/admin", "/admin/user"])
 async def test_errors_are_pages_for_people(status: int, path: str) -> None:
-    request = make_mocked_request("GET", path, {"Accept-Language": "de"}, app=installation(FakePortal()))
+    request = make_mocked_request("GET", path, {"Accept-Language": "de"}, app=application(FakeInstallation()))
     response = error_page(request, Problem(status, "word", "detail", retry_after=7))
     assert response.status == status
     assert response.content_type == "text/html"
@@ -290,14 +292,14 @@ async def test_errors_are_pages_for_people(status: int, path: str) -> None:
 
 async def test_files_are_served_for_ever_under_their_version_and_no_other_file_is() -> None:
     for name, asset in assets().items():
-        response = await ask(FakePortal(), f"/static/{name}?{version()}")
+        response = await ask(FakeInstallation(), f"/static/{name}?{version()}")
         assert response.body == asset.body
         assert "immutable" in response.headers["Cache-Control"]
-        assert "immutable" not in (await ask(FakePortal(), f"/static/{name}")).headers["Cache-Control"]
+        assert "immutable" not in (await ask(FakeInstallation(), f"/static/{name}")).headers["Cache-Control"]
     from aiohttp import web
 
     with pytest.raises(web.HTTPNotFound):
-        await ask(FakePortal(), "/static/..%2fpage.py")
+        await ask(FakeInstallation(), "/static/..%2fpage.py")
 
 
 def test_the_script_writes_no_html_and_names_no_other_host() -> None:
@@ -312,7 +314,7 @@ def test_the_script_writes_no_html_and_names_no_other_host() -> None:
 async def test_the_overview_counts_lists_and_shortens_numbers() -> None:
     rows = [attempt(AttemptState.RINGING), attempt(outcome=Outcome.BUSY), attempt(outcome=Outcome.BUSY)]
     html = checked(
-        (await ask(FakePortal(view("pending", revalidate=LIMITED), rows=rows), "/admin", identity=ADMIN)).text
+        (await ask(FakeInstallation(view("pending", revalidate=LIMITED), rows=rows), "/admin", identity=ADMIN)).text
     )
     assert "<strong>2</strong> busy" in html
     assert "ringing" in html
@@ -322,35 +324,35 @@ async def test_the_overview_counts_lists_and_shortens_numbers() -> None:
 
 
 async def test_users_are_found() -> None:
-    found = await ask(FakePortal(), "/admin?q=100", identity=ADMIN)
+    found = await ask(FakeInstallation(), "/admin?q=100", identity=ADMIN)
     assert "admin/user?account=default&amp;user=1001" in checked(found.text)
-    assert "No user matches" in checked((await ask(FakePortal(), "/admin?q=%3Cx%3E", identity=ADMIN)).text)
+    assert "No user matches" in checked((await ask(FakeInstallation(), "/admin?q=%3Cx%3E", identity=ADMIN)).text)
 
 
 @pytest.mark.parametrize("path", ["/admin", "/admin/user?account=default&user=1001"])
 async def test_only_administrators_see_it(path: str) -> None:
     with pytest.raises(Problem) as raised:
-        await ask(FakePortal(), path)
+        await ask(FakeInstallation(), path)
     assert raised.value.status == 403
-    assert (await ask(FakePortal(), path, identity=ADMIN)).status == 200
+    assert (await ask(FakeInstallation(), path, identity=ADMIN)).status == 200
 
 
 async def test_an_act_needs_a_reason_which_the_audit_keeps() -> None:
-    portal = FakePortal(view("verified", bind=ALLOWED))
+    fake = FakeInstallation(view("verified"))
     form = {"account": "default", "user": "1001", "do": "suspend"}
-    refused = await ask(portal, "/admin/user", form, identity=ADMIN)
+    refused = await ask(fake, "/admin/user", form, identity=ADMIN)
     assert refused.status == 422
     assert "give a reason" in checked(refused.text)
-    done = await ask(portal, "/admin/user", {**form, "reason": " phone  lost "}, identity=ADMIN)
+    done = await ask(fake, "/admin/user", {**form, "reason": " phone  lost "}, identity=ADMIN)
     assert done.headers["Location"] == "user?account=default&user=1001"
-    assert portal.asked == [("suspend", "1001", "key:ops", "phone lost")]
+    assert fake.asked == [("suspend", "1001", "key:ops", "phone lost")]
     with pytest.raises(Problem):
-        await ask(portal, "/admin/user", {**form, "do": "format", "reason": "no such act"}, identity=ADMIN)
+        await ask(fake, "/admin/user", {**form, "do": "format", "reason": "no such act"}, identity=ADMIN)
 
 
 async def test_a_users_page_tells_who_did_what_and_why_and_until_when_it_is_trusted() -> None:
-    portal = FakePortal(view("verified", stale=True, life=Life(NOW + timedelta(days=29))))
-    html = checked((await ask(portal, "/admin/user?account=default&user=1001", identity=ADMIN)).text)
+    fake = FakeInstallation(view("verified", stale=True, life=Life(NOW + timedelta(days=29))))
+    html = checked((await ask(fake, "/admin/user?account=default&user=1001", identity=ADMIN)).text)
     for words in ("phone lost", "192.0.2.1", "stale: trusted until", (NOW + timedelta(days=29)).strftime("%Y-%m-%d")):
         assert words in html
     assert NUMBER not in html
@@ -358,42 +360,42 @@ async def test_a_users_page_tells_who_did_what_and_why_and_until_when_it_is_trus
 
 async def test_paused_calls_are_seen_and_let_go_with_a_reason() -> None:
     until = NOW + timedelta(hours=1)
-    assert "Paused calls" not in checked((await ask(FakePortal(), "/admin", identity=ADMIN)).text)
-    portal = FakePortal(paused=[Paused("", until, True, 1, 1, 60, 3), Paused("sales", until, False, 2, 0, 20, 1)])
-    html = checked((await ask(portal, "/admin", identity=ADMIN)).text)
+    assert "Paused calls" not in checked((await ask(FakeInstallation(), "/admin", identity=ADMIN)).text)
+    fake = FakeInstallation(paused=[Paused("", until, True, 1, 1, 60, 3), Paused("sales", until, False, 2, 0, 20, 1)])
+    html = checked((await ask(fake, "/admin", identity=ADMIN)).text)
     for words in ("All calls come back one at a time", "Calls of account sales are paused until", "1 of the last 20"):
         assert words in html
     form = {"account": "sales", "do": "resume"}
-    assert (await ask(portal, "/admin/limits", form, identity=ADMIN)).status == 422
-    done = await ask(portal, "/admin/limits", {**form, "reason": "a drill"}, identity=ADMIN)
+    assert (await ask(fake, "/admin/limits", form, identity=ADMIN)).status == 422
+    done = await ask(fake, "/admin/limits", {**form, "reason": "a drill"}, identity=ADMIN)
     assert done.headers["Location"] == "../admin#limits"
-    await ask(portal, "/admin/limits", {"number": NUMBER, "do": "reset", "reason": "called us"}, identity=ADMIN)
+    await ask(fake, "/admin/limits", {"number": NUMBER, "do": "reset", "reason": "called us"}, identity=ADMIN)
     unlock = {"account": "default", "user": "1001", "do": "unlock", "reason": "called us"}
-    await ask(portal, "/admin/user", unlock, identity=ADMIN)
-    assert portal.asked == [
+    await ask(fake, "/admin/user", unlock, identity=ADMIN)
+    assert fake.asked == [
         ("resume_calls", "sales", "a drill"),
         ("reset_number", NUMBER, "called us"),
         ("reset_user", "default", "1001", "called us"),
     ]
     with pytest.raises(Problem):
-        await ask(portal, "/admin/limits", {**form, "do": "format", "reason": "a drill"}, identity=ADMIN)
-    portal.refuse = NotFoundError("x")
-    missing = await ask(portal, "/admin/limits", {**form, "reason": "a drill"}, identity=ADMIN)
+        await ask(fake, "/admin/limits", {**form, "do": "format", "reason": "a drill"}, identity=ADMIN)
+    fake.refuse = NotFoundError("x")
+    missing = await ask(fake, "/admin/limits", {**form, "reason": "a drill"}, identity=ADMIN)
     assert missing.status == 404
     assert "not paused" in checked(missing.text)
 
 
 async def test_numbers_are_suppressed_and_allowed_again() -> None:
-    portal = FakePortal()
+    fake = FakeInstallation()
     form = {"number": NUMBER, "reason": "asked by letter"}
-    await ask(portal, "/admin/suppressions", {**form, "do": "suppress"}, identity=ADMIN)
-    await ask(portal, "/admin/suppressions", {**form, "do": "allow"}, identity=ADMIN)
+    await ask(fake, "/admin/suppressions", {**form, "do": "suppress"}, identity=ADMIN)
+    await ask(fake, "/admin/suppressions", {**form, "do": "allow"}, identity=ADMIN)
     listed = "ab" * 32
-    await ask(portal, "/admin/suppressions", {"number": "", "reason": "asked again", "hash": listed}, identity=ADMIN)
-    assert portal.asked == [("suppress", NUMBER, "key:ops"), ("unsuppress", NUMBER), ("unsuppress", listed)]
-    unsaid = await ask(portal, "/admin/suppressions", {"number": "", "hash": listed}, identity=ADMIN)
+    await ask(fake, "/admin/suppressions", {"number": "", "reason": "asked again", "hash": listed}, identity=ADMIN)
+    assert fake.asked == [("suppress", NUMBER, "key:ops"), ("unsuppress", NUMBER), ("unsuppress", listed)]
+    unsaid = await ask(fake, "/admin/suppressions", {"number": "", "hash": listed}, identity=ADMIN)
     assert unsaid.status == 422
-    portal.refuse = NotFoundError("x")
-    missing = await ask(portal, "/admin/suppressions", {**form, "do": "allow"}, identity=ADMIN)
+    fake.refuse = NotFoundError("x")
+    missing = await ask(fake, "/admin/suppressions", {**form, "do": "allow"}, identity=ADMIN)
     assert missing.status == 404
     assert "not suppressed" in checked(missing.text)

@@ -70,7 +70,7 @@ def test_nothing_was_left_in_english(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_word_of_the_house_has_its_sentence(language: str) -> None:
+def test_every_word_of_ours_has_its_sentence(language: str) -> None:
     wanted = {f"outcome.{outcome.value}.{part}" for outcome in Outcome for part in ("title", "text", "next")}
     wanted |= {f"refusal.{code}" for code in refusals()}
     wanted |= {f"{table}.{name}" for name in limits() for table in ("limit", "rule")}

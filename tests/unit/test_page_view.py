@@ -4,18 +4,18 @@ from datetime import timedelta
 
 import pytest
 
+from binding_ivr.errors import Refusal
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.policy.numbers import as_people_write_it, example_of
 from binding_ivr.web.page.view import (
     GOOD_NEWS,
     grouped,
-    hindered,
+    hindrance,
     moment,
     rules,
     shows,
 )
-from binding_ivr.web.portal import Step
-from tests.unit.page_house import CODE, NOW, attempt, live, view
+from tests.unit.page_fakes import CODE, NOW, attempt, live, view
 
 
 @pytest.mark.parametrize(
@@ -97,20 +97,20 @@ def test_old_news_is_told_small() -> None:
 
 def test_a_removed_number_leaves_no_news_and_an_administrators_suspension_no_advice() -> None:
     assert shows(view("none", attempt(outcome=Outcome.CANCELED)), 6, "at_request", NOW).ending is None
-    held = view("suspended", attempt(outcome=Outcome.BUSY), reason="admin", revalidate=Step(False, "suspended"))
+    held = view("suspended", attempt(outcome=Outcome.BUSY), reason="admin", revalidate=Refusal("suspended", "said"))
     ending = shows(held, 6, "at_request", NOW).ending
     assert ending is not None
     assert not ending.advise
 
 
 def test_a_limit_is_named_with_the_time_it_lifts() -> None:
-    step = Step(False, "limit_reached", limit="user_hour", retry_at=NOW.timestamp() + 90.2)
+    step = Refusal("limit_reached", "said", limit="user_hour", retry_at=NOW.timestamp() + 90.2)
     seen = shows(view("pending", revalidate=step), 6, "at_request", NOW).revalidate
     assert seen is not None
     assert seen.key == "limit.user_hour"
     assert seen.lifts is not None
     assert seen.lifts.minutes == 2
-    assert hindered("queue_full", None, None, NOW).key == "refusal.queue_full"
+    assert hindrance(Refusal("queue_full", "said"), NOW).key == "refusal.queue_full"
 
 
 def test_a_time_that_has_passed_has_no_minutes_left() -> None:

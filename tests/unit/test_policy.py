@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from binding_ivr.errors import Refusal
 from binding_ivr.policy.code import access_code, is_code
-from binding_ivr.policy.numbers import NumberRules, accept, as_people_write_it, keyed, parse
+from binding_ivr.policy.numbers import NumberRules, accept, as_people_write_it, candidates, judge, keyed, parse, read
 from binding_ivr.policy.own import OwnNumbers, check_pattern, matches
 from binding_ivr.policy.routes import dial_string, stored
 
@@ -28,6 +28,36 @@ OWN = OwnNumbers(extensions={"1001"}, dids={"+12025550199"}, patterns={"_1202555
 )
 def test_all_writings_of_a_number_are_one(text: str) -> None:
     assert accept(text, RULES, OWN).e164 == "+12025550123"
+
+
+WRITINGS = {"+12025550123", "12025550123", "2025550123"}
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "found"),
+    [
+        ("(202) 555-0123", "US", WRITINGS),
+        ("+1 202 555 0123", "DE", WRITINGS),
+        ("0011 1 202 555 0123", "AU", WRITINGS | {"001112025550123"}),
+        ("1001", "US", {"1001", "+11001", "11001"}),
+        ("call me", "US", {""}),
+        ("9" * 41, "US", {"9" * 41}),
+    ],
+)
+def test_what_an_own_number_could_be_is_known_before_a_number_is_judged(
+    text: str, region: str, found: set[str]
+) -> None:
+    assert candidates(read(text, region)) == found
+
+
+@pytest.mark.parametrize("own", sorted(WRITINGS))
+def test_a_number_that_equals_an_own_one_in_any_writing_is_refused(own: str) -> None:
+    typed = read("(202) 555-0123", "US")
+    mine = OwnNumbers(dids={own}) if own.startswith("+") else OwnNumbers(extensions={own})
+    assert judge(typed, RULES, OwnNumbers()).e164 == "+12025550123"
+    with pytest.raises(Refusal) as refused:
+        judge(typed, RULES, mine)
+    assert refused.value.code == "own_number"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from binding_ivr.app.personal import erase as erase_user
 from binding_ivr.model.rows import User
 from binding_ivr.web.api import render, schema
-from binding_ivr.web.api.operation import Answer, Call
+from binding_ivr.web.api.request import Answer, Call
 from binding_ivr.web.auth.access import accounts_of, not_here
 
 
@@ -12,7 +13,9 @@ async def attempts(call: Call) -> Answer:
     """GET /v1/attempts"""
     query = call.query
     account = _account_asked(call, query.account)
-    rows = await call.portal.attempts(account=account, user_id=query.user_id, since=query.since, limit=query.limit)
+    rows = await call.store.attempts.attempts(
+        account=account, user_id=query.user_id, since=query.since, limit=query.limit
+    )
     return Answer(200, schema.Attempts([render.entry(row) for row in rows]))
 
 
@@ -31,34 +34,34 @@ def _account_asked(call: Call, account: str | None) -> str | None:
 async def accounts(call: Call) -> Answer:
     """GET /v1/accounts"""
     mine = accounts_of(call.identity)
-    found = [row for row in await call.portal.accounts() if call.identity.is_admin or row.account in mine]
+    found = [row for row in await call.store.directory.accounts() if call.identity.is_admin or row.account in mine]
     return Answer(200, schema.Accounts([schema.AccountOut(row.account, dict(row.settings)) for row in found]))
 
 
 async def account(call: Call) -> Answer:
     """GET /v1/accounts/{account}"""
-    row = await call.portal.account(call.account)
+    row = await call.store.directory.account(call.account)
     return Answer(200, schema.AccountOut(row.account, dict(row.settings)))
 
 
 async def put_account(call: Call) -> Answer:
     """PUT /v1/accounts/{account}"""
-    new = await call.portal.put_account(call.account, call.body.settings)
+    new = await call.installation.accounts.put(call.account, call.body.settings)
     return Answer(201 if new else 200, schema.AccountOut(call.account, call.body.settings))
 
 
 async def limits(call: Call) -> Answer:
     """GET …/limits"""
-    values = await call.portal.limits(call.account)
+    values = await call.installation.accounts.limits(call.account)
     told = {name: list(value) if isinstance(value, Sequence) else value for name, value in values.items()}
     return Answer(200, schema.Limits(told))
 
 
 async def users(call: Call) -> Answer:
     """GET …/users"""
-    await call.portal.account(call.account)
+    await call.store.directory.account(call.account)
     query = call.query
-    rows = await call.portal.users(call.account, query.q, query.after, query.limit + 1)
+    rows = await call.store.web.search_users(call.account, query.q, query.after, query.limit + 1)
     page = rows[: query.limit]
     more = page[-1].user.user_id if len(rows) > query.limit else None
     return Answer(200, schema.Users([render.user_entry(row) for row in page], more))
@@ -66,19 +69,20 @@ async def users(call: Call) -> Answer:
 
 async def user(call: Call) -> Answer:
     """GET …/users/{user_id}"""
-    return Answer(200, _user(await call.portal.user(*call.user)))
+    return Answer(200, _user(await call.store.directory.user(*call.user)))
 
 
 async def put_user(call: Call) -> Answer:
     """PUT …/users/{user_id}"""
     body = call.body
     row = User(*call.user, tuple(body.extensions), body.language, body.email)
-    return Answer(201 if await call.portal.put_user(row, call.actor) else 200, _user(row))
+    added, _ = await call.store.directory.import_users([row], call.actor)
+    return Answer(201 if added else 200, _user(row))
 
 
 async def remove_user(call: Call) -> Answer:
     """DELETE …/users/{user_id}"""
-    await call.portal.remove_user(*call.user, call.because(call.query.reason))
+    await call.store.directory.remove_user(*call.user, call.because(call.query.reason))
     return Answer(204)
 
 
@@ -86,18 +90,18 @@ async def audit(call: Call) -> Answer:
     """GET /v1/audit"""
     query = call.query
     account = _account_asked(call, query.account)
-    rows = await call.portal.audit(account=account, user_id=query.user_id, since=query.since, limit=query.limit)
+    rows = await call.store.personal.audit(account=account, user_id=query.user_id, since=query.since, limit=query.limit)
     return Answer(200, schema.Audit([render.audit(row) for row in rows]))
 
 
 async def export(call: Call) -> Answer:
     """GET …/users/{user_id}/export"""
-    return Answer(200, schema.Export(dict(await call.portal.export(*call.user))))
+    return Answer(200, schema.Export(dict(await call.store.personal.export(*call.user))))
 
 
 async def erase(call: Call) -> Answer:
     """POST …/users/{user_id}/erase"""
-    done = await call.portal.erase(*call.user, call.because(call.body.reason))
+    done = await erase_user(call.installation, *call.user, call.because(call.body.reason))
     return Answer(200, schema.Erased(done.pseudonym, done.attempts, done.audit, done.events_waiting))
 
 

@@ -2,18 +2,19 @@
 
 from aiohttp import web
 
+from binding_ivr.app.view import Shown, View
 from binding_ivr.model.rows import BindingStatus
 from binding_ivr.web.api import render, schema
-from binding_ivr.web.api.operation import Answer, Call, found
+from binding_ivr.web.api.operation import found
+from binding_ivr.web.api.request import Answer, Call
 from binding_ivr.web.auth.credentials import is_fresh
-from binding_ivr.web.portal import Shown, View
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import CONFIG
 
 
 async def get(call: Call) -> Answer:
     """GET …/binding"""
-    view = await call.portal.view(*call.user, call.actor)
+    view = await call.bindings.view(*call.user, call.actor)
     body = render.binding(view, with_code=render.sees_code(call.identity))
     tag = render.etag(body)
     headers = {"ETag": f'"{tag}"'}
@@ -25,61 +26,63 @@ async def get(call: Call) -> Answer:
 async def put(call: Call) -> Answer:
     """PUT …/binding"""
     await _check(call)
-    shown = await call.portal.bind(*call.user, call.body.number, call.actor, call.attempt_id, now=call.body.now)
-    return await _accepted(call, shown)
+    begun = await call.bindings.bind(
+        *call.user, call.body.number, call.actor, now=call.body.now, attempt_id=call.attempt_id
+    )
+    return _accepted(call, begun, begun.view)
 
 
 async def revalidate(call: Call) -> Answer:
     """POST …/binding/revalidate"""
-    shown = await call.portal.revalidate(*call.user, call.actor, call.attempt_id, now=call.body.now)
-    return await _accepted(call, shown)
+    begun = await call.bindings.revalidate(*call.user, call.actor, now=call.body.now, attempt_id=call.attempt_id)
+    return _accepted(call, begun, begun.view)
 
 
 async def undo(call: Call) -> Answer:
     """POST …/binding/undo"""
     await _check(call)
-    shown = await call.portal.undo(*call.user, call.actor, call.attempt_id, now=call.body.now)
-    return await _accepted(call, shown)
+    begun = await call.bindings.undo(*call.user, call.actor, now=call.body.now, attempt_id=call.attempt_id)
+    return _accepted(call, begun, begun.view)
 
 
 async def accepted_again(call: Call) -> Answer:
     """The reply to the same request once more: the attempt as it is now."""
-    return await _accepted(call, await call.portal.attempt(call.attempt_id))
+    shown = await call.bindings.attempt(call.attempt_id)
+    return _accepted(call, shown, await call.bindings.view(*call.user, call.actor))
 
 
 async def remove(call: Call) -> Answer:
     """DELETE …/binding"""
     await _check(call)
-    await call.portal.remove(*call.user, call.because(call.query.reason))
+    await call.bindings.remove(*call.user, call.because(call.query.reason))
     return Answer(204)
 
 
 async def last_attempt(call: Call) -> Answer:
     """GET …/binding/attempt"""
-    view = await call.portal.view(*call.user, call.actor)
+    view = await call.bindings.view(*call.user, call.actor)
     return Answer(200, render.attempt(found(view.last), with_code=render.sees_code(call.identity)))
 
 
 async def cancel(call: Call) -> Answer:
     """DELETE …/binding/attempt"""
-    await call.portal.cancel(*call.user, call.actor)
+    await call.bindings.cancel(*call.user, call.actor)
     return Answer(204)
 
 
 async def suspend(call: Call) -> Answer:
     """POST …/binding/suspend"""
-    await call.portal.suspend(*call.user, call.because(call.body.reason))
+    await call.bindings.suspend(*call.user, call.because(call.body.reason))
     return Answer(200, schema.StatusOut(BindingStatus.SUSPENDED))
 
 
 async def resume(call: Call) -> Answer:
     """POST …/binding/resume"""
-    return Answer(200, schema.StatusOut(await call.portal.resume(*call.user, call.because(call.body.reason))))
+    return Answer(200, schema.StatusOut(await call.bindings.resume(*call.user, call.because(call.body.reason))))
 
 
-async def _accepted(call: Call, shown: Shown) -> Answer:
+def _accepted(call: Call, shown: Shown, view: View) -> Answer:
     """Whoever asked for a call sees its code: it is the answer to this very request."""
-    view = await call.portal.view(*call.user, call.actor)
     body = schema.Accepted(
         binding=render.binding(view, with_code=render.sees_code(call.identity)),
         attempt=render.attempt(shown, with_code=True),
@@ -92,7 +95,7 @@ async def _check(call: Call) -> None:
     minutes = call.request.app[CONFIG].auth.step_up_minutes
     if not minutes and "If-Match" not in call.request.headers:
         return
-    view = await call.portal.view(*call.user, call.actor)
+    view = await call.bindings.view(*call.user, call.actor)
     if "If-Match" in call.request.headers:
         check_match(call, view)
     check_step_up(call, view, minutes)

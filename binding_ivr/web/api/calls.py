@@ -10,8 +10,9 @@ from binding_ivr.web.api import numbers as api_numbers
 from binding_ivr.web.api import schema, schema_limits, schema_numbers
 from binding_ivr.web.api.events import stream
 from binding_ivr.web.api.openapi import document
-from binding_ivr.web.api.operation import Answer, Call, Operation
+from binding_ivr.web.api.operation import Operation
 from binding_ivr.web.api.render import session
+from binding_ivr.web.api.request import Answer, Call
 from binding_ivr.web.auth.access import Access
 
 ACCOUNT = "/v1/accounts/{account}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 from aiohttp import hdrs, web
 
+from binding_ivr.app.view import Shown, View
 from binding_ivr.config import Web
 from binding_ivr.errors import BindingError, NotFoundError
 from binding_ivr.log import get_logger
@@ -17,12 +18,11 @@ from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import AttemptRow
 from binding_ivr.web.api import render
-from binding_ivr.web.api.operation import Call
+from binding_ivr.web.api.request import Call
 from binding_ivr.web.auth.access import Access, authorize
 from binding_ivr.web.auth.identity import AUTHENTICATE, Identity
-from binding_ivr.web.portal import PORTAL, Portal, Shown, View
 from binding_ivr.web.problems import Problem
-from binding_ivr.web.settings import CONFIG, METRICS
+from binding_ivr.web.settings import CONFIG, INSTALLATION, METRICS
 
 log = get_logger()
 
@@ -134,7 +134,7 @@ def add_hub(app: web.Application) -> None:
     hub = app[HUB] = Hub(app[CONFIG].web)
 
     async def listening(app: web.Application) -> AsyncIterator[None]:
-        unwatch = app[PORTAL].watch(hub.on_change)
+        unwatch = app[INSTALLATION].store.changes.subscribe(hub.on_change)
         sweeping = asyncio.create_task(hub.sweep(), name="event-streams")
         yield
         sweeping.cancel()
@@ -148,7 +148,7 @@ def add_hub(app: web.Application) -> None:
 async def stream(call: Call) -> web.StreamResponse:
     """GET …/binding/events"""
     hub = call.request.app[HUB]
-    view = await call.portal.view(*call.user, call.actor)  # an unknown user is told before the stream begins
+    view = await call.bindings.view(*call.user, call.actor)  # an unknown user is told before the stream begins
     entry = hub.enter(call.user, call.request)
     streams = call.request.app[METRICS].streams
     streams.inc()
@@ -166,7 +166,7 @@ class _Teller:
         self._call = call
         self._hub = hub
         self._entry = entry
-        self._portal: Portal = call.portal
+        self._bindings = call.bindings
         self._with_code = render.sees_code(call.identity)
         self._response = web.StreamResponse(
             headers={hdrs.CONTENT_TYPE: "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
@@ -222,7 +222,7 @@ class _Teller:
                 continue
             stale = stale or step.state != last.attempt.state
             at = replace(last.attempt, state=AttemptState(step.state), digits=step.digits)
-            view = replace(view, last=_Stepped(at, last.code))
+            view = replace(view, last=Shown(at, last.code))
             await self._tell(view)
         return view, stale
 
@@ -230,7 +230,7 @@ class _Teller:
         """Read again; while PostgreSQL is away what was known stays, and the next change or keepalive looks again."""
         try:
             async with self._hub.reading:
-                return await self._portal.view(*self._call.user, self._call.actor)
+                return await self._bindings.view(*self._call.user, self._call.actor)
         except NotFoundError:
             raise
         except BindingError:
@@ -288,14 +288,6 @@ def _may(identity: Identity, call: Call) -> bool:
     except Problem:
         return False
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Stepped:
-    """An attempt one step further than it was read."""
-
-    attempt: AttemptRow
-    code: str | None = field(repr=False)
 
 
 _ORDER = [state.value for state in (AttemptState.DIALING, AttemptState.RINGING, AttemptState.ANSWERED)]

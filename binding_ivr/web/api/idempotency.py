@@ -3,18 +3,14 @@
 import hashlib
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
 
 from aiohttp import web
 
 from binding_ivr.errors import UnavailableError
 from binding_ivr.log import get_logger
-from binding_ivr.web.portal import REPLIES, KeptReply
+from binding_ivr.store import Reply
+from binding_ivr.web.api.request import Answer, Call, Run
 from binding_ivr.web.problems import Problem
-
-if TYPE_CHECKING:
-    from binding_ivr.web.api.operation import Answer, Call, Operation
 
 log = get_logger()
 
@@ -24,51 +20,47 @@ _FORM = re.compile(r"[!-~]{1,255}")
 PATTERN = "^[!-~]{1,255}$"
 
 
-def fresh_id() -> UUID:
-    """An id for an attempt that a request may make."""
-    return uuid4()
+async def once(name: str, call: Call, raw: bytes, run: Run, replay: Run | None) -> Answer | web.StreamResponse:
+    """Carry out *call* of the operation *name* by *run*, unless its key was used before.
 
-
-async def once(operation: "Operation", call: "Call", raw: bytes) -> "Answer | web.StreamResponse":
-    """Run *operation* unless its key was used before.
-
-    A reply that may not be kept is made again from the attempt's id, which was chosen and kept before the request was
-    carried out: so also a request whose node died in between is not carried out twice. What is refused is not kept.
+    A reply that may not be kept is made again by *replay* from the attempt's id, which was chosen and kept before the
+    request was carried out: so also a request whose node died in between is not carried out twice. What is refused is
+    not kept.
     Raises Problem 400 (no fit key), 409 (the first is still running), 422 (used for another request).
     """
-    replies = call.request.app[REPLIES]
+    replies = call.store.web
     caller = call.identity.caller
     digest, request = _digests(call.request, raw)
-    kept = await replies.begin(caller, digest, request, call.attempt_id)
+    kept = await replies.begin_reply(caller, digest, request, call.attempt_id)
     if kept.request != request:
         raise Problem(422, "key_reused", f"this {HEADER} was used for another request")
     if not kept.mine:
-        return await _again(operation, call, kept)
+        return await _again(call, kept, replay)
     call = replace(call, attempt_id=kept.attempt_id)
     try:
-        answer = await operation.run(call)
+        answer = await run(call)
     except UnavailableError:
         raise  # nobody knows how far it came: the entry stays, and whoever asks again takes it over
     except Exception:
-        await replies.forget(caller, digest)
+        await replies.forget_reply(caller, digest)
         raise
     if isinstance(answer, web.StreamResponse):
         return answer
     try:
-        await replies.finish(caller, digest, answer.status, answer.encoded() if answer.kept else b"")
+        await replies.finish_reply(caller, digest, answer.status, answer.encoded() if answer.kept else b"")
     except UnavailableError:  # it is done, and the caller shall know; the key finds it by its attempt
-        log.warning("web.reply_not_kept", route=operation.name)
+        log.warning("web.reply_not_kept", route=name)
     return answer
 
 
-async def _again(operation: "Operation", call: "Call", kept: KeptReply) -> "Answer | web.StreamResponse":
+async def _again(call: Call, kept: Reply, replay: Run | None) -> Answer | web.StreamResponse:
     if kept.status is None:
         raise Problem(409, "in_progress", "the first request with this key is still running", retry_after=1)
     headers = {REPLAYED: "true"}
-    if operation.replay is None:
+    if replay is None:
         kind = {"Content-Type": "application/json; charset=utf-8"} if kept.body else {}
         return web.Response(status=kept.status, body=kept.body or None, headers={**headers, **kind})
-    answer = await operation.replay(replace(call, attempt_id=kept.attempt_id))
+    answer = await replay(replace(call, attempt_id=kept.attempt_id))
     return answer if isinstance(answer, web.StreamResponse) else replace(answer, headers={**answer.headers, **headers})
 
 

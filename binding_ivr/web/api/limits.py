@@ -2,12 +2,12 @@
 
 from binding_ivr.web.api import render
 from binding_ivr.web.api import schema_limits as schema
-from binding_ivr.web.api.operation import Answer, Call
+from binding_ivr.web.api.request import Answer, Call
 
 
 async def state(call: Call) -> Answer:
     """GET /v1/limits"""
-    found = await call.portal.limit_state()
+    found = await call.store.limits.state()
     return Answer(
         200,
         schema.LimitStateOut(
@@ -32,17 +32,17 @@ async def state(call: Call) -> Answer:
 
 async def reset_user(call: Call) -> Answer:
     """POST …/users/{user_id}/limits/reset"""
-    done = await call.portal.reset_user(*call.user, call.because(call.body.reason))
+    done = await call.store.limits.reset_user(*call.user, call.because(call.body.reason))
     return Answer(200, schema.ResetOut(done.calls, done.locks))
 
 
 async def reset_number(call: Call) -> Answer:
     """POST /v1/limits/numbers/reset"""
-    done = await call.portal.reset_number(call.body.number, call.because(call.body.reason))
+    done = await call.installation.numbers.reset(call.body.number, call.because(call.body.reason))
     return Answer(200, schema.ResetOut(done.calls, done.locks))
 
 
 async def resume(call: Call) -> Answer:
     """POST /v1/limits/resume"""
-    await call.portal.resume_calls(call.body.account, call.because(call.body.reason))
+    await call.store.limits.resume(call.body.account, call.because(call.body.reason))
     return Answer(204)

@@ -3,20 +3,20 @@
 from binding_ivr.model.lookups import LookupAnswer, LookupStatus
 from binding_ivr.model.scopes import LOOKUP_SCOPE
 from binding_ivr.web.api import render
-from binding_ivr.web.api.operation import Answer, Call
+from binding_ivr.web.api.request import Answer, Call
 from binding_ivr.web.auth.access import accounts_of
 from binding_ivr.web.problems import unavailable
 
 
 async def trusted_number(call: Call) -> Answer:
     """GET …/extensions/{extension}/trusted-number"""
-    answer = await call.portal.trusted_number(call.account, call.names["extension"])
+    answer = await call.installation.lookups.trusted_number(call.account, call.names["extension"])
     return _answer(call, answer, answer.number)
 
 
 async def trusted_caller(call: Call) -> Answer:
     """GET /v1/trusted-callers/{e164}"""
-    answer = await call.portal.trusted_caller(call.names["e164"])
+    answer = await call.installation.lookups.trusted_caller(call.names["e164"])
     identity = call.identity
     if not (identity.is_admin or LOOKUP_SCOPE in identity.scopes) and answer.account not in accounts_of(identity):
         answer = LookupAnswer(answer.status if answer.status is LookupStatus.ERROR else LookupStatus.NONE)

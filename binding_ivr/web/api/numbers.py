@@ -2,31 +2,31 @@
 
 from binding_ivr.web.api import render
 from binding_ivr.web.api import schema_numbers as schema
-from binding_ivr.web.api.operation import Answer, Call
+from binding_ivr.web.api.request import Answer, Call
 
 
 async def suppressions(call: Call) -> Answer:
     """GET /v1/suppressions"""
-    rows = await call.portal.suppressions()
-    listed = [schema.Suppression(r.number_hash, r.reason, r.who, render.utc(r.created_at), r.note) for r in rows]
+    rows = await call.store.suppressions.list()
+    listed = [schema.Suppression(r.number_hash.hex(), r.reason, r.who, render.utc(r.created_at), r.note) for r in rows]
     return Answer(200, schema.Suppressions(listed))
 
 
 async def suppress(call: Call) -> Answer:
     """POST /v1/suppressions"""
-    added = await call.portal.suppress(call.body.number, call.because(call.body.reason))
+    added = await call.installation.numbers.suppress(call.body.number, call.because(call.body.reason))
     return Answer(201 if added else 200, schema.Suppressed(added))
 
 
 async def unsuppress(call: Call) -> Answer:
     """DELETE /v1/suppressions/{number}"""
-    await call.portal.unsuppress(call.names["number"], call.because(call.query.reason))
+    await call.installation.numbers.unsuppress(call.names["number"], call.because(call.query.reason))
     return Answer(204)
 
 
 async def exceptions(call: Call) -> Answer:
     """GET /v1/exceptions"""
-    rows = await call.portal.exceptions()
+    rows = await call.store.exceptions.all()
     listed = [
         schema.NumberException(
             row.prefix, row.whole, row.account, row.reason, row.who, render.utc(row.created_at),
@@ -40,14 +40,16 @@ async def exceptions(call: Call) -> Answer:
 async def add_exception(call: Call) -> Answer:
     """POST /v1/exceptions"""
     body = call.body
-    number, whole = await call.portal.add_exception(
+    excepted, _ = await call.installation.numbers.add_exception(
         body.account, body.number, body.reason, body.until, call.actor, prefix=body.prefix
     )
-    return Answer(201, schema.ExceptionAdded(number, whole, render.utc(body.until)))
+    return Answer(201, schema.ExceptionAdded(excepted.prefix, excepted.whole, render.utc(body.until)))
 
 
 async def remove_exception(call: Call) -> Answer:
     """DELETE /v1/exceptions/{number}"""
     number = call.names["number"]
-    await call.portal.remove_exception(call.query.account, number, call.actor, prefix=call.query.prefix == "true")
+    await call.installation.numbers.remove_exception(
+        call.query.account, number, call.actor, prefix=call.query.prefix == "true"
+    )
     return Answer(204)

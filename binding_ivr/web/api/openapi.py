@@ -11,7 +11,8 @@ from msgspec import Struct
 from binding_ivr import __version__
 from binding_ivr.model import forms
 from binding_ivr.web.api.idempotency import HEADER, PATTERN
-from binding_ivr.web.api.operation import JSON, Operation
+from binding_ivr.web.api.operation import Operation
+from binding_ivr.web.api.request import JSON
 from binding_ivr.web.api.schema import NoQuery
 from binding_ivr.web.auth.access import Access
 from binding_ivr.web.problems import CONTENT_TYPE, ProblemDocument

@@ -1,9 +1,9 @@
 """One call of the API as data: route, who may, what comes in and out. The same table routes, checks and documents."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
-from uuid import UUID
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import uuid4
 
 import msgspec
 from aiohttp import hdrs, web
@@ -11,77 +11,15 @@ from msgspec import Struct
 
 from binding_ivr.errors import NotFoundError
 from binding_ivr.model import forms
-from binding_ivr.model.actors import Actor
 from binding_ivr.web.api import idempotency
+from binding_ivr.web.api.request import JSON, Answer, Call, Run
 from binding_ivr.web.api.schema import NoQuery
 from binding_ivr.web.auth.access import Access, authorize, not_here
-from binding_ivr.web.auth.identity import Identity, address_of, identity_of
-from binding_ivr.web.portal import PORTAL, Portal
+from binding_ivr.web.auth.identity import identity_of
 from binding_ivr.web.problems import Problem
+from binding_ivr.web.settings import INSTALLATION
 
 T = TypeVar("T")
-JSON = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request to an operation, checked: who asks, for whom, with what."""
-
-    request: web.Request
-    identity: Identity
-    portal: Portal
-    names: Mapping[str, str]
-    query: Any
-    body: Any
-    attempt_id: UUID
-    """The id that an attempt of this request must have."""
-
-    @property
-    def account(self) -> str:
-        """The account in the path."""
-        return self.names["account"]
-
-    @property
-    def user(self) -> tuple[str, str]:
-        """Account and user id in the path."""
-        return self.names["account"], self.names["user_id"]
-
-    @property
-    def actor(self) -> Actor:
-        """The caller as the audit writes it."""
-        names = self.names
-        return self.identity.actor(address_of(self.request), names.get("account", ""), names.get("user_id", ""))
-
-    def because(self, reason: str) -> Actor:
-        """The caller with the reason that was given."""
-        return replace(self.actor, reason=forms.tidy_reason(reason))
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is sent. `kept`: what may be kept under an Idempotency-Key instead of the body (no code in it)."""
-
-    status: int
-    body: Struct | str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    kept: bool = True
-
-    def encoded(self) -> bytes:
-        """The body as bytes."""
-        if self.body is None:
-            return b""
-        return self.body.encode() if isinstance(self.body, str) else msgspec.json.encode(self.body)
-
-    def response(self) -> web.Response:
-        """The response; text is plain text, structures are JSON."""
-        if self.body is None:
-            return web.Response(status=self.status, headers=self.headers)
-        kind = "text/plain" if isinstance(self.body, str) else JSON
-        headers = {**self.headers, hdrs.CONTENT_TYPE: f"{kind}; charset=utf-8"}
-        return web.Response(status=self.status, body=self.encoded(), headers=headers)
-
-
-Run = Callable[[Call], Awaitable[Answer | web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +63,11 @@ class Operation:
             body: Struct | None = self.body()
         else:
             body = read_body(request, raw, self.body)
-        call = Call(request, identity, request.app[PORTAL], names, query, body, idempotency.fresh_id())
+        call = Call(request, identity, request.app[INSTALLATION], names, query, body, uuid4())
         if not self.keyed or idempotency.HEADER not in request.headers:
             answer = await self.run(call)
         else:
-            answer = await idempotency.once(self, call, raw)
+            answer = await idempotency.once(self.name, call, raw, self.run, self.replay)
         return answer.response() if isinstance(answer, Answer) else answer
 
 

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from binding_ivr.app.view import Shown, View
+from binding_ivr.errors import Refusal
 from binding_ivr.model.lookups import LookupAnswer
 from binding_ivr.model.rows import AttemptRow, AuditRow
+from binding_ivr.store import FoundUser
 from binding_ivr.web.api import schema
 from binding_ivr.web.auth.access import accounts_of
 from binding_ivr.web.auth.identity import Identity
-from binding_ivr.web.portal import Shown, Step, UserRow, View
 
 
 def sees_code(identity: Identity) -> bool:
@@ -88,13 +90,15 @@ def _undo(view: View) -> schema.Undo | None:
     )
 
 
-def _step(step: Step) -> schema.Step:
+def _step(refusal: Refusal | None) -> schema.Step:
+    if refusal is None:
+        return schema.Step(allowed=True)
     return schema.Step(
-        allowed=step.allowed,
-        code=step.code or None,
-        detail=step.detail or None,
-        limit=step.limit,
-        retry_at=None if step.retry_at is None else datetime.fromtimestamp(step.retry_at, UTC),
+        allowed=False,
+        code=refusal.code,
+        detail=str(refusal),
+        limit=refusal.limit,
+        retry_at=None if refusal.retry_at is None else datetime.fromtimestamp(refusal.retry_at, UTC),
     )
 
 
@@ -137,7 +141,7 @@ def audit(row: AuditRow) -> schema.AuditEntry:
     )
 
 
-def user_entry(row: UserRow) -> schema.UserEntry:
+def user_entry(row: FoundUser) -> schema.UserEntry:
     """One user of a list."""
     user = row.user
     return schema.UserEntry(

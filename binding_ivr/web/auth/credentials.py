@@ -6,24 +6,17 @@ from datetime import UTC, datetime
 
 from aiohttp import hdrs, web
 
+from binding_ivr.app.credentials import StoredCredentials
 from binding_ivr.config import Config
 from binding_ivr.log import get_logger
 from binding_ivr.model import forms
 from binding_ivr.model.rows import KeyRow
 from binding_ivr.model.scopes import ADMIN_SCOPE, FIRST_RUN
-from binding_ivr.model.secrets import (
-    KEY_PREFIX,
-    csrf_of,
-    digest_of,
-    keyed_csrf,
-    same,
-    split_key,
-)
+from binding_ivr.model.secrets import KEY_PREFIX, csrf_of, keyed_csrf
 from binding_ivr.web.auth.identity import Identity
 from binding_ivr.web.auth.jwks import KeySet
 from binding_ivr.web.auth.peers import Peers
 from binding_ivr.web.auth.tokens import Tokens, UserToken, refused
-from binding_ivr.web.portal import Doors
 from binding_ivr.web.problems import Problem
 
 log = get_logger()
@@ -43,14 +36,14 @@ For no other: a browser that once was given such an address would send it with f
 class Credentials:
     """Checks what a request carries."""
 
-    def __init__(self, config: Config, doors: Doors, secret: bytes) -> None:
-        """Use the keys and proxies of *config*, and the stored credentials behind *doors*.
+    def __init__(self, config: Config, stored: StoredCredentials, secret: bytes) -> None:
+        """Use the keys and proxies of *config*, and the *stored* credentials.
 
         *secret* keys the form tokens of a proxy's users, who have no session; it is the same on all nodes.
         """
         self._secret = secret
         self._config = config
-        self._doors = doors
+        self.stored = stored
         self._peers = Peers(config.web.trusted_proxies)
         self._keys = KeySet(config.auth.jwks_url) if config.auth.jwks_url else None
         self.tokens = Tokens(config.auth, self._keys)
@@ -91,12 +84,9 @@ class Credentials:
 
     async def key(self, text: str) -> KeyRow:
         """Return the API key *text*. Raises Problem 401."""
-        parts = split_key(text)
-        row = await self._doors.key(parts[0]) if parts else None
-        if row is None or parts is None or not same(row.digest, parts[1]):
+        row = await self.stored.key(text)
+        if row is None:
             raise Problem(401, "bad_key", "there is no such API key; see: binding-ivr api-key list")
-        if row.use_is_due:
-            await self._doors.used(row.key_id)
         return row
 
     async def token(self, text: str) -> UserToken:
@@ -104,13 +94,13 @@ class Credentials:
         if not self.tokens.accepted:
             raise Problem(401, "bad_credential", "user tokens are not accepted here; send an API key")
         token = await self.tokens.check(text)
-        if await self._doors.spent(token.digest):
+        if await self.stored.spent(token.digest):
             raise refused("it has been used to sign in, which works only once")
         return token
 
     async def _session(self, request: web.Request) -> Identity | None:
         cookie = cookie_of(request)
-        row = await self._doors.session(digest_of(cookie)) if cookie else None
+        row = await self.stored.session(cookie) if cookie else None
         if row is None:
             return None
         return Identity(

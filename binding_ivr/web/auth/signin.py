@@ -8,12 +8,11 @@ from aiohttp import hdrs, web
 
 from binding_ivr.config import Config
 from binding_ivr.model.rows import SessionRow
-from binding_ivr.model.secrets import LINK_PREFIX, digest_of, new_secret
+from binding_ivr.model.secrets import LINK_PREFIX
 from binding_ivr.web.auth.credentials import COOKIE, SECURE_COOKIE, Credentials, cookie_of
 from binding_ivr.web.auth.guard import FORM, check_form, form_of
 from binding_ivr.web.auth.identity import identity_or_none
 from binding_ivr.web.auth.peers import Peers
-from binding_ivr.web.portal import DOORS
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import CONFIG
 
@@ -28,13 +27,13 @@ cookie along a redirection, and the user would seem not to be signed in.
 
 def add_routes(app: web.Application, credentials: Credentials) -> None:
     """Add `/signin` (GET by token or link, POST by API key) and `/signout`."""
-    desk = _Desk(app[CONFIG], credentials)
-    app.router.add_get("/signin", desk.by_token, allow_head=False)
-    app.router.add_post("/signin", desk.by_key)
-    app.router.add_post("/signout", desk.sign_out)
+    sessions = _Sessions(app[CONFIG], credentials)
+    app.router.add_get("/signin", sessions.by_token, allow_head=False)
+    app.router.add_post("/signin", sessions.by_key)
+    app.router.add_post("/signout", sessions.sign_out)
 
 
-class _Desk:
+class _Sessions:
     """Opens and closes sessions."""
 
     def __init__(self, config: Config, credentials: Credentials) -> None:
@@ -51,15 +50,15 @@ class _Desk:
         if request.headers.get("Sec-Purpose", "").startswith("prefetch"):
             raise Problem(425, "prefetch", "open the sign-in link; do not fetch it ahead")
         now = datetime.now(UTC)
-        doors = request.app[DOORS]
+        stored = self._credentials.stored
         if text.startswith(LINK_PREFIX):
-            user = await doors.redeem_link(digest_of(text))
+            user = await stored.redeem_link(text)
             if user is None:
                 raise Problem(401, "bad_link", "this sign-in link has been used or has expired; ask for a new one")
             session = self._session(*user, now)
         else:
             token = await self._credentials.token(text)
-            if not await doors.spend(token.digest, token.expires_at):
+            if not await stored.spend(token.digest, token.expires_at):
                 raise Problem(
                     401, "bad_token", "this user token is refused: it has been used to sign in, which works only once"
                 )
@@ -84,7 +83,7 @@ class _Desk:
             await check_form(request, identity)
         cookie = cookie_of(request)
         if cookie:
-            await request.app[DOORS].close_session(digest_of(cookie))
+            await self._credentials.stored.close_session(cookie)
         response = web.Response(status=303, headers={hdrs.LOCATION: "/"})
         response.del_cookie(COOKIE, path="/")
         response.del_cookie(SECURE_COOKIE, path="/", secure=True)
@@ -98,11 +97,9 @@ class _Desk:
         self, request: web.Request, session: SessionRow, key_id: str | None, path: str
     ) -> web.StreamResponse:
         """Open *session* under a fresh cookie; a session that the browser had before ends."""
-        cookie = new_secret()
-        doors = request.app[DOORS]
-        await doors.open_session(digest_of(cookie), session, key_id)
+        cookie = await self._credentials.stored.open_session(session, key_id)
         if before := cookie_of(request):
-            await doors.close_session(digest_of(before))
+            await self._credentials.stored.close_session(before)
         secure = self._public.startswith("https:") or self._peers.over_tls(request)
         response = request.app.get(ADMITTED_PAGE, admitted_page)(request, path)
         response.set_cookie(

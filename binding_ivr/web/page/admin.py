@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from binding_ivr.app.installation import Installation
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model import forms
 from binding_ivr.model.actors import Actor
@@ -24,8 +25,8 @@ from binding_ivr.web.page.admin_view import (
 )
 from binding_ivr.web.page.render import draw
 from binding_ivr.web.page.texts import texts
-from binding_ivr.web.portal import PORTAL, Portal
 from binding_ivr.web.problems import Problem
+from binding_ivr.web.settings import INSTALLATION, READINESS
 
 MOST_ATTEMPTS = 1000
 MOST_LINES = 25
@@ -34,7 +35,7 @@ MOST_FOUND = 50
 MOST_ASKED = 50
 """Of so many users who were called today the page finds out whether a limit holds them."""
 
-Act = Callable[[Portal, str, str, Actor], Awaitable[object]]
+Act = Callable[[Installation, str, str, Actor], Awaitable[object]]
 
 
 def add_routes(app: web.Application) -> None:
@@ -59,12 +60,14 @@ async def overview(request: web.Request) -> web.Response:
 
 
 async def _overview(request: web.Request, identity: Identity, refused: str = "", status: int = 200) -> web.Response:
-    portal = request.app[PORTAL]
+    to = request.app[INSTALLATION]
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    day = today(await portal.attempts(account=None, user_id=None, since=midnight, limit=MOST_ATTEMPTS), MOST_LINES)
-    users = await portal.users(None, "", "", MOST_USERS)
+    day = today(
+        await to.store.attempts.attempts(account=None, user_id=None, since=midnight, limit=MOST_ATTEMPTS), MOST_LINES
+    )
+    users = await to.store.web.search_users(None, "", "", MOST_USERS)
     text = request.query.get("q", "").strip()
-    accounts = [account.account for account in await portal.accounts()]
+    accounts = [account.account for account in await to.store.directory.accounts()]
     return draw(
         request,
         "admin.html",
@@ -76,24 +79,24 @@ async def _overview(request: web.Request, identity: Identity, refused: str = "",
         statuses=statuses(users),
         many_users=len(users) >= MOST_USERS,
         text=text,
-        found=await portal.users(None, text, "", MOST_FOUND) if text else None,
-        held=await _held(portal, day.people),
-        limits={account: await portal.limits(account) for account in accounts},
-        state=(state := await portal.limit_state()),
+        found=await to.store.web.search_users(None, text, "", MOST_FOUND) if text else None,
+        held=await _held(to, day.people),
+        limits={account: await to.accounts.limits(account) for account in accounts},
+        state=(state := await to.store.limits.state()),
         paused=[(row, stamp(row.until)) for row in state.paused],
-        suppressions=[(row, stamp(row.created_at)) for row in await portal.suppressions()],
-        health=await portal.health(),
+        suppressions=[(row, stamp(row.created_at)) for row in await to.store.suppressions.list()],
+        health=await request.app[READINESS](),
         refused=refused,
         name=identity.name,
         now=stamp(datetime.now(UTC)),
     )
 
 
-async def _held(portal: Portal, people: Sequence[tuple[str, str]]) -> list[Held]:
+async def _held(to: Installation, people: Sequence[tuple[str, str]]) -> list[Held]:
     found: list[Held] = []
     for account, user_id in people[:MOST_ASKED]:
         try:
-            row = held(await portal.view(account, user_id))
+            row = held(await to.bindings.view(account, user_id))
         except NotFoundError:  # removed since
             continue
         if row is not None:
@@ -110,17 +113,17 @@ async def one_user(request: web.Request) -> web.Response:
 async def _one_user(
     request: web.Request, identity: Identity, account: str, user_id: str, refused: str = "", status: int = 200
 ) -> web.Response:
-    portal = request.app[PORTAL]
-    view = await portal.view(account, user_id)
-    attempts = await portal.attempts(account=account, user_id=user_id, since=None, limit=MOST_LINES)
-    audit = await portal.audit(account=account, user_id=user_id, since=None, limit=MOST_LINES)
+    to = request.app[INSTALLATION]
+    view = await to.bindings.view(account, user_id)
+    attempts = await to.store.attempts.attempts(account=account, user_id=user_id, since=None, limit=MOST_LINES)
+    audit = await to.store.personal.audit(account=account, user_id=user_id, since=None, limit=MOST_LINES)
     return draw(
         request,
         "admin_user.html",
         texts("en"),
         status=status,
         csrf=identity.csrf,
-        user=await portal.user(account, user_id),
+        user=await to.store.directory.user(account, user_id),
         view=view,
         since=stamp(view.binding.since),
         held=held(view),
@@ -133,11 +136,11 @@ async def _one_user(
 
 
 ACTS: Mapping[str, Act] = {
-    "suspend": lambda portal, account, user_id, actor: portal.suspend(account, user_id, actor),
-    "resume": lambda portal, account, user_id, actor: portal.resume(account, user_id, actor),
-    "remove": lambda portal, account, user_id, actor: portal.remove(account, user_id, actor),
-    "unlock": lambda portal, account, user_id, actor: portal.reset_user(account, user_id, actor),
-    "cancel": lambda portal, account, user_id, actor: portal.cancel(account, user_id, actor),
+    "suspend": lambda to, account, user_id, actor: to.bindings.suspend(account, user_id, actor),
+    "resume": lambda to, account, user_id, actor: to.bindings.resume(account, user_id, actor),
+    "remove": lambda to, account, user_id, actor: to.bindings.remove(account, user_id, actor),
+    "unlock": lambda to, account, user_id, actor: to.store.limits.reset_user(account, user_id, actor),
+    "cancel": lambda to, account, user_id, actor: to.bindings.cancel(account, user_id, actor),
 }
 """What an administrator may do to a user's binding."""
 
@@ -151,7 +154,7 @@ async def act_on_user(request: web.Request) -> web.Response:
     if act is None:
         raise Problem(422, "invalid", "there is no such action")
     try:
-        await act(request.app[PORTAL], account, user_id, _actor(request, identity, fields, account, user_id))
+        await act(request.app[INSTALLATION], account, user_id, _actor(request, identity, fields, account, user_id))
     except Refusal as refusal:
         return await _one_user(request, identity, account, user_id, str(refusal), 422)
     except NotFoundError:
@@ -163,15 +166,15 @@ async def act_on_number(request: web.Request) -> web.Response:
     """Suppress a number, or allow it again."""
     identity = _admin(request)
     fields = await check_form(request, identity)
-    portal, number = request.app[PORTAL], fields.get("number", "")
+    numbers, number = request.app[INSTALLATION].numbers, fields.get("number", "")
     try:
         actor = _actor(request, identity, fields)
         if fields.get("hash"):
-            await portal.unsuppress(fields["hash"], actor)
+            await numbers.unsuppress(fields["hash"], actor)
         elif fields.get("do") == "allow":
-            await portal.unsuppress(number, actor)
+            await numbers.unsuppress(number, actor)
         else:
-            await portal.suppress(number, actor)
+            await numbers.suppress(number, actor)
     except Refusal as refusal:
         return await _overview(request, identity, str(refusal), 422)
     except NotFoundError:
@@ -183,14 +186,14 @@ async def act_on_limits(request: web.Request) -> web.Response:
     """Let paused calls leave again, or the calls to a number count no more."""
     identity = _admin(request)
     fields = await check_form(request, identity)
-    portal = request.app[PORTAL]
+    to = request.app[INSTALLATION]
     try:
         actor = _actor(request, identity, fields)
         match fields.get("do"):
             case "resume":
-                await portal.resume_calls(fields.get("account", ""), actor)
+                await to.store.limits.resume(fields.get("account", ""), actor)
             case "reset":
-                await portal.reset_number(fields.get("number", ""), actor)
+                await to.numbers.reset(fields.get("number", ""), actor)
             case _:
                 raise Problem(422, "invalid", "there is no such action")
     except Refusal as refusal:

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from binding_ivr.app.view import View
+from binding_ivr.errors import Refusal
 from binding_ivr.log import masked
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import AttemptRow, AuditRow, BindingStatus
-from binding_ivr.web.portal import Step, UserRow, View
+from binding_ivr.store import FoundUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,12 @@ def done(row: AuditRow) -> Done:
 def held(view: View) -> Held | None:
     """Return by what the user of *view* is held back; None for one who may be called, or is in a call."""
     for step in (view.revalidate, view.bind):
-        if not step.allowed and (step.limit or step.retry_at is not None):
+        if step is not None and (step.limit or step.retry_at is not None):
             return Held(view.binding.account, view.binding.user_id, step.limit or step.code, _until(step))
     return None
 
 
-def statuses(users: Sequence[UserRow]) -> Mapping[str, int]:
+def statuses(users: Sequence[FoundUser]) -> Mapping[str, int]:
     """Count *users* by the status of their binding; every status is named."""
     counted = Counter(user.status for user in users)
     return {status.value: counted[status] for status in BindingStatus}
@@ -112,7 +114,7 @@ def stamp(at: datetime | None) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if at else ""
 
 
-def _until(step: Step) -> str:
+def _until(step: Refusal) -> str:
     return stamp(datetime.fromtimestamp(step.retry_at, UTC)) if step.retry_at is not None else ""
 
 

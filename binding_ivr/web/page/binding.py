@@ -1,10 +1,9 @@
-"""The page *Phone Number Binding*: draws it and takes its forms. What may be done is decided behind the portal."""
+"""The page *Phone Number Binding*: draws it and takes its forms. What may be done is decided behind the to."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote
-from uuid import uuid4
 
 from aiohttp import hdrs, web
 
@@ -27,10 +26,9 @@ from binding_ivr.web.page.render import (
     query_of,
 )
 from binding_ivr.web.page.texts import texts
-from binding_ivr.web.page.view import Hindrance, hindered, rules, shows
-from binding_ivr.web.portal import PORTAL
+from binding_ivr.web.page.view import Hindrance, hindrance, rules, shows
 from binding_ivr.web.problems import problem_of
-from binding_ivr.web.settings import CONFIG
+from binding_ivr.web.settings import CONFIG, INSTALLATION
 
 LONGEST_TYPED = 40
 CARD_FILE = "phone-number-binding.vcf"
@@ -89,9 +87,9 @@ async def caller_code(request: web.Request) -> web.Response:
 
 async def _card(request: web.Request) -> str:
     identity = identity_of(request)
-    portal = request.app[PORTAL]
-    view = await portal.view(identity.account, identity.user_id, _actor(request))
-    user = await portal.user(identity.account, identity.user_id)
+    to = request.app[INSTALLATION]
+    view = await to.bindings.view(identity.account, identity.user_id, _actor(request))
+    user = await to.store.directory.user(identity.account, identity.user_id)
     if not view.caller_ids:
         raise web.HTTPNotFound
     t = texts(language_of(request, user.language))
@@ -108,7 +106,7 @@ def _form(name: str, act: Act) -> Callable[[web.Request], Awaitable[web.Response
             await act(request, identity, fields)
         except Refusal as refusal:
             now = datetime.now(UTC)
-            refused = hindered(refusal.code, refusal.limit, refusal.retry_at, now)
+            refused = hindrance(refusal, now)
             status = problem_of(refusal).status
             return await _page(request, identity, name, refused, fields.get("number", ""), status)
         except NotFoundError:
@@ -121,18 +119,20 @@ def _form(name: str, act: Act) -> Callable[[web.Request], Awaitable[web.Response
 async def _bind(request: web.Request, identity: Identity, fields: dict[str, str]) -> object:
     await _check_fresh(request, identity)
     account, user_id, number = identity.account, identity.user_id, fields.get("number", "")
-    return await request.app[PORTAL].bind(account, user_id, number, _actor(request), uuid4(), now=_said_now(fields))
+    return await request.app[INSTALLATION].bindings.bind(
+        account, user_id, number, _actor(request), now=_said_now(fields)
+    )
 
 
 async def _revalidate(request: web.Request, identity: Identity, fields: dict[str, str]) -> object:
     account, user_id = identity.account, identity.user_id
-    return await request.app[PORTAL].revalidate(account, user_id, _actor(request), uuid4(), now=_said_now(fields))
+    return await request.app[INSTALLATION].bindings.revalidate(account, user_id, _actor(request), now=_said_now(fields))
 
 
 async def _undo(request: web.Request, identity: Identity, fields: dict[str, str]) -> object:
     await _check_fresh(request, identity)
     account, user_id = identity.account, identity.user_id
-    return await request.app[PORTAL].undo(account, user_id, _actor(request), uuid4(), now=_said_now(fields))
+    return await request.app[INSTALLATION].bindings.undo(account, user_id, _actor(request), now=_said_now(fields))
 
 
 def _said_now(fields: dict[str, str]) -> bool:
@@ -141,12 +141,12 @@ def _said_now(fields: dict[str, str]) -> bool:
 
 
 async def _cancel(request: web.Request, identity: Identity, _: dict[str, str]) -> None:
-    await request.app[PORTAL].cancel(identity.account, identity.user_id, _actor(request))
+    await request.app[INSTALLATION].bindings.cancel(identity.account, identity.user_id, _actor(request))
 
 
 async def _remove(request: web.Request, identity: Identity, _: dict[str, str]) -> None:
     await _check_fresh(request, identity)
-    await request.app[PORTAL].remove(identity.account, identity.user_id, _actor(request))
+    await request.app[INSTALLATION].bindings.remove(identity.account, identity.user_id, _actor(request))
 
 
 async def _check_fresh(request: web.Request, identity: Identity) -> None:
@@ -154,7 +154,7 @@ async def _check_fresh(request: web.Request, identity: Identity) -> None:
     minutes = request.app[CONFIG].auth.step_up_minutes
     if is_fresh(identity, minutes):
         return
-    view = await request.app[PORTAL].view(identity.account, identity.user_id, _actor(request))
+    view = await request.app[INSTALLATION].bindings.view(identity.account, identity.user_id, _actor(request))
     if view.binding.status is BindingStatus.VERIFIED:
         raise Refusal("step_up_required", f"sign in again: this needs a sign-in from the last {minutes} minutes")
 
@@ -168,13 +168,13 @@ async def _page(
     status: int = 200,
 ) -> web.Response:
     """Draw the page; with what was *refused* at the form *refused_at*, and what had been *typed* there."""
-    portal, config = request.app[PORTAL], request.app[CONFIG]
+    to, config = request.app[INSTALLATION], request.app[CONFIG]
     account, user_id = identity.account, identity.user_id
     user = await _user(request, account, user_id)
     if user is None:
         return note(request, "unknown", "dash", status=404)
-    view = await portal.view(account, user_id, _actor(request))
-    own = config.for_account_or_default((await portal.account(account)).settings)
+    view = await to.bindings.view(account, user_id, _actor(request))
+    own = await to.accounts.config_of(account)
     t = texts(language_of(request, user.language))
     shown = shows(view, config.code.length, config.code.reveal, datetime.now(UTC))
     if refused_at == "revalidate" and shown.revalidate is not None:
@@ -190,7 +190,7 @@ async def _page(
         refused_at=refused_at,
         typed=typed[:LONGEST_TYPED],
         replace=own.binding.replace,
-        rules=rules(await portal.limits(account), t.sentences),
+        rules=rules(await to.accounts.limits(account), t.sentences),
         example=example_of(own.number.default_region),
         events=f"./v1/accounts/{quote(account, safe='')}/users/{quote(user_id, safe='')}/binding/events",
         card=CARD_FILE,
@@ -200,7 +200,7 @@ async def _page(
 
 async def _user(request: web.Request, account: str, user_id: str) -> User | None:
     try:
-        return await request.app[PORTAL].user(account, user_id)
+        return await request.app[INSTALLATION].store.directory.user(account, user_id)
     except NotFoundError:
         return None
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Literal
 
+from binding_ivr.app.view import View
+from binding_ivr.errors import Refusal
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import AttemptRow, BindingStatus
 from binding_ivr.policy.numbers import as_people_write_it
-from binding_ivr.web.portal import Step, View
 
 Stage = Literal["dialing", "ringing", "answered", "code", "verified"]
 STAGES: tuple[Stage, ...] = ("dialing", "ringing", "answered", "code", "verified")
@@ -127,8 +128,8 @@ def shows(view: View, code_length: int, reveal: str, now: datetime) -> Shows:
         pending=view.pending_written,
         live=_live(view, reveal, now) if busy else None,
         ending=None if busy or view.last is None else _ending(view, view.last.attempt, now),
-        bind=hindrance(view.bind, now),
-        revalidate=hindrance(view.revalidate, now),
+        bind=hindrance(view.bind, now) if view.bind else None,
+        revalidate=hindrance(view.revalidate, now) if view.revalidate else None,
         can_remove=view.can_remove,
         callers=[as_people_write_it(number) for number in view.caller_ids],
         code_length=code_length,
@@ -193,19 +194,15 @@ def _ending(view: View, attempt: AttemptRow, now: datetime) -> Ending | None:
         tone=_TONES.get(outcome, "warn"),
         at=moment(attempt.ended_at, now),
         prominent=age < GOOD_NEWS and status is BindingStatus.VERIFIED if good else age < BAD_NEWS,
-        advise=view.revalidate.code != "suspended",
+        advise=view.revalidate is None or view.revalidate.code != "suspended",
     )
 
 
-def hindrance(step: Step, now: datetime) -> Hindrance | None:
-    """Return what the page says of a step that is not allowed; None for one that is."""
-    return None if step.allowed else hindered(step.code, step.limit, step.retry_at, now)
-
-
-def hindered(code: str, limit: str | None, retry_at: float | None, now: datetime) -> Hindrance:
+def hindrance(refusal: Refusal, now: datetime) -> Hindrance:
     """Return what the page says of a refusal."""
-    lifts = moment(datetime.fromtimestamp(ceil(retry_at), UTC), now) if retry_at is not None else None
-    return Hindrance(f"limit.{limit}" if limit else f"refusal.{code}", lifts)
+    at = refusal.retry_at
+    lifts = moment(datetime.fromtimestamp(ceil(at), UTC), now) if at is not None else None
+    return Hindrance(f"limit.{refusal.limit}" if refusal.limit else f"refusal.{refusal.code}", lifts)
 
 
 def moment(at: datetime | None, now: datetime) -> Moment | None:

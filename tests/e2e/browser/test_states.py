@@ -13,15 +13,15 @@ from binding_ivr.web.auth.identity import ADDRESS, IDENTITY
 from binding_ivr.web.settings import CONFIG
 from tests.e2e.browser.chromium import SCHEMES, SHOTS, person, violations
 from tests.e2e.browser.conftest import Office
-from tests.unit.page_house import ADMIN, USER, FakePortal, installation
+from tests.unit.page_fakes import ADMIN, USER, FakeInstallation, application
 from tests.unit.test_page_html import STATES
 
 
 @pytest.fixture(scope="module")
-async def stage() -> AsyncIterator[tuple[FakePortal, str]]:
+async def stage() -> AsyncIterator[tuple[FakeInstallation, str]]:
     """The pages alone, with the headers of the service, on a made-up installation."""
-    portal = FakePortal()
-    app = installation(portal)
+    fake = FakeInstallation()
+    app = application(fake)
     app.on_response_prepare.append(secure_headers(app[CONFIG].web))
 
     @web.middleware
@@ -39,19 +39,19 @@ async def stage() -> AsyncIterator[tuple[FakePortal, str]]:
     await runner.setup()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         await web.SockSite(runner, listening).start()
-        yield portal, f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield fake, f"http://127.0.0.1:{listening.getsockname()[1]}"
         await runner.cleanup()
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
 async def test_axe_finds_nothing_in_any_state_and_nothing_is_too_wide(
-    office: Office, stage: tuple[FakePortal, str], language: str
+    office: Office, stage: tuple[FakeInstallation, str], language: str
 ) -> None:
-    portal, origin = stage
+    fake, origin = stage
     SHOTS.mkdir(parents=True, exist_ok=True)
     async with person(office.browser, origin, locale=language, phone=language != "en") as me:
         for name, view in STATES.items():
-            portal.now = view
+            fake.now = view
             await me.page.goto(origin)
             await expect(me.page.locator("#status")).to_be_visible()
             await me.page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")

@@ -3,31 +3,33 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from binding_ivr.app.installation import Installation
+from binding_ivr.app.view import Shown, View
 from binding_ivr.config import Config, Prompts
-from binding_ivr.errors import NotFoundError
+from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome
 from binding_ivr.model.rows import Account, AttemptRow, AuditRow, BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.policy.lifecycle import Changer, Life, Undo
 from binding_ivr.policy.limit_state import LimitState, Paused, Reset
 from binding_ivr.policy.numbers import as_people_write_it
+from binding_ivr.store import FoundUser, Suppression
 from binding_ivr.web.auth.identity import IDENTITY, Identity
 from binding_ivr.web.page import admin
 from binding_ivr.web.page import binding as page
-from binding_ivr.web.portal import PORTAL, Portal, Step, SuppressedNumber, UserRow, View
-from binding_ivr.web.settings import CONFIG
+from binding_ivr.web.settings import CONFIG, INSTALLATION, READINESS
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NUMBER = "+12025550150"
 CODE = "048213"
-ALLOWED = Step(True)
-IN_CALL = Step(False, "call_in_progress")
+IN_CALL = Refusal("call_in_progress", "a call is in progress")
 USER = Identity("user", "default", "1001", csrf="token", ambient=True)
 ADMIN = Identity("key", scopes=frozenset({"admin"}), name="ops", csrf="token", ambient=True)
 
@@ -36,12 +38,6 @@ def changed(by: Changer = "user") -> Life:
     """A number that was changed an hour ago."""
     ago = NOW - timedelta(hours=1)
     return Life(undo=Undo("+12125550177", ago, by, ago + timedelta(hours=24)))
-
-
-@dataclass(frozen=True)
-class FakeShown:
-    attempt: AttemptRow
-    code: str | None
 
 
 def attempt(
@@ -70,8 +66,8 @@ def view(
     code: str | None = None,
     reason: str | None = None,
     pending: str | None = None,
-    bind: Step = ALLOWED,
-    revalidate: Step = ALLOWED,
+    bind: Refusal | None = None,
+    revalidate: Refusal | None = None,
     caller_ids: tuple[str, ...] = ("+12025550100",),
     stale: bool = False,
     life: Life | None = None,
@@ -91,7 +87,7 @@ def view(
     )
     return View(
         binding,
-        FakeShown(last, code) if last else None,
+        Shown(last, code) if last else None,
         as_people_write_it(number) if number else None,
         as_people_write_it(pending) if pending else None,
         bind,
@@ -107,8 +103,11 @@ def live(state: AttemptState, digits: int = 0, code: str | None = CODE, due_s: f
 
 
 @dataclass
-class FakePortal:
-    """One user, 1001; what was asked is in `asked`, and `refuse` is raised at the next asking."""
+class FakeInstallation:
+    """One user, 1001; what was asked is in `asked`, and `refuse` is raised at the next asking.
+
+    It is all the use cases and all the parts of the store in one.
+    """
 
     now: View = field(default_factory=view)
     language: str = ""
@@ -127,10 +126,28 @@ class FakePortal:
             raise NotFoundError("there is no such user")
         return User("default", "1001", ("1001",), self.language, "")
 
-    async def account(self, account: str) -> Account:
-        return Account(account, self.settings)
+    @property
+    def bindings(self) -> "FakeInstallation":
+        return self
 
-    async def accounts(self) -> Sequence[Account]:
+    accounts = numbers = bindings
+
+    @property
+    def store(self) -> SimpleNamespace:
+        limits = SimpleNamespace(state=self.limit_state, reset_user=self.reset_user, resume=self.resume_calls)
+        return SimpleNamespace(
+            attempts=SimpleNamespace(attempts=self.attempts),
+            directory=SimpleNamespace(user=self.user, accounts=self.all_accounts),
+            limits=limits,
+            personal=SimpleNamespace(audit=self.audit),
+            suppressions=SimpleNamespace(list=self.suppressions),
+            web=SimpleNamespace(search_users=self.users),
+        )
+
+    async def config_of(self, account: str) -> Config:
+        return Config().for_account_or_default(self.settings)
+
+    async def all_accounts(self) -> Sequence[Account]:
         return [Account("default", {})]
 
     async def limit_state(self) -> LimitState:
@@ -140,7 +157,7 @@ class FakePortal:
         self._ask("reset_user", account, user_id, actor.reason)
         return Reset(1, 1)
 
-    async def reset_number(self, number: str, actor: Actor) -> Reset:
+    async def reset(self, number: str, actor: Actor) -> Reset:
         self._ask("reset_number", number, actor.reason)
         return Reset(3, 1)
 
@@ -153,32 +170,25 @@ class FakePortal:
     async def attempts(self, **_: object) -> Sequence[AttemptRow]:
         return self.rows
 
-    async def users(self, account: str | None, text: str, after: str, limit: int) -> Sequence[UserRow]:
-        row = UserRow(await self.user("default", "1001"), self.now.binding.status, NUMBER, NOW)
+    async def users(self, account: str | None, text: str, after: str, limit: int) -> Sequence[FoundUser]:
+        row = FoundUser(await self.user("default", "1001"), self.now.binding.status, NUMBER, NOW)
         return [row] if text in "1001" else []
 
-    async def suppressions(self) -> Sequence[SuppressedNumber]:
-        return [SuppressedNumber("ab" * 32, "reported", "callee", NOW)]
-
-    async def health(self) -> Mapping[str, str]:
-        return {"ari": "ok"}
+    async def suppressions(self) -> Sequence[Suppression]:
+        return [Suppression(b"\xab" * 32, "reported", "callee", NOW)]
 
     def _ask(self, *words: str) -> None:
         self.asked.append(words)
         if self.refuse is not None:
             raise self.refuse
 
-    async def bind(
-        self, account: str, user_id: str, number: str, actor: Actor, attempt_id: UUID, *, now: bool = False
-    ) -> None:
+    async def bind(self, account: str, user_id: str, number: str, actor: Actor, *, now: bool = False) -> None:
         self._ask("bind", user_id, number, actor.who, *["now"] * now)
 
-    async def revalidate(
-        self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False
-    ) -> None:
+    async def revalidate(self, account: str, user_id: str, actor: Actor, *, now: bool = False) -> None:
         self._ask("revalidate", user_id, actor.who, *["now"] * now)
 
-    async def undo(self, account: str, user_id: str, actor: Actor, attempt_id: UUID, *, now: bool = False) -> None:
+    async def undo(self, account: str, user_id: str, actor: Actor, *, now: bool = False) -> None:
         self._ask("undo", user_id, actor.who, *["now"] * now)
 
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
@@ -206,18 +216,23 @@ class FakePortal:
         self._ask("unsuppress", number)
 
 
-def installation(portal: FakePortal, config: Config | None = None) -> web.Application:
+async def healthy() -> Mapping[str, str]:
+    return {"ari": "ok"}
+
+
+def application(fake: FakeInstallation, config: Config | None = None) -> web.Application:
     """The application with the pages alone."""
     app = web.Application()
     app[CONFIG] = config or Config(prompts=Prompts(site_name="Acme & Sons"))
-    app[PORTAL] = cast(Portal, portal)
+    app[INSTALLATION] = cast(Installation, fake)
+    app[READINESS] = healthy
     page.add_routes(app)
     admin.add_routes(app)
     return app
 
 
 async def ask(
-    portal: FakePortal,
+    fake: FakeInstallation,
     path: str = "/",
     form: Mapping[str, str] | None = None,
     *,
@@ -226,7 +241,7 @@ async def ask(
     config: Config | None = None,
 ) -> web.Response:
     """Send a request for *path*, a POST when there is a *form*; redirections are returned, not raised."""
-    app = installation(portal, config)
+    app = application(fake, config)
     headers = {"Accept-Language": accept, "Accept": "text/html"}
     if form is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
