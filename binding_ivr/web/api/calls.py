@@ -1,4 +1,4 @@
-"""The HTTP API: every call in one table, and its routes. What a call does is in the use cases behind the portal."""
+"""The HTTP API: every call in one table, and its routes. What a call does is in the use cases."""
 
 from aiohttp import hdrs, web
 
