@@ -20,6 +20,7 @@ from tests import tally
 from tests.patience import SLOWNESS
 
 NOTHING_COLLECTED = 5  # of pytest: as with -k
+PROGRESS_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ async def run(lane: Lane, more: Sequence[str], folder: Path) -> Result:
     print(f"{lane.name}: begun", flush=True)
     saying = asyncio.create_task(process.communicate())
     try:
-        said, _ = await asyncio.shield(saying)
+        while not (await asyncio.wait({saying}, timeout=PROGRESS_S))[0]:
+            print(f"{lane.name}: {len(tally.read(written))} tests in {minutes(time.monotonic() - began)}", flush=True)
+        said, _ = await saying
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGINT)  # and its fixtures end what they started

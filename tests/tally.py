@@ -33,7 +33,7 @@ class Line:
 
 
 class Tally:
-    """Hears of each test, from whichever worker ran it, and writes all down at the end."""
+    """Hears of each test, from whichever worker ran it, and writes it down when it has ended."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,10 +42,18 @@ class Tally:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Hear of a part of a test."""
         self.lines.setdefault(report.nodeid, Line(report.nodeid)).add(report)
+        if report.when == "teardown":
+            self._write(self.lines.pop(report.nodeid))
 
     def pytest_sessionfinish(self) -> None:
-        """Write one JSON object a test."""
-        self.path.write_text("".join(json.dumps(asdict(line)) + "\n" for line in self.lines.values()))
+        """Write down also what had no end, as when its worker died."""
+        for line in self.lines.values():
+            self._write(line)
+        self.lines.clear()
+
+    def _write(self, line: Line) -> None:
+        with self.path.open("a") as out:
+            out.write(json.dumps(asdict(line)) + "\n")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def read(path: Path) -> list[Line]:
-    """Return what a run wrote; nothing when it did not come to its end."""
+    """Return what a run wrote so far."""
     if not path.is_file():
         return []
     return [Line(**json.loads(text)) for text in path.read_text().splitlines()]
