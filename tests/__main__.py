@@ -57,10 +57,12 @@ async def run(lane: Lane, more: Sequence[str], folder: Path) -> Result:
     """Run a lane and show what it says."""
     began = time.monotonic()
     written = folder / lane.name.replace(" ", "-")
+    environment = {SLOWNESS: "3", **os.environ, tally.TALLY: str(written)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of commands would compile all modules each time
     process = await asyncio.create_subprocess_exec(
         *lane.command(), *more,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        env={SLOWNESS: "3", **os.environ, tally.TALLY: str(written)},
+        env=environment,
         start_new_session=True,  # an interrupt reaches it once: from here
     )  # fmt: skip
     print(f"{lane.name}: begun", flush=True)
