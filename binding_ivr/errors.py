@@ -13,6 +13,29 @@ class UnavailableError(BindingError):
     """A part outside (PostgreSQL, ARI, AMI, the lab) does not answer now; it may later."""
 
 
+class StatementRefused(BindingError):
+    """PostgreSQL refused a statement for its content: a constraint, a value that has no such form, or a fault of ours.
+
+    The text names only the condition and the constraint, because PostgreSQL's own text quotes values of the row.
+    """
+
+    def __init__(self, sqlstate: str, kind: str, constraint: str) -> None:
+        """Keep the five-letter *sqlstate*, the name of its *kind* and the *constraint*, if there is one."""
+        super().__init__(f"PostgreSQL refused a statement: {kind} ({sqlstate}) {constraint}".rstrip())
+        self.sqlstate = sqlstate
+        self.constraint = constraint
+
+    @property
+    def is_bad_value(self) -> bool:
+        """True when a CHECK constraint or a data type did not take a value."""
+        return self.sqlstate == "23514" or self.sqlstate.startswith("22")
+
+    @property
+    def is_missing_reference(self) -> bool:
+        """True when a foreign key found nothing."""
+        return self.sqlstate == "23503"
+
+
 class NotFoundError(BindingError):
     """The account, user, attempt or binding that was named does not exist."""
 

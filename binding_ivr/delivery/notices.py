@@ -12,7 +12,7 @@ from binding_ivr.delivery.mail import compose, mailbox
 from binding_ivr.delivery.texts import About, Words, choose, texts
 from binding_ivr.delivery.wire.reply import Reply, Result
 from binding_ivr.delivery.wire.smtp import SmtpClient
-from binding_ivr.errors import BindingError, ConfigError, NotFoundError
+from binding_ivr.errors import ConfigError, NotFoundError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.model import forms
@@ -126,7 +126,7 @@ class NoticeChannel:
             reply = SKIPPED
         except ConfigError as error:
             reply = Reply(Result.DEFERRED, str(error))
-        except BindingError:
+        except UnavailableError:
             reply = Reply(Result.DEFERRED, "PostgreSQL did not answer")
         except Exception:
             log.exception("notice.fault", channel=self.name)

@@ -1,6 +1,6 @@
 """Delivers the events of the outbox to webhooks and notices, at least once and in order per user; it writes no event.
 
-One task routes new events to their receivers and keeps the tables small; each receiver has a task of its own, so that
+One loop routes new events to their receivers and keeps the tables small; each receiver has a loop of its own, so that
 one that is slow or down keeps nobody else waiting. All state that must survive is in PostgreSQL (store/outbox.py).
 """
 
@@ -8,24 +8,21 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
+from binding_ivr.background import Backoff, Jitter, Loop, Trouble
 from binding_ivr.config import Config
 from binding_ivr.delivery import backoff
-from binding_ivr.delivery.backoff import Backoff, Jitter
 from binding_ivr.delivery.webhooks import WebhookChannel
 from binding_ivr.delivery.wire.http import HttpTimes, WebhookClient
 from binding_ivr.delivery.wire.reply import Reply, Result
-from binding_ivr.errors import BindingError
-from binding_ivr.log import get_logger
+from binding_ivr.errors import BindingError, StatementRefused
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.ports import Changes
 from binding_ivr.store.outbox import Delivery, OutboxCounts, PgOutbox, Receiver
-
-log = get_logger()
 
 ROUTE_AT_ONCE = 500
 DAY_S = 86_400.0
@@ -97,26 +94,6 @@ class Channel(Protocol):
         """End what it holds open."""
 
 
-class Trouble:
-    """Whether PostgreSQL answers the outbox: one log line per change, whoever notices it."""
-
-    def __init__(self) -> None:
-        """Begin without trouble."""
-        self._reason = ""
-
-    def ill(self, error: BindingError) -> None:
-        """Note what went wrong."""
-        if not self._reason:
-            log.warning("outbox.waits", reason=str(error))
-        self._reason = str(error)
-
-    def well(self) -> None:
-        """Note that it works."""
-        if self._reason:
-            log.info("outbox.goes_on")
-        self._reason = ""
-
-
 class Courier:
     """Delivers to one receiver."""
 
@@ -137,35 +114,33 @@ class Courier:
         self._times = times
         self._trouble = trouble
         self._jitter = jitter
-        self._wake = asyncio.Event()
         self._failures = 0
         self._failing_since: float | None = None
         self._closed_until = 0.0
+        self.loop = Loop(
+            "courier",
+            self._turn,
+            poll_s=times.poll_s,
+            retry=Backoff(times.retry_s, times.retry_s),
+            fault="outbox.fault",
+            ill=trouble.ill,  # it hears that all is well only of who asked PostgreSQL
+            receiver=channel.receiver.name,
+        )
 
     def wake(self) -> None:
         """Look for deliveries now, unless the receiver is given a rest."""
         if time.monotonic() >= self._closed_until:
-            self._wake.set()
+            self.loop.wake()
 
     def hurry(self) -> None:
         """Look for deliveries now, whatever the receiver said last."""
         self._closed_until = 0.0
-        self._wake.set()
+        self.loop.wake()
 
-    async def run(self) -> None:
-        """Deliver until cancelled."""
-        while True:
-            self._wake.clear()
-            pause = self._times.poll_s
-            try:
-                if await self._round() and not self._failures:
-                    continue  # there may be more, and the next of each user's
-            except BindingError as error:
-                pause = self._times.retry_s
-                self._trouble.ill(error)
-            except Exception:  # a fault of ours must not end the deliveries
-                log.exception("outbox.fault", receiver=self._channel.receiver.name)
-            await happens(self._wake, self._rest() or pause)
+    async def _turn(self) -> float | None:
+        if not self._rest() and await self._round() and not self._failures:
+            return 0.0  # there may be more, and the next of each user's
+        return self._rest() or None
 
     def _rest(self) -> float:
         return max(0.0, self._closed_until - time.monotonic())
@@ -210,6 +185,8 @@ class Courier:
                     dead=reply.result is Result.GONE,
                     holds=reply.result is not Result.REFUSED,
                 )
+            except StatementRefused:
+                raise  # it would be refused again
             except BindingError as error:
                 self._trouble.ill(error)
                 await asyncio.sleep(self._times.retry_s)
@@ -269,15 +246,22 @@ class Outbox:
         self._client = WebhookClient(now, self._times.http)
         self._channels = [*(WebhookChannel(one, self._client, metrics) for one in config.webhooks), *channels]
         self._receivers = [*(channel.receiver for channel in self._channels), *elsewhere]
-        self._trouble = Trouble()
-        self._wake = asyncio.Event()
+        self._trouble = Trouble(begins="outbox.waits", ends="outbox.goes_on")
+        self._router = Loop(
+            "outbox",
+            self._turn,
+            poll_s=self._times.poll_s,
+            retry=Backoff(self._times.retry_s, self._times.retry_s),
+            fault="outbox.fault",
+            ill=self._ill,
+            well=self._trouble.well,
+        )
         self._tidied_at = self._counted_at = float("-inf")
         self._couriers: list[Courier] = []
-        self._tasks: list[asyncio.Task[None]] = []
         self._unsubscribe: Callable[[], None] | None = None
 
     async def start(self) -> None:
-        """Begin, in tasks of its own. Raises BindingError when PostgreSQL does not answer."""
+        """Begin, in loops of its own. Raises BindingError when PostgreSQL does not answer."""
         await self._store.release(self._config.node)  # what a crash of this node left claimed
         await self._store.note_receivers([one.name for one in self._receivers])
         await self._client.__aenter__()
@@ -293,18 +277,18 @@ class Outbox:
             for channel in self._channels
         ]
         self._unsubscribe = self._changes.subscribe(self._on_change)
-        runs: Iterable[Coroutine[Any, Any, None]] = (self._run(), *(courier.run() for courier in self._couriers))
-        self._tasks = [asyncio.create_task(run, name="outbox") for run in runs]
+        for loop in self._loops:
+            loop.start()
+
+    @property
+    def _loops(self) -> list[Loop]:
+        return [self._router, *(courier.loop for courier in self._couriers)]
 
     async def stop(self) -> None:
         """End at once; what was under way is given back and may be sent again."""
         if self._unsubscribe is not None:
             self._unsubscribe()
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if any(await asyncio.gather(*(loop.stop() for loop in self._loops))):
             with contextlib.suppress(BindingError, TimeoutError):
                 async with asyncio.timeout(self._times.stop_s):
                     await self._store.release(self._config.node)
@@ -317,22 +301,11 @@ class Outbox:
             for courier in self._couriers:
                 courier.hurry()
         elif change.may_be_told:
-            self._wake.set()
+            self._router.wake()
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            pause = self._times.poll_s
-            try:
-                await self._turn()
-                self._trouble.well()
-            except BindingError as error:
-                pause = self._times.retry_s
-                self._trouble.ill(error)
-                self._show(OutboxCounts(0, 0, 0.0), known=False)
-            except Exception:  # a fault of ours must not end the deliveries
-                log.exception("outbox.fault")
-            await happens(self._wake, pause)
+    def _ill(self, error: BindingError) -> None:
+        self._trouble.ill(error)
+        self._show(OutboxCounts(0, 0, 0.0), known=False)
 
     async def _turn(self) -> None:
         if self._receivers:
@@ -356,13 +329,3 @@ class Outbox:
         self._metrics.webhook_pending.set(counts.pending if known else nothing)
         self._metrics.webhook_dead.set(counts.dead if known else nothing)
         self._metrics.webhook_oldest_seconds.set(counts.oldest_s if known else nothing)
-
-
-async def happens(event: asyncio.Event, within_s: float) -> bool:
-    """Wait for *event*, at most *within_s* seconds; True when it came."""
-    try:
-        async with asyncio.timeout(within_s):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

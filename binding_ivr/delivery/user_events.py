@@ -3,7 +3,6 @@
 A program on AMI that was not connected has missed an event anyway; who must not miss any takes a webhook.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -11,7 +10,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from binding_ivr.asterisk.ami.client import AmiReply, FieldError
-from binding_ivr.delivery.outbox import happens
+from binding_ivr.background import Loop
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
@@ -65,7 +64,7 @@ class Manager(Protocol):
 
 
 class UserEvents:
-    """Sends the events of one database to one Asterisk, in one task of its own."""
+    """Sends the events of one database to one Asterisk, in one loop."""
 
     def __init__(
         self, ami: Manager, store: PgOutbox, changes: Changes, *, metrics: Metrics, poll_s: float = POLL_S
@@ -75,11 +74,10 @@ class UserEvents:
         self._store = store
         self._changes = changes
         self._metrics = metrics
-        self._poll_s = poll_s
-        self._wake = asyncio.Event()
+        # When PostgreSQL or AMI is away, others say so, and there is nothing to make up for.
+        self._loop = Loop("user events", self._turn, poll_s=poll_s, fault="user_events.fault")
         self._told: set[UUID] | None = None
         self._refused = False
-        self._task: asyncio.Task[None] | None = None
         self._unsubscribe: Callable[[], None] | None = None
 
     async def start(self) -> None:
@@ -87,34 +85,21 @@ class UserEvents:
         with contextlib.suppress(BindingError):
             self._told = {event.event_id for event in await self._store.recent(NEWS_S, MOST)}
         self._unsubscribe = self._changes.subscribe(self._on_change)
-        self._task = asyncio.create_task(self._run(), name="user events")
+        self._loop.start()
 
     async def stop(self) -> None:
-        """End the task."""
+        """End."""
         if self._unsubscribe is not None:
             self._unsubscribe()
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await self._loop.stop()
 
     def _on_change(self, change: Change) -> None:
         if change.may_be_told:
-            self._wake.set()
-
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                if self._ami.ready:
-                    await self._turn()
-            except BindingError:
-                pass  # PostgreSQL or AMI is away: others say so, and there is nothing to make up for
-            except Exception:  # a fault of ours must not end the events
-                log.exception("user_events.fault")
-            await happens(self._wake, self._poll_s)
+            self._loop.wake()
 
     async def _turn(self) -> None:
+        if not self._ami.ready:
+            return
         # By the set of what was told, not by a position: an event may be committed after one with a higher sequence.
         recent = await self._store.recent(NEWS_S, MOST)
         told = self._told if self._told is not None else {event.event_id for event in recent}

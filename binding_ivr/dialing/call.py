@@ -5,14 +5,16 @@ import contextlib
 import math
 import random
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import assert_never
 
+from binding_ivr.background import Backoff
 from binding_ivr.call import events as ev
 from binding_ivr.call.commands import Ask, Command, Finish, Handoff, Hangup, Originate, Progress, Say
 from binding_ivr.call.machine import CallMachine
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.orders import RoutedOrder
-from binding_ivr.errors import BindingError, NotFoundError, Refusal
+from binding_ivr.errors import BindingError, NotFoundError, Refusal, StatementRefused
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.outcome import Verdict
@@ -20,8 +22,7 @@ from binding_ivr.ports import AttemptLedger, ClaimedAttempt, Conversation, Conve
 
 log = get_logger()
 
-FIRST_RETRY_S = 0.1
-LONGEST_RETRY_S = 5.0
+RETRY = Backoff(0.1, 5.0)
 GIVE_UP_S = 900.0
 """Longer than an attempt lives: by then the lease has run out, and the attempt was ended as ours."""
 REPORT_PAUSE_S = 0.15
@@ -182,19 +183,18 @@ class CallShell:
     async def _record(self, verdict: Verdict) -> None:
         """Commit the verdict; while PostgreSQL is away, again and again, for a proof must not be lost."""
         loop = asyncio.get_running_loop()
-        started, pause = loop.time(), FIRST_RETRY_S
-        while True:
+        started = loop.time()
+        for tries in count(1):
             try:
                 first = await self._ledger.finish(self.attempt.attempt_id, verdict)
                 break
             except BindingError as error:
-                if isinstance(error, NotFoundError | Refusal) or loop.time() - started > GIVE_UP_S:
+                if isinstance(error, NotFoundError | Refusal | StatementRefused) or loop.time() - started > GIVE_UP_S:
                     self._log.error("call.verdict_lost", outcome=verdict.outcome, reason=str(error))
                     self.post(ev.Recorded(committed=False))
                     return
                 self._log.warning("call.verdict_waits", reason=str(error))
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
-            pause = min(pause * 2, LONGEST_RETRY_S)
+            await asyncio.sleep(RETRY.pause(tries, random.random()))  # noqa: S311 - jitter, not a secret
         self._metrics.verdict_seconds.observe(loop.time() - started)
         if first:
             self._metrics.attempts.labels(verdict.outcome, verdict.fault).inc()

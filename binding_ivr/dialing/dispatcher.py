@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 from uuid import UUID
 
+from binding_ivr.background import Backoff, Loop, Trouble, Turn
 from binding_ivr.call import events as ev
 from binding_ivr.call.machine import CallMachine
 from binding_ivr.call.rules import GATE_ROUNDS, Rules
@@ -82,8 +83,8 @@ class Dispatcher:
         self._calls: dict[UUID, CallShell] = {}
         self._unbilled: dict[UUID, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._loops: list[asyncio.Task[None]] = []
-        self._wake = asyncio.Event()
+        self._claims = _loop("claim", self._claim_turn, POLL_S)
+        self._upkeep = _loop("upkeep", self.upkeep, UPKEEP_S, at_once=False)
         self._claiming = asyncio.Lock()
         self._draining = False
         self._rounds = 0
@@ -99,10 +100,8 @@ class Dispatcher:
         await self._ledger.alive(self._config.node, self._version, self._config.limits.concurrent_node)
         await self._end_abandoned()
         self._unsubscribe = self._changes.subscribe(self._on_change)
-        self._loops = [
-            asyncio.create_task(self._for_ever(self._claim_round), name="claim"),
-            asyncio.create_task(self._for_ever(self._upkeep_round), name="upkeep"),
-        ]
+        self._claims.start()
+        self._upkeep.start()
 
     async def drain(self) -> None:
         """Claim no more and wait until every call has ended by itself."""
@@ -116,15 +115,15 @@ class Dispatcher:
         """End every call now and stop. Verdicts that cannot be committed within 10 s are left to the recovery."""
         self._draining = True
         self._unsubscribe()
-        for loop in self._loops:
-            loop.cancel()
+        self._claims.cancel()
+        self._upkeep.cancel()
         for call in self._calls.values():
             call.post(ev.Abort("the service was stopped"))
         if self._tasks:
             _, late = await asyncio.wait(set(self._tasks), timeout=10)
             for task in late:
                 task.cancel()
-        await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
+        await asyncio.gather(self._claims.stop(), self._upkeep.stop(), *self._tasks, return_exceptions=True)
         if self._unbilled:
             with contextlib.suppress(BindingError, TimeoutError):
                 async with asyncio.timeout(STOP_BILL_S):
@@ -133,14 +132,14 @@ class Dispatcher:
     async def recover(self) -> None:
         """After Asterisk came back: hang up the channels of ours that have no call."""
         await self._sweep()
-        self._wake.set()
+        self._claims.wake()
 
     # --- claiming ------------------------------------------------------------------------------------------
 
     def _on_change(self, change: Change) -> None:
         match change.kind:
             case ChangeKind.QUEUED | ChangeKind.CLOCK | ChangeKind.RESYNC:
-                self._wake.set()
+                self._claims.wake()
             case ChangeKind.CANCEL:
                 if change.attempt_id is not None:
                     self._cancel(change.attempt_id)
@@ -160,24 +159,7 @@ class Dispatcher:
         if call := self._calls.get(attempt_id):
             call.post(ev.CancelRequested())
 
-    async def _for_ever(self, round_: Callable[[], Awaitable[None]]) -> None:
-        """Run one round after another; a fault is logged in one line, and the next round comes anyway."""
-        told = ""
-        while True:
-            try:
-                await round_()
-                told = ""
-            except BindingError as error:
-                if str(error) != told:
-                    log.warning("dialing.waits", reason=str(error))
-                    told = str(error)
-                await asyncio.sleep(1)
-            except Exception:
-                log.exception("dialing.round_failed")
-                await asyncio.sleep(1)
-
-    async def _claim_round(self) -> None:
-        self._wake.clear()
+    async def _claim_turn(self) -> float:
         free = max(0, self._config.limits.concurrent_node - len(self._calls))
         if self._draining or not self._telephony.ready:
             free = 0
@@ -190,11 +172,8 @@ class Dispatcher:
         due = await self._ledger.next_due()
         if free > len(claimed) and self._pacer.wait_s > 0 and due is not None:
             await asyncio.sleep(self._pacer.wait_s)  # no change makes the next call leave sooner
-            return
-        pause = POLL_S if due is None or free == 0 else min(max(due, 0.01), POLL_S)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await self._wake.wait()
+            return 0.0
+        return POLL_S if due is None or free == 0 else min(max(due, 0.01), POLL_S)
 
     def _begin(self, attempt: ClaimedAttempt) -> None:
         call = self._prepare(attempt)
@@ -242,13 +221,9 @@ class Dispatcher:
             if (stood_s := call.stood_s) is not None:
                 self._unbilled[attempt_id] = stood_s
             self._calls.pop(attempt_id, None)
-            self._wake.set()
+            self._claims.wake()
 
     # --- upkeep --------------------------------------------------------------------------------------------
-
-    async def _upkeep_round(self) -> None:
-        await asyncio.sleep(UPKEEP_S)
-        await self.upkeep()
 
     async def upkeep(self) -> None:
         """Do one round: say that we live, renew the leases, end what is not ours any more or was left behind."""
@@ -301,6 +276,20 @@ class Dispatcher:
             log.warning("dialing.stray_ended", attempt=str(attempt_id))
             self._metrics.strays.inc()
             await self._telephony.hangup(stray)
+
+
+def _loop(name: str, turn: Turn, poll_s: float, *, at_once: bool = True) -> Loop:
+    trouble = Trouble(begins="dialing.waits", ends="dialing.goes_on")
+    return Loop(
+        name,
+        turn,
+        poll_s=poll_s,
+        retry=Backoff(1.0, 1.0),  # a call waits
+        fault="dialing.round_failed",
+        ill=trouble.ill,
+        well=trouble.well,
+        at_once=at_once,
+    )
 
 
 def _rules(config: Config, attempt: ClaimedAttempt, routes: int) -> Rules:

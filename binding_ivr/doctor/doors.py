@@ -7,7 +7,6 @@ from binding_ivr.errors import BindingError
 from binding_ivr.mirror.astdb import plan
 from binding_ivr.policy.callers import CallerPlan, caller_plan
 from binding_ivr.store import SqlDoor, Store
-from binding_ivr.store.faults import StatementRefused
 
 SQL = "sql door"
 LOOKUPS = "look-ups"
@@ -21,7 +20,7 @@ async def sql_door(config: Config, store: Store) -> Check:
     """Check functions and role in the migrated *store*."""
     try:
         door = await store.bindings.sql_door()
-    except (BindingError, StatementRefused) as error:
+    except BindingError as error:
         return fail(SQL, f"its functions do not answer ({error}); run: binding-ivr migrate")
     return _sql_door(door, caller_plan(config.number.default_region))
 

@@ -2,22 +2,19 @@
 
 import asyncio
 import contextlib
-import random
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
-from binding_ivr.delivery.outbox import happens
+from binding_ivr.background import Loop, Trouble
 from binding_ivr.errors import BindingError, UnavailableError
-from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.policy.limit_state import LimitState
 from binding_ivr.ports import Changes
 from binding_ivr.store import LimitAdmin, PgJobs, PgLifecycle
-
-log = get_logger()
 
 STATUSES = ("none", "pending", "verified", "suspended")
 
@@ -77,7 +74,7 @@ class JobTimes:
 
 
 class Jobs:
-    """The jobs of one node, in one task."""
+    """The jobs of one node, in one loop."""
 
     def __init__(
         self,
@@ -100,29 +97,33 @@ class Jobs:
         self._node = node
         self._metrics = metrics
         self._times = times or JobTimes()
-        self._wake = asyncio.Event()
-        self._waits = ""
-        self._task: asyncio.Task[None] | None = None
+        trouble = Trouble(begins="jobs.wait", ends="jobs.go_on", level=logging.INFO)
+        self._loop = Loop(
+            "jobs",
+            self._turn,
+            poll_s=self._times.look_s,
+            fault="jobs.fault",
+            ill=trouble.ill,
+            well=trouble.well,
+            scattered=True,  # many nodes should not look in step
+        )
         self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
-        """Begin, in a task of its own."""
+        """Begin."""
         self._unsubscribe = self._changes.subscribe(self._on_change)
-        self._task = asyncio.create_task(self._run(), name="jobs")
+        self._loop.start()
 
     async def stop(self) -> None:
         """End; a run in the middle is given back, and goes on at the next node that looks."""
         if self._unsubscribe is not None:
             self._unsubscribe()
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await self._loop.stop()
 
     def _on_change(self, change: Change) -> None:
         match change.kind:
             case ChangeKind.CLOCK | ChangeKind.LIMITS | ChangeKind.RESYNC:
-                self._wake.set()
+                self._loop.wake()
             case (
                 ChangeKind.QUEUED
                 | ChangeKind.CANCEL
@@ -136,22 +137,10 @@ class Jobs:
             case _:
                 assert_never(change.kind)
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                for job in self._jobs:
-                    await self.turn(job)
-                await self._show()
-                self._waits = ""
-            except BindingError as error:
-                if not self._waits:
-                    log.info("jobs.wait", reason=str(error))
-                self._waits = str(error)
-            except Exception:  # a fault of ours must not end what keeps the data in order
-                log.exception("jobs.fault")
-            # Half of the pause is random, so that many nodes do not look in step.
-            await happens(self._wake, self._times.look_s * (0.5 + random.random() / 2))  # noqa: S311 (no secret)
+    async def _turn(self) -> None:
+        for job in self._jobs:
+            await self.turn(job)
+        await self._show()
 
     async def turn(self, job: Job) -> bool:
         """Run *job* if it is due and nobody else is at it; tell whether it ran. Raises BindingError."""

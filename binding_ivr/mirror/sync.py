@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Protocol, assert_never
 
 from binding_ivr.asterisk.ami.client import UnknownActionError, Write
+from binding_ivr.background import Backoff, Loop
 from binding_ivr.errors import BindingError, ConfigError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
@@ -21,7 +22,6 @@ from binding_ivr.mirror import astdb
 from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.ports import Changes
 from binding_ivr.store import PgMirror
-from binding_ivr.store.faults import StatementRefused
 
 log = get_logger()
 
@@ -116,7 +116,7 @@ async def make_equal(store: PgMirror, ami: AstDb, plan: astdb.Plan) -> tuple[int
 
 
 class Mirror:
-    """The mirror of one node, in one task of its own."""
+    """The mirror of one node, in one loop."""
 
     def __init__(
         self,
@@ -140,13 +140,18 @@ class Mirror:
         self._node = node
         self._metrics = metrics
         self._times = times or MirrorTimes()
-        self._wake = asyncio.Event()
+        self._loop = Loop(
+            "mirror",
+            self._turn,
+            poll_s=self._times.poll_s,
+            retry=Backoff(self._times.retry_s, self._times.retry_s),
+            fault="mirror.fault",
+        )
         self._must_compare = True
         self._position = 0
         self._read_at = self._compared_at = self._told_at = float("-inf")
         self._in_step_at: float | None = None
         self._trouble = ""
-        self._task: asyncio.Task[None] | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self.behind: int | None = None
         """Changed keys that are not in AstDB yet; None when that is not known now."""
@@ -158,18 +163,15 @@ class Mirror:
         self._ami.on_up = self._up
         self._unsubscribe = self._changes.subscribe(self._on_change)
         self._metrics.mirror_lag_seconds.set_function(self.lag_seconds)
-        self._task = asyncio.create_task(self._run(), name="mirror")
+        self._loop.start()
 
     async def stop(self) -> None:
-        """End the task. AstDB keeps what it holds: look-ups go on."""
+        """End. AstDB keeps what it holds: look-ups go on."""
         self._ami.on_up = None
         if self._unsubscribe is not None:
             self._unsubscribe()
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-            with contextlib.suppress(BindingError, StatementRefused, TimeoutError):
+        if await self._loop.stop():
+            with contextlib.suppress(BindingError, TimeoutError):
                 async with asyncio.timeout(1.0):
                     await self._store.tell_gone(self._node)
 
@@ -189,15 +191,15 @@ class Mirror:
 
     def _up(self) -> None:
         self._must_compare = True
-        self._wake.set()
+        self._loop.wake()
 
     def _on_change(self, change: Change) -> None:
         match change.kind:
             case ChangeKind.COMPARE:
                 self._must_compare = True
-                self._wake.set()
+                self._loop.wake()
             case ChangeKind.BINDING | ChangeKind.MIRROR | ChangeKind.RESYNC:
-                self._wake.set()
+                self._loop.wake()
             case (
                 ChangeKind.QUEUED
                 | ChangeKind.CANCEL
@@ -212,29 +214,20 @@ class Mirror:
 
     # --- the loop --------------------------------------------------------------------------------------------
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            pause = self._times.poll_s
-            try:
-                if self._ami.ready:
-                    await self._turn()
-                    self._well()
-                else:
-                    self._trouble = self._ami.detail or "Asterisk's AMI is not connected yet"  # AMI logs it
-            except (BindingError, StatementRefused) as error:
-                pause = self._times.retry_s
-                self._ill(str(error), error)
-            except Exception:  # a fault of ours must not end the mirror
-                pause = self._times.retry_s
-                log.exception("mirror.fault")
-                self._ill("a fault in binding_ivr; see its log")
-            await self._tell()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-
     async def _turn(self) -> None:
+        try:
+            if self._ami.ready:
+                await self._keep_in_step()
+                self._well()
+            else:
+                self._trouble = self._ami.detail or "Asterisk's AMI is not connected yet"  # AMI logs it
+        except Exception as error:
+            self._ill(error)
+            await self._tell()
+            raise
+        await self._tell()
+
+    async def _keep_in_step(self) -> None:
         now = time.monotonic()
         too_old = now - self._read_at > self._times.marks_s / 2
         if self._must_compare or too_old or now - self._compared_at > self._times.compare_s:
@@ -295,8 +288,9 @@ class Mirror:
             log.info("mirror.in_step")
         self._trouble = ""
 
-    def _ill(self, reason: str, error: Exception | None = None) -> None:
+    def _ill(self, error: Exception) -> None:
         """Note what keeps the mirror from being in step; a new reason is a log line."""
+        reason = str(error) if isinstance(error, BindingError) else "a fault in binding_ivr; see its log"
         if reason != self._trouble and not (isinstance(error, UnavailableError) and not self._ami.ready):
             log.log(40 if isinstance(error, ConfigError) else 30, "mirror.not_in_step", detail=reason)
         self._trouble = reason
@@ -310,5 +304,5 @@ class Mirror:
                 self._set_behind(await self._store.behind(self._position))
             await self._store.tell(self._node, self._trouble, self.behind)
             self._told_at = time.monotonic()
-        except (BindingError, StatementRefused):  # PostgreSQL's loss was told already
+        except BindingError:  # PostgreSQL's loss was told already
             self._set_behind(None)

@@ -23,7 +23,7 @@ from binding_ivr.errors import BindingError
 from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.retention import Retention
 from binding_ivr.jobs.schedule import Jobs
-from binding_ivr.jobs.web_upkeep import Upkeep
+from binding_ivr.jobs.web_upkeep import upkeep
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror import astdb
@@ -177,9 +177,9 @@ class Service:
 
     async def _start_web(self, installation: Installation) -> None:
         await prepare_sign_in(self._config, installation.store)
-        upkeep = Upkeep(installation.store.web)
-        self._stack.push_async_callback(upkeep.stop)
-        upkeep.start()
+        purging = upkeep(installation.store.web)
+        self._stack.push_async_callback(purging.stop)
+        purging.start()
         self.web = WebServer(
             self._config,
             installation=installation,

@@ -1,13 +1,13 @@
 """The stream of changes over LISTEN/NOTIFY, re-established after a loss. It writes nothing."""
 
 import asyncio
-import random
 from collections.abc import Callable
 
 import asyncpg
 import msgspec
 
-from binding_ivr.errors import BindingError
+from binding_ivr.background import Backoff, Loop, Trouble, happens
+from binding_ivr.errors import UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.model.changes import Change, ChangeHandler, ChangeKind
 from binding_ivr.store.database import APPLICATION
@@ -18,8 +18,7 @@ log = get_logger()
 
 CHANNEL = "binding_ivr"
 RESYNC = Change(ChangeKind.RESYNC)
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 5.0
+_RETRY = Backoff(0.1, 5.0)
 
 
 def decode(payload: str) -> Change | None:
@@ -31,7 +30,7 @@ def decode(payload: str) -> Change | None:
 
 
 class PgChanges:
-    """Implements `Changes` on one connection of its own, owned by one task."""
+    """Implements `Changes` on one connection of its own, which comes back."""
 
     def __init__(
         self, dsn: str, *, connect_timeout: float = 5.0, keepalive_s: float = 5.0, answer_timeout: float = 5.0
@@ -43,8 +42,17 @@ class PgChanges:
         self._keepalive_s = keepalive_s
         self._answer_timeout = answer_timeout
         self._handlers: list[ChangeHandler] = []
-        self._task: asyncio.Task[None] | None = None
+        self._trouble = Trouble(begins="changes.lost")
         self._connected = asyncio.Event()
+        self._loop = Loop(
+            "changes",
+            self._turn,
+            poll_s=_RETRY.first_s,
+            retry=_RETRY,
+            fault="changes.failed",
+            ill=self._trouble.ill,
+            well=self._trouble.well,
+        )
 
     def subscribe(self, handler: ChangeHandler) -> Callable[[], None]:
         """Call *handler* for each change until the returned function is called. It must not block."""
@@ -66,36 +74,20 @@ class PgChanges:
         await self._connected.wait()
 
     async def start(self) -> None:
-        """Begin to listen, in a task that keeps trying. Handlers get `resync` after each connect."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="changes")
+        """Begin to listen, and keep trying. Handlers get `resync` after each connect."""
+        if not self._loop.running:
+            self._loop.start()
 
     async def stop(self) -> None:
-        """End the task and close the connection."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        """End, and close the connection."""
+        await self._loop.stop()
 
-    async def _run(self) -> None:
-        pause = _FIRST_PAUSE_S
-        while True:
-            try:
-                with translated(self._server):
-                    await self._listen()
-            except BindingError as error:
-                if pause == _FIRST_PAUSE_S:  # once per outage
-                    log.warning("changes.lost", reason=str(error))
-            except Exception:
-                log.exception("changes.failed")
-            if self._connected.is_set():
-                self._connected.clear()
-                pause = _FIRST_PAUSE_S
-            # Half of the pause is random, so that many nodes do not come back in step.
-            await asyncio.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 (no secret)
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
+    async def _turn(self) -> None:
+        with translated(self._server):
+            await self._listen()
 
     async def _listen(self) -> None:
+        """Listen until the connection is lost, and raise what ended it."""
         link: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
             self._dsn,
             timeout=self._connect_timeout,
@@ -107,12 +99,14 @@ class PgChanges:
         try:
             await link.add_listener(CHANNEL, self._received)
             self._connected.set()
+            self._loop.works()
             log.info("changes.connected")
             self._tell(RESYNC)
-            while not await _happens(lost, self._keepalive_s):
+            while not await happens(lost, self._keepalive_s):
                 await link.execute(queries()["ping"])
-            log.warning("changes.lost", reason="PostgreSQL closed the connection")
+            raise UnavailableError("PostgreSQL closed the connection")
         finally:
+            self._connected.clear()
             # Terminate instead of close: a connection that may be dead is not worth waiting for.
             link.terminate()
 
@@ -129,12 +123,3 @@ class PgChanges:
                 handler(change)
             except Exception:
                 log.exception("changes.handler_failed", kind=change.kind)
-
-
-async def _happens(event: asyncio.Event, within_s: float) -> bool:
-    try:
-        async with asyncio.timeout(within_s):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

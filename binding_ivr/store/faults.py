@@ -6,31 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
-from binding_ivr.errors import ConfigError, UnavailableError
-
-
-class StatementRefused(Exception):
-    """PostgreSQL refused a statement for its content: a constraint, or a fault of ours.
-
-    The text names only the condition and the constraint, because asyncpg's own text quotes values of the row.
-    """
-
-    def __init__(self, sqlstate: str, kind: str, constraint: str) -> None:
-        """Keep the five-letter *sqlstate*, the name of its *kind* and the *constraint*, if there is one."""
-        super().__init__(f"PostgreSQL refused a statement: {kind} ({sqlstate}) {constraint}".rstrip())
-        self.sqlstate = sqlstate
-        self.constraint = constraint
-
-    @property
-    def is_bad_value(self) -> bool:
-        """True when a CHECK constraint or a data type did not take a value."""
-        return self.sqlstate == "23514" or self.sqlstate.startswith("22")
-
-    @property
-    def is_missing_reference(self) -> bool:
-        """True when a foreign key found nothing."""
-        return self.sqlstate == "23503"
-
+from binding_ivr.errors import BindingError, ConfigError, StatementRefused, UnavailableError
 
 BAD_DSN = "[database] dsn is not a PostgreSQL DSN; write postgresql://user:password@host:5432/name"
 
@@ -94,7 +70,7 @@ def _silent(server: str, error: Exception) -> UnavailableError:
     )
 
 
-def _of_server(server: str, error: asyncpg.PostgresError) -> Exception:
+def _of_server(server: str, error: asyncpg.PostgresError) -> BindingError:
     for kind, sentence in _OPERATOR_ACTS:
         if isinstance(error, kind):
             return ConfigError(f"{server} {sentence}")

@@ -1,13 +1,13 @@
 """The HTTP server of the service: puts the parts of the web together and listens. It knows no use case."""
 
 import asyncio
-import contextlib
 from secrets import token_bytes
 
 from aiohttp import web
 
 from binding_ivr.app.credentials import StoredCredentials
 from binding_ivr.app.installation import Installation
+from binding_ivr.background import Loop
 from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError
 from binding_ivr.metrics import Metrics
@@ -53,7 +53,10 @@ class WebServer:
             secret=secret,
         )
         self._runner: web.AppRunner | None = None
-        self._silence: asyncio.Task[None] | None = None
+        self._seen: dict[int, float] = {}
+        self._silence = Loop(
+            "silent connections", self._close_silent, poll_s=SILENT_S / 4, fault="web.fault", at_once=False
+        )
 
     @property
     def port(self) -> int:
@@ -75,35 +78,28 @@ class WebServer:
             raise ConfigError(
                 f"cannot listen on {self._bind}:{self._wanted}: {error.strerror}; change [web] bind or port"
             ) from None
-        self._silence = asyncio.create_task(self._close_silent(self._runner), name="silent-connections")
+        self._silence.start()
 
     async def stop(self) -> None:
         """End all connections; event streams are told first."""
-        silence, self._silence = self._silence, None
-        if silence is not None:
-            silence.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await silence
+        await self._silence.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _close_silent(self, runner: web.AppRunner) -> None:
+    async def _close_silent(self) -> None:
         """Close connections that sent no whole request in their first SILENT_S seconds (aiohttp waits forever)."""
+        assert self._runner is not None
+        server = self._runner.server
+        assert server is not None
         spoken = self._app[operations.SPOKEN]
-        seen: dict[int, float] = {}
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SILENT_S / 4)
-            server = runner.server
-            assert server is not None
-            spoken &= set(server.connections)
-            now = loop.time()
-            silent = [link for link in server.connections if link not in spoken]
-            seen = {id(link): seen.get(id(link), now) for link in silent}
-            for link in silent:
-                if now - seen[id(link)] >= SILENT_S and link.transport is not None:
-                    link.transport.abort()
+        spoken &= set(server.connections)
+        now = asyncio.get_running_loop().time()
+        silent = [link for link in server.connections if link not in spoken]
+        self._seen = {id(link): self._seen.get(id(link), now) for link in silent}
+        for link in silent:
+            if now - self._seen[id(link)] >= SILENT_S and link.transport is not None:
+                link.transport.abort()
 
 
 def make_app(

@@ -17,7 +17,7 @@ import pytest
 
 from binding_ivr.config import Config
 from binding_ivr.config import Retention as Keep
-from binding_ivr.errors import ConfigError, NotFoundError, Refusal
+from binding_ivr.errors import ConfigError, NotFoundError, Refusal, StatementRefused
 from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.retention import Retention
 from binding_ivr.jobs.schedule import Turn
@@ -27,7 +27,6 @@ from binding_ivr.model.rows import BindingStatus, SuspendReason, User
 from binding_ivr.policy.code import pseudonym
 from binding_ivr.policy.masking import masked, short
 from binding_ivr.store import Database, PgClock, Store, migrate, open_store
-from binding_ivr.store.faults import StatementRefused
 from binding_ivr.store.queries import queries
 from tests.generous import nothing_follows
 from tests.integration.conftest import World

@@ -11,11 +11,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from binding_ivr.errors import ConfigError
+from binding_ivr.errors import ConfigError, StatementRefused
 from binding_ivr.policy.limits import WINDOWS
 from binding_ivr.resources import data_dir
 from binding_ivr.store import Database, Store, migrate, open_store, pending
-from binding_ivr.store.faults import StatementRefused
 from binding_ivr.store.queries import queries
 from tests.generous import nothing_follows
 

@@ -18,8 +18,8 @@ import msgspec
 import pytest
 import structlog.testing
 
+from binding_ivr.background import Backoff
 from binding_ivr.config import Config, Webhook
-from binding_ivr.delivery.backoff import Backoff
 from binding_ivr.delivery.outbox import Outbox, OutboxTimes
 from binding_ivr.delivery.wire.http import HttpTimes, WebhookClient
 from binding_ivr.delivery.wire.reply import Result
@@ -382,10 +382,8 @@ async def test_a_crash_in_the_middle_sends_it_again(store: Store, world: World, 
     async with sending(store, webhook(receiver), times=patient) as outbox:
         await world.prove("1001", A)
         await receiver.wait(lambda: len(receiver.got) == 1)
-        for task in outbox._tasks:  # as kill -9 does: nothing is given back
-            task.cancel()
-        await asyncio.wait(outbox._tasks)
-        outbox._tasks = []
+        for loop in outbox._loops:  # as kill -9 does: nothing is given back
+            await loop.stop()
     rows = await world.sql("SELECT node FROM binding_ivr.deliveries WHERE lease_until > clock_timestamp()")
     assert [row["node"] for row in rows] == ["node1"]
     receiver.release()

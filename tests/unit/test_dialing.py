@@ -209,7 +209,7 @@ async def test_nothing_is_claimed_while_asterisk_is_away() -> None:
     async with scene() as h:
         h.telephony.ready = False
         h.ask()
-        await until(lambda: not h.dispatcher._wake.is_set())
+        await until(lambda: not h.dispatcher._claims.woken)
         assert h.telephony.placed == []
         h.telephony.ready = True
         await h.dispatcher.recover()

@@ -48,11 +48,16 @@ def logged_events() -> set[str]:
         if path.relative_to(ROOT / "binding_ivr").parts[0] in NOT_A_SERVICE:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Loop", "Trouble"):
+                named = [word.value for word in node.keywords if word.arg in ("begins", "ends", "fault")]
+                events |= {str(ast.literal_eval(value)) for value in named}
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
                 continue
             if node.func.attr not in LEVELS or ast.unparse(node.func.value).split(".")[-1] not in ("log", "_log"):
                 continue
             event = node.args[node.func.attr == "log"]  # log.log(level, event)
+            if ast.unparse(event) in ("self._begins", "self._ends", "self._fault"):
+                continue  # of a Loop or its Trouble: named where it is made
             if isinstance(event, ast.Constant):
                 events.add(str(event.value))
             else:  # names that are put together: a connection's states, of which two are not told this way

@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from binding_ivr.errors import ConfigError, UnavailableError
+from binding_ivr.errors import ConfigError, StatementRefused, UnavailableError
 from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.ports import AttemptLedger, Changes
@@ -16,7 +16,7 @@ from binding_ivr.resources import data_dir
 from binding_ivr.store.attempts import PgAttempts
 from binding_ivr.store.changes import PgChanges, decode
 from binding_ivr.store.database import actor_text, check_dsn
-from binding_ivr.store.faults import StatementRefused, describe, translated
+from binding_ivr.store.faults import describe, translated
 from binding_ivr.store.migrate import Migration, load_migrations, still_to_do
 from binding_ivr.store.queries import load, parse, queries
 

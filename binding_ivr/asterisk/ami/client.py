@@ -3,15 +3,15 @@
 import asyncio
 import contextlib
 import hashlib
-import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, NoReturn
 
 from binding_ivr.asterisk.ami.wire import Connection, FieldError, LostError, TreeSink, checked
+from binding_ivr.background import Backoff, Loop
 from binding_ivr.errors import BindingError, ConfigError, UnavailableError
 from binding_ivr.log import get_logger
 
@@ -108,7 +108,8 @@ class AmiClient:
         self._booted = asyncio.Event()
         self._announced = False
         self._first: asyncio.Future[ConfigError | None] | None = None
-        self._task: asyncio.Task[None] | None = None
+        retry = Backoff(*self._times.retry_s)
+        self._loop = Loop("ami", self._turn, poll_s=retry.first_s, retry=retry, fault="ami.fault")
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ class AmiClient:
         Raises ConfigError when Asterisk answers but refuses us.
         """
         self._first = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._run(), name="ami")
+        self._loop.start()
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience_s):
@@ -136,39 +137,33 @@ class AmiClient:
 
     async def stop(self) -> None:
         """Close the connection; it does not come back."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await self._loop.stop()
         if self._first is not None:
             self._first.cancel()
         self.state = AmiState.CONNECTING
 
-    async def _run(self) -> None:
-        retry = _pauses(*self._times.retry_s)
-        while True:
-            pause = None
-            try:
-                await self._connected_once()
-            except ConfigError as error:
-                self._change(AmiState.REFUSED, str(error))
-                self._settle(error)
-                pause = self._times.refused_s
-            except (LostError, OSError, TimeoutError) as error:
-                if self.state is AmiState.CONNECTED:
-                    retry = _pauses(*self._times.retry_s)
-                self._change(AmiState.LOST, f"Asterisk's AMI does not answer at {self._place}: {_why(error)}")
-                self._settle(None)
-            except Exception:  # a fault of ours must not end the mirror's only arm
-                log.exception("ami.fault")
-                self.state = AmiState.LOST
-            await asyncio.sleep(next(retry) if pause is None else pause)
+    async def _turn(self) -> float:
+        """Connect, and stay connected until something ends it. Raises UnavailableError for a loss."""
+        try:
+            await self._connected_once()
+        except ConfigError as error:
+            self._change(AmiState.REFUSED, str(error))
+            self._settle(error)
+            return self._times.refused_s
+        except (LostError, OSError, TimeoutError) as error:
+            detail = f"Asterisk's AMI does not answer at {self._place}: {_why(error)}"
+            self._change(AmiState.LOST, detail)
+            self._settle(None)
+            raise UnavailableError(detail) from None
+        except Exception:
+            self.state = AmiState.LOST
+            raise
 
     @property
     def _place(self) -> str:
         return f"{self._host}:{self._port} ([ami] host, port; enabled=yes in manager.conf)"
 
-    async def _connected_once(self) -> None:
+    async def _connected_once(self) -> NoReturn:
         """Connect, log in, ping until the connection ends, and raise what ended it."""
         self._booted.clear()
         self._announced = False
@@ -179,6 +174,7 @@ class AmiClient:
                 await self._log_in(connection)
             self._connection = connection
             self._change(AmiState.CONNECTED, "")
+            self._loop.works()
             self._settle(None)
             with contextlib.suppress(TimeoutError):  # a user without read = system never hears of it
                 async with asyncio.timeout(self._times.booted_s):
@@ -202,7 +198,7 @@ class AmiClient:
         if not reply.success:
             raise ConfigError(LOGIN_HINT)
 
-    async def _keep(self, connection: Connection) -> None:
+    async def _keep(self, connection: Connection) -> NoReturn:
         """Ping until the connection is lost, and raise why."""
         while True:
             with contextlib.suppress(TimeoutError):
@@ -338,14 +334,6 @@ def _check_permission(action: str, reply: AmiReply) -> None:
         raise ConfigError(DENIED_HINT.format(action=action))
     if reply.message.startswith("Invalid/unknown command"):
         raise UnknownActionError(f"this Asterisk has no AMI action {action}")
-
-
-def _pauses(first: float, longest: float) -> Iterator[float]:
-    """Doubling pauses with jitter, so that many nodes do not come back in step."""
-    pause = first
-    while True:
-        yield min(pause, longest) * random.uniform(0.7, 1.3)  # noqa: S311 - jitter, not a secret
-        pause = min(pause * 2, longest)
 
 
 def _why(error: BaseException) -> str:

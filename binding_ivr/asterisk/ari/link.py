@@ -7,6 +7,8 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count
+from typing import NoReturn
 
 import aiohttp
 import msgspec
@@ -14,6 +16,8 @@ import msgspec
 from binding_ivr.asterisk.ari.events import SILENCED, AriEvent, UndecodableError, decode_event
 from binding_ivr.asterisk.ari.http import LOGIN_HINT, AriHttp, RefusedError, UnreachableError
 from binding_ivr.asterisk.quiet import Quiet
+from binding_ivr.background import Backoff, Loop
+from binding_ivr.errors import UnavailableError
 from binding_ivr.log import get_logger
 
 log = get_logger()
@@ -70,7 +74,8 @@ class AriLink:
         self._on_up = on_up
         self._times = times
         self._quiet = Quiet()
-        self._task: asyncio.Task[None] | None = None
+        retry = Backoff(*times.retry_s)
+        self._loop = Loop("ari-link", self._turn, poll_s=retry.first_s, retry=retry, fault="ari.fault")
         self._first: asyncio.Future[RefusedError | None] | None = None
         self._logged: LinkState | None = None
         self.state = LinkState.CONNECTING
@@ -86,7 +91,7 @@ class AriLink:
     async def start(self, patience_s: float) -> None:
         """Begin, and wait up to *patience_s* for the first result. Raises RefusedError when an operator must act."""
         self._first = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._run(), name="ari-link")
+        self._loop.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 refused = await asyncio.shield(self._first)
@@ -94,47 +99,41 @@ class AriLink:
                     raise refused
 
     async def stop(self) -> None:
-        """Close the socket and end the task."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        """Close the socket; it does not come back."""
+        await self._loop.stop()
         if self._first is not None:
             self._first.cancel()
         self.state = LinkState.CONNECTING
 
-    async def _run(self) -> None:
-        retry = _Pauses(*self._times.retry_s)
-        while True:
-            epoch = self.epoch
-            try:
-                await self._connected_once()
-            except ReplacedError:
-                self._change(LinkState.REPLACED, f"another daemon uses the ARI app {self._app}; standing by")
-                await self._stand_by()
-                continue
-            except RefusedError as error:
-                self._settle(error)
-                self._change(LinkState.REFUSED, str(error))
-                await asyncio.sleep(self._times.refused_s)
-                continue
-            except UnreachableError as error:
-                self._settle(None)
-                self._change(LinkState.LOST, f"Asterisk's ARI does not answer at [ari] url ({error}); still trying")
-            except Exception:  # a fault of ours must not end the daemon's only ear
-                log.exception("ari.fault")
-                self.state = LinkState.LOST
-            if self.epoch != epoch:
-                retry = _Pauses(*self._times.retry_s)
-            await asyncio.sleep(next(retry))
+    async def _turn(self) -> float:
+        """Connect, and stay connected until something ends it. Raises UnavailableError for a loss."""
+        try:
+            await self._connected_once()
+        except ReplacedError:
+            self._change(LinkState.REPLACED, f"another daemon uses the ARI app {self._app}; standing by")
+            await self._stand_by()
+            return 0.0
+        except RefusedError as error:
+            self._settle(error)
+            self._change(LinkState.REFUSED, str(error))
+            return self._times.refused_s
+        except UnreachableError as error:
+            self._settle(None)
+            detail = f"Asterisk's ARI does not answer at [ari] url ({error}); still trying"
+            self._change(LinkState.LOST, detail)
+            raise UnavailableError(detail) from None
+        except Exception:
+            self.state = LinkState.LOST
+            raise
 
-    async def _connected_once(self) -> None:
+    async def _connected_once(self) -> NoReturn:
         """Connect, read until the socket ends, and raise what ended it."""
         socket = await self._http.events(self._app, heartbeat_s=self._times.heartbeat_s)
         try:
             await self._set_filter()
             await self._read_version()
             self.epoch += 1
+            self._loop.works()
             await self._on_up()
             self._change(LinkState.CONNECTED, "")
             self._settle(None)
@@ -166,7 +165,7 @@ class AriLink:
             _warn_of_old(version)
         self.version = version
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> NoReturn:
         async for message in socket:
             if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 continue
@@ -200,8 +199,9 @@ class AriLink:
 
     async def _stand_by(self) -> None:
         """Wait until nobody holds our application any more: two daemons must not take it from each other in turns."""
-        for pause in _Pauses(*self._times.standby_s):
-            await asyncio.sleep(pause)
+        backoff = Backoff(*self._times.standby_s)
+        for tries in count(1):
+            await asyncio.sleep(backoff.pause(tries, random.random()))  # noqa: S311 - jitter, not a secret
             with contextlib.suppress(UnreachableError):
                 reply = await self._http.request("GET", f"/applications/{self._app}")
                 if reply.status == 404:
@@ -217,22 +217,6 @@ class AriLink:
         elif self._logged is not state:
             log.warning(f"ari.{state.value}", detail=detail)
         self._logged = self.state = state
-
-
-class _Pauses:
-    """Doubling pauses with jitter, so that many nodes do not come back in step."""
-
-    def __init__(self, first: float, longest: float) -> None:
-        self._next = first
-        self._longest = longest
-
-    def __iter__(self) -> "_Pauses":
-        return self
-
-    def __next__(self) -> float:
-        pause = min(self._next, self._longest)
-        self._next = min(self._next * 2, self._longest)
-        return pause * random.uniform(0.7, 1.3)  # noqa: S311 - jitter, not a secret
 
 
 def _version_of(body: bytes) -> str:

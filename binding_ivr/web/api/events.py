@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from binding_ivr.app.view import Shown, View
+from binding_ivr.background import Loop
 from binding_ivr.config import Web
 from binding_ivr.errors import BindingError, NotFoundError
 from binding_ivr.log import get_logger
@@ -110,13 +111,11 @@ class Hub:
             stream.changed.set()
 
     async def sweep(self) -> None:
-        """Wake the streams whose client has gone, forever."""
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            for streams in self._streams.values():
-                for stream in streams:
-                    if not stream.open:
-                        stream.changed.set()
+        """Wake the streams whose client has gone."""
+        for streams in self._streams.values():
+            for stream in streams:
+                if not stream.open:
+                    stream.changed.set()
 
     async def close(self, _: web.Application | None = None) -> None:
         """End all streams now; no new ones."""
@@ -135,10 +134,10 @@ def add_hub(app: web.Application) -> None:
 
     async def listening(app: web.Application) -> AsyncIterator[None]:
         unwatch = app[INSTALLATION].store.changes.subscribe(hub.on_change)
-        sweeping = asyncio.create_task(hub.sweep(), name="event-streams")
+        sweeping = Loop("event streams", hub.sweep, poll_s=SWEEP_S, fault="web.fault", at_once=False)
+        sweeping.start()
         yield
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)
+        await sweeping.stop()
         unwatch()
 
     app.cleanup_ctx.append(listening)

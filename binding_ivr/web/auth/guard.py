@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from binding_ivr.config import Web
-from binding_ivr.errors import BindingError, UnavailableError
+from binding_ivr.errors import BindingError, StatementRefused, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.secrets import same
@@ -63,6 +63,8 @@ class Guard:
             response = await handler(request)
         except Problem as problem:
             response = shown(request, problem)
+        except StatementRefused:
+            response = _fault(request)
         except BindingError as error:
             if not isinstance(error, UnavailableError) and problem_of(error).status >= 500:
                 log.error("web.out_of_order", reason=str(error))
@@ -72,8 +74,7 @@ class Guard:
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
-            log.exception("web.fault", route=route_of(request))
-            response = shown(request, Problem(500, "fault", "the service failed; its log says more"))
+            response = _fault(request)
         self._metrics.requests.labels(_method(request), route_of(request), response.status).inc()
         if not isinstance(response, web.Response):
             return response  # an event stream lasts as long as somebody looks
@@ -238,6 +239,12 @@ def secure_headers(config: Web) -> Callable[[web.Request, web.StreamResponse], A
             del headers[hdrs.SERVER]
 
     return add
+
+
+def _fault(request: web.Request) -> web.StreamResponse:
+    """Log the exception that is being handled, and answer that it is ours."""
+    log.exception("web.fault", route=route_of(request))
+    return shown(request, Problem(500, "fault", "the service failed; its log says more"))
 
 
 def _moved(error: web.HTTPException) -> web.Response:
