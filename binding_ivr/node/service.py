@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from binding_ivr import __version__
@@ -38,6 +39,41 @@ READY_ANSWER_S = 2.0
 AMI_PATIENCE_S = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What runs on a node once it has started. `mirror` is None without AMI."""
+
+    installation: Installation
+    enrolment: Enrolment
+    agi: AgiServer
+    ari: AriDriver
+    mirror: Mirror | None
+    web: WebServer
+    dispatcher: Dispatcher
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Answers whether this node can work."""
+
+    installation: Installation
+    ari: AriDriver
+    mirror: Mirror | None
+
+    async def __call__(self) -> Mapping[str, str]:
+        """Tell for each part `ok` or what is wrong."""
+        parts = {"ari": "ok" if self.ari.ready else "no connection to Asterisk's ARI"}
+        if self.mirror is not None:
+            parts["mirror"] = self.mirror.health
+        try:
+            async with asyncio.timeout(READY_ANSWER_S):
+                await self.installation.store.attempts.next_due()
+            parts["postgresql"] = "ok"
+        except (BindingError, TimeoutError):
+            parts["postgresql"] = "PostgreSQL does not answer"
+        return parts
+
+
 class Service:
     """All parts of one node. Use `run`, or `start` and `stop`."""
 
@@ -47,13 +83,6 @@ class Service:
         self._config = config
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
-        self.installation: Installation | None = None
-        self.enrolment: Enrolment | None = None
-        self.agi: AgiServer | None = None
-        self.ari: AriDriver | None = None
-        self.mirror: Mirror | None = None
-        self.web: WebServer | None = None
-        self.dispatcher: Dispatcher | None = None
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT: the first lets calls end by themselves, the second ends them now."""
@@ -66,22 +95,19 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signaled)
         try:
-            await self.start()
+            parts = await self.start()
             await first.wait()
-            log.info("service.stopping", calls=self._dispatcher.active)
-            if self.enrolment is not None:
-                self.enrolment.drain()
-            await _either(self._dispatcher.drain(), second.wait())
+            log.info("service.stopping", calls=parts.dispatcher.active)
+            parts.enrolment.drain()
+            await _either(parts.dispatcher.drain(), second.wait())
         finally:
             await self.stop()
             log.info("service.stopped")
 
-    async def start(self) -> None:
-        """Start every part. Raises BindingError; parts that had started are stopped by `stop`."""
+    async def start(self) -> Parts:
+        """Start every part and return them. Raises BindingError; parts that had started are stopped by `stop`."""
         config = self._config
-        installation = self.installation = await self._stack.enter_async_context(
-            open_installation(config, self.metrics)
-        )
+        installation = await self._stack.enter_async_context(open_installation(config, self.metrics))
         await installation.store.changes.start()
         if ahead_s := (await installation.store.clock.read()).ahead_s:
             log.error("clock.ahead", ahead_s=ahead_s, reason="a rehearsal moved the clock of this database")
@@ -90,40 +116,40 @@ class Service:
         self._stack.push_async_callback(outbox.stop)
         await outbox.start()
         await installation.store.bindings.set_caller_plan(caller_plan(config.number.default_region))
-        self.enrolment = Enrolment(config, installation, self.metrics)
-        self.agi = AgiServer(
+        enrolment = Enrolment(config, installation, self.metrics)
+        agi = AgiServer(
             installation.lookups,
-            self.enrolment,
+            enrolment,
             desks=config.agi.desks,
             bind=config.agi.bind,
             port=config.agi.port,
             allow=config.agi.allow,
             prefix=config.prompts.path,
         )
-        await self.agi.start()
-        self._stack.push_async_callback(self.agi.stop)
-        self._stack.push_async_callback(self.enrolment.stop)  # when the calls they tell of have ended
-        self.ari = AriDriver(url=config.ari.url, user=config.ari.user, password=config.ari.password, app=config.ari.app)
-        self.metrics.ari_ready.set_function(lambda: float(self.ari is not None and self.ari.ready))
-        self.dispatcher = self._make_dispatcher(installation, self.agi, self.ari)
-        self.ari.on_connect = self.dispatcher.recover
-        self._stack.push_async_callback(self.ari.stop)
-        await self.ari.start()
-        if ami is not None:
-            await self._start_mirror(installation, ami)
-        await self._start_web(installation)
+        await agi.start()
+        self._stack.push_async_callback(agi.stop)
+        self._stack.push_async_callback(enrolment.stop)  # when the calls they tell of have ended
+        ari = AriDriver(url=config.ari.url, user=config.ari.user, password=config.ari.password, app=config.ari.app)
+        self.metrics.ari_ready.set_function(lambda: float(ari.ready))
+        dispatcher = self._make_dispatcher(installation, agi, ari)
+        ari.on_connect = dispatcher.recover
+        self._stack.push_async_callback(ari.stop)
+        await ari.start()
+        mirror = await self._start_mirror(installation, ami) if ami is not None else None
+        web = await self._start_web(installation, Readiness(installation, ari, mirror))
         self._start_jobs(installation)
         # Last, so that no call is begun by a service that then cannot start; and the page outlives the last call.
-        self._stack.push_async_callback(self.dispatcher.stop)
-        await self.dispatcher.start()
+        self._stack.push_async_callback(dispatcher.stop)
+        await dispatcher.start()
         log.info(
             "service.ready",
             node=config.node,
             version=__version__,
-            agi_port=self.agi.port,
-            web_port=self.web.port if self.web else 0,
-            ari="ok" if self.ari.ready else "not connected",
+            agi_port=agi.port,
+            web_port=web.port,
+            ari="ok" if ari.ready else "not connected",
         )
+        return Parts(installation, enrolment, agi, ari, mirror, web, dispatcher)
 
     def _ami_client(self) -> AmiClient | None:
         ami = self._config.ami
@@ -142,8 +168,8 @@ class Service:
             elsewhere=elsewhere,
         )
 
-    async def _start_mirror(self, installation: Installation, ami: AmiClient) -> None:
-        self.mirror = Mirror(
+    async def _start_mirror(self, installation: Installation, ami: AmiClient) -> Mirror:
+        mirror = Mirror(
             ami,
             installation.store.mirror,
             installation.store.changes,
@@ -152,12 +178,13 @@ class Service:
             metrics=self.metrics,
         )
         self._stack.push_async_callback(ami.stop)
-        self._stack.push_async_callback(self.mirror.stop)
-        await self.mirror.start()
+        self._stack.push_async_callback(mirror.stop)
+        await mirror.start()
         user_events = UserEvents(ami, installation.store.outbox, installation.store.changes, metrics=self.metrics)
         self._stack.push_async_callback(user_events.stop)
         await user_events.start()
         await ami.start(AMI_PATIENCE_S)
+        return mirror
 
     def _start_jobs(self, installation: Installation) -> None:
         jobs = Jobs(
@@ -175,44 +202,25 @@ class Service:
         self._stack.push_async_callback(jobs.stop)
         jobs.start()
 
-    async def _start_web(self, installation: Installation) -> None:
+    async def _start_web(self, installation: Installation, readiness: Readiness) -> WebServer:
         await prepare_sign_in(self._config, installation.store)
         purging = upkeep(installation.store.web)
         self._stack.push_async_callback(purging.stop)
         purging.start()
-        self.web = WebServer(
+        web = WebServer(
             self._config,
             installation=installation,
-            readiness=self.readiness,
+            readiness=readiness,
             metrics=self.metrics,
             secret=installation.codes.of_number("web"),  # keyed, hence the same on all nodes and known to nobody else
         )
-        self._stack.push_async_callback(self.web.stop)
-        await self.web.start()
+        self._stack.push_async_callback(web.stop)
+        await web.start()
+        return web
 
     async def stop(self) -> None:
         """Stop every part, the last started first. Calls in flight end with a verdict."""
         await self._stack.aclose()
-
-    async def readiness(self) -> Mapping[str, str]:
-        """Tell for each part `ok` or what is wrong."""
-        assert self.installation is not None
-        assert self.ari is not None
-        parts = {"ari": "ok" if self.ari.ready else "no connection to Asterisk's ARI"}
-        if self.mirror is not None:
-            parts["mirror"] = self.mirror.health
-        try:
-            async with asyncio.timeout(READY_ANSWER_S):
-                await self.installation.store.attempts.next_due()
-            parts["postgresql"] = "ok"
-        except (BindingError, TimeoutError):
-            parts["postgresql"] = "PostgreSQL does not answer"
-        return parts
-
-    @property
-    def _dispatcher(self) -> Dispatcher:
-        assert self.dispatcher is not None
-        return self.dispatcher
 
     def _make_dispatcher(self, installation: Installation, agi: AgiServer, ari: AriDriver) -> Dispatcher:
         def code_of(attempt: ClaimedAttempt) -> str:

@@ -18,7 +18,7 @@ from binding_ivr.app.signin import add_key, make_link
 from binding_ivr.config import Config
 from binding_ivr.model.daytimes import ALWAYS
 from binding_ivr.model.rows import User
-from binding_ivr.node.service import Service
+from binding_ivr.node.service import Parts, Service
 from tests.generous import GENEROUS
 
 SECRET = "a secret for tests that is long enough"
@@ -72,18 +72,17 @@ class Web:
     """The web under test."""
 
     service: Service
+    parts: Parts
     http: aiohttp.ClientSession
     keys: dict[str, str] = field(default_factory=dict)
 
     @property
     def installation(self) -> Installation:
-        assert self.service.installation is not None
-        return self.service.installation
+        return self.parts.installation
 
     @property
     def url(self) -> str:
-        assert self.service.web is not None
-        return f"http://127.0.0.1:{self.service.web.port}"
+        return f"http://127.0.0.1:{self.parts.web.port}"
 
     async def users(self, *names: str, account: str = "default") -> None:
         await self.installation.store.directory.import_users([User(account, name, (name,), "en", "") for name in names])
@@ -119,13 +118,13 @@ async def running_web(config: Config) -> AsyncIterator[Web]:
     with capture_logs() as lines:
         service = Service(config)
         try:
-            await service.start()
+            parts = await service.start()
             timeout = aiohttp.ClientTimeout(total=20)
             connector = aiohttp.TCPConnector(limit=0)
             async with aiohttp.ClientSession(
                 timeout=timeout, connector=connector, cookie_jar=aiohttp.DummyCookieJar()
             ) as http:
-                yield Web(service, http)
+                yield Web(service, parts, http)
         finally:
             await service.stop()
     text = repr(lines)

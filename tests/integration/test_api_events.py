@@ -197,7 +197,7 @@ async def test_a_client_that_does_not_read_is_dropped(web: Web, monkeypatch: pyt
     head = f"GET {binding()}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token()}\r\n\r\n"
     writer.write(head.encode())
     await reader.readuntil(b"\r\n\r\n")
-    hub = web.service.web._app[events.HUB]  # type: ignore[union-attr]
+    hub = web.parts.web._app[events.HUB]
     (stream,) = hub._streams[("default", "1001")]
     transport = stream.request.transport
     assert transport is not None
@@ -247,8 +247,7 @@ async def test_a_thousand_streams(dsn: str, tmp_path: Path) -> None:
             stall.cancel()
             assert stall_of(await asyncio.gather(stall, return_exceptions=True)) < 1
             began = time.monotonic()
-            assert web.service.web is not None
-            await web.service.web.stop()
+            await web.parts.web.stop()
             assert time.monotonic() - began < 4
             for it in listeners[:20]:
                 with pytest.raises((EOFError, aiohttp.ClientError)):
