@@ -14,6 +14,8 @@ from binding_ivr.cli.parser import build_parser
 from binding_ivr.errors import BindingError
 
 EXIT_DONE, EXIT_REFUSED, EXIT_INTERRUPTED = 0, 1, 130
+DEBUG = "BINDING_IVR_DEBUG"
+"""A variable of the environment: when it is set, a fault of the program shows its traceback."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has left; do not complain when Python flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_REFUSED
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        print(f"binding-ivr: {_fault(error)}; for the details set {DEBUG}=1 and try again", file=sys.stderr)
+        return EXIT_REFUSED
+
+
+def _fault(error: Exception) -> str:
+    """Say what nobody expected, without the text of a fault: it may quote a number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"a fault of this program ({type(error).__name__}), please report it"
 
 
 def named(name: str) -> Any:

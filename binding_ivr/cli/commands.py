@@ -172,7 +172,10 @@ async def lookup(options: argparse.Namespace) -> int:
         else:
             answer = await installation.lookups.trusted_number(options.account, options.extension)
     show.facts(lookup_facts(answer), as_json=options.json)
-    return 1 if answer.status is LookupStatus.ERROR else 0
+    if answer.status is LookupStatus.ERROR:
+        show.note("binding-ivr: the database did not answer; to see why: binding-ivr doctor")
+        return 1
+    return 0
 
 
 async def attempts(options: argparse.Namespace) -> int:

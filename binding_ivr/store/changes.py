@@ -11,7 +11,7 @@ from binding_ivr.errors import UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.model.changes import Change, ChangeHandler, ChangeKind
 from binding_ivr.store.database import APPLICATION
-from binding_ivr.store.faults import describe, translated
+from binding_ivr.store.faults import connecting, describe, translated
 from binding_ivr.store.queries import queries
 
 log = get_logger()
@@ -88,12 +88,13 @@ class PgChanges:
 
     async def _listen(self) -> None:
         """Listen until the connection is lost, and raise what ended it."""
-        link: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            self._dsn,
-            timeout=self._connect_timeout,
-            command_timeout=self._answer_timeout,
-            server_settings={"application_name": f"{APPLICATION} changes"},
-        )
+        with connecting(self._server):
+            link: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+                self._dsn,
+                timeout=self._connect_timeout,
+                command_timeout=self._answer_timeout,
+                server_settings={"application_name": f"{APPLICATION} changes"},
+            )
         lost = asyncio.Event()
         link.add_termination_listener(lambda _link: lost.set())
         try:

@@ -10,9 +10,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from binding_ivr.errors import ConfigError, Refusal, UnavailableError
+from binding_ivr.errors import ConfigError, Refusal, StatementRefused, UnavailableError
 from binding_ivr.model.actors import Actor
-from binding_ivr.store.faults import BAD_DSN, StatementRefused, describe, translated
+from binding_ivr.store.faults import BAD_DSN, connecting, describe, translated
 from binding_ivr.store.queries import queries
 
 MIN_VERSION = 130000
@@ -67,7 +67,7 @@ class Database:
         both in seconds. Raises ConfigError (DSN, password, database, version below 13) or UnavailableError.
         """
         check_dsn(dsn)
-        with translated(describe(dsn)):
+        with connecting(describe(dsn)):
             pool = await asyncpg.create_pool(
                 dsn,
                 min_size=1,

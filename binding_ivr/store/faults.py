@@ -27,7 +27,6 @@ _PASSES: tuple[type[asyncpg.PostgresError], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, starting up, terminated by the administrator
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
-    asyncpg.ReadOnlySQLTransactionError,  # a standby after a fail-over
     asyncpg.TransactionRollbackError,  # deadlock, serialisation
     asyncpg.PostgresSystemError,
 )
@@ -64,6 +63,20 @@ def translated(server: str) -> Iterator[None]:
         raise _silent(server, error) from None
 
 
+@contextmanager
+def connecting(server: str) -> Iterator[None]:
+    """Like `translated`, while a connection is opened: what is refused then is a part of the DSN."""
+    try:
+        with translated(server):
+            yield
+    except StatementRefused as error:
+        raise ConfigError(
+            f"{server} refuses the connection (SQLSTATE {error.sqlstate}); check [database] dsn and its parameters"
+        ) from None
+    except (ValueError, TypeError):  # asyncpg's own, for parts of a DSN that it cannot read
+        raise ConfigError(BAD_DSN) from None
+
+
 def _silent(server: str, error: Exception) -> UnavailableError:
     return UnavailableError(
         f"{server} does not answer ({type(error).__name__}); check that it runs, and [database] dsn"
@@ -74,6 +87,10 @@ def _of_server(server: str, error: asyncpg.PostgresError) -> BindingError:
     for kind, sentence in _OPERATOR_ACTS:
         if isinstance(error, kind):
             return ConfigError(f"{server} {sentence}")
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return UnavailableError(f"{server} takes no changes, as a standby does; check [database] dsn")
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return UnavailableError(f"{server} canceled a statement, for it took too long or somebody asked; try again")
     if isinstance(error, _PASSES):
         return _silent(server, error)
     constraint = getattr(error, "constraint_name", None) or ""
