@@ -11,7 +11,7 @@ from binding_ivr.app.allowances import allowed, client
 from binding_ivr.app.codes import Codes
 from binding_ivr.app.view import Begun, Shown, View, view_of
 from binding_ivr.config import Config
-from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.errors import NotFoundError, Refusal, StatementRefused
 from binding_ivr.model.actors import Actor, Source, system
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.regions import expand
@@ -26,7 +26,6 @@ from binding_ivr.policy.routes import serving, stored
 from binding_ivr.policy.zones import zones_of
 from binding_ivr.ports import NewAttempt
 from binding_ivr.store import BindingFacts, Store
-from binding_ivr.store.faults import StatementRefused
 
 if TYPE_CHECKING:
     from binding_ivr.metrics import Metrics  # what it is made with takes long to import, and commands count nothing
