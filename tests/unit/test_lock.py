@@ -306,8 +306,12 @@ def test_ways_out() -> None:
 @pytest.mark.parametrize(
     ("endpoint", "trunk", "told"),
     [
-        ("PJSIP/{e164}@isp", "PJSIP/{e164}@isp", 'routes[0].endpoint: with a trunk write "Local/{digits}@CONTEXT/n"'),
-        ("Local/{digits}@out", "PJSIP/{e164}@isp", 'routes[0].endpoint: with a trunk write "Local/{digits}@CONTEXT/n"'),
+        ("PJSIP/{e164}@isp", "PJSIP/{e164}@isp", 'routes[0].endpoint: with a trunk, write "Local/{digits}@CONTEXT/n"'),
+        (
+            "Local/{digits}@out",
+            "PJSIP/{e164}@isp",
+            'routes[0].endpoint: with a trunk, write "Local/{digits}@CONTEXT/n"',
+        ),
         (
             "Local/{digits}@out/n",
             "PJSIP/x@isp",
