@@ -45,10 +45,12 @@ class Scene:
     async def wait(self, event: asyncio.Event, pause_s: float) -> None:
         self.pauses.append(pause_s)
         ends = [asyncio.create_task(one.wait()) for one in (event, self.over)]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
         self.over.clear()
-        for end in ends:
-            end.cancel()
 
     async def waits(self, times: int) -> None:
         await until(lambda: len(self.pauses) >= times)

@@ -16,14 +16,14 @@ from binding_ivr.cli.parser import build_parser
 LONGEST_S = 120
 STORE = {"asyncpg", "binding_ivr.store"}
 AMI = {"binding_ivr.asterisk", "panoramisk"}
-NOTICES = {"aiohttp", "aiosmtplib", "jinja2", "prometheus_client", "binding_ivr.delivery.wire.http"}
+NOTICES = {"aiosmtplib", "jinja2", "prometheus_client"}
 NEEDED: dict[str, set[str]] = {
     "access": STORE,
     "check_config": set(),
     "commands": STORE,
     "demo": STORE | {"aiohttp", "panoramisk", "binding_ivr.lab"},
     "dialplan": STORE | {"binding_ivr.policy.lock"},
-    "doctor": STORE | AMI | NOTICES | {"binding_ivr.policy.lock"},
+    "doctor": STORE | AMI | NOTICES | {"aiohttp", "binding_ivr.policy.lock"},
     "exception": STORE,
     "lab": {"panoramisk", "binding_ivr.lab"},
     "limit": STORE,
@@ -34,7 +34,10 @@ NEEDED: dict[str, set[str]] = {
     "personal": STORE,
     "prompts": {"binding_ivr.prompts"},
     "resync": STORE | AMI | {"prometheus_client"},
-    "serve": STORE | AMI | NOTICES | {"jwt", "segno", "binding_ivr.web.server"},
+    "serve": STORE
+    | AMI
+    | NOTICES
+    | {"aiohttp", "jwt", "segno", "binding_ivr.delivery.wire.http", "binding_ivr.web.server"},
 }
 """What takes long to import, and which module of commands needs it."""
 DEAR = set().union(*NEEDED.values()) | {"holidays", "rich", "structlog", "schemathesis"}
