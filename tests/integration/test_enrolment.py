@@ -320,7 +320,7 @@ async def test_a_store_that_fails_is_a_problem_and_no_silence(
     phone = desks.dials("1001", "2025550123#")
     await desks.said(phone, Prompt.ENROL_CONFIRM)
     with structlog.testing.capture_logs() as logs:
-        monkeypatch.setattr(desks.installation.bindings, "bind_keyed", fails)
+        monkeypatch.setattr(desks.installation.bindings, "bind", fails)
         phone.post(ev.Digit("1"))
         await desks.done(phone, "problem")
         assert phone.said[-2:] == [Prompt.ENROL_PROBLEM, Prompt.ENROL_GOODBYE]
