@@ -5,12 +5,12 @@ import sys
 
 from binding_ivr.app.signin import add_key, make_link, remove_key
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import house_of
+from binding_ivr.cli.commands import installation_of
 
 
 async def api_key_add(options: argparse.Namespace) -> int:
     """api-key add NAME --scope SCOPE"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         key = await add_key(installation.store, options.name, options.scope)
     if options.json:
         show.json_line({"name": key.name, "scopes": sorted(set(options.scope)), "key": key.text})
@@ -22,7 +22,7 @@ async def api_key_add(options: argparse.Namespace) -> int:
 
 async def api_key_list(options: argparse.Namespace) -> int:
     """api-key list"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         keys = await installation.store.web.keys()
     rows = [
         {
@@ -40,7 +40,7 @@ async def api_key_list(options: argparse.Namespace) -> int:
 
 async def api_key_remove(options: argparse.Namespace) -> int:
     """api-key remove NAME"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         await remove_key(installation.store, options.name)
     if options.json:
         show.json_line({"name": options.name, "result": "removed"})
@@ -51,7 +51,7 @@ async def api_key_remove(options: argparse.Namespace) -> int:
 
 async def link(options: argparse.Namespace) -> int:
     """link USER"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         address = await make_link(installation.config, installation.store, options.account, options.user)
     if options.json:
         show.json_line({"account": options.account, "user_id": options.user, "link": address})

@@ -26,7 +26,7 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @asynccontextmanager
-async def house_of(options: argparse.Namespace) -> AsyncIterator[Installation]:
+async def installation_of(options: argparse.Namespace) -> AsyncIterator[Installation]:
     """Open the installation that the options name. Raises BindingError."""
     config = load(options.config)
     set_up("console", "error")  # faults are told in one line of our own
@@ -55,7 +55,7 @@ def with_reason(reason: str) -> Actor:
 
 async def bind(options: argparse.Namespace) -> int:
     """bind USER NUMBER [--wait]"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         shown = await installation.bindings.bind(
             options.account, options.user, options.number, actor(), now=options.now
         )
@@ -64,14 +64,14 @@ async def bind(options: argparse.Namespace) -> int:
 
 async def revalidate(options: argparse.Namespace) -> int:
     """revalidate USER [--wait]"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         shown = await installation.bindings.revalidate(options.account, options.user, actor(), now=options.now)
         return await _told(installation, shown, options)
 
 
 async def undo(options: argparse.Namespace) -> int:
     """undo USER [--wait]"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         shown = await installation.bindings.undo(options.account, options.user, actor(), now=options.now)
         return await _told(installation, shown, options)
 
@@ -115,7 +115,7 @@ def _print_code(shown: Shown) -> None:
 
 async def status(options: argparse.Namespace) -> int:
     """status USER"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         values = binding_facts(await installation.bindings.view(options.account, options.user, actor()))
         if not options.json:
             if last := values.pop("last_attempt"):
@@ -130,28 +130,28 @@ async def status(options: argparse.Namespace) -> int:
 
 async def cancel(options: argparse.Namespace) -> int:
     """cancel USER"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         await installation.bindings.cancel(options.account, options.user, actor())
     return _done(options, "canceled")
 
 
 async def remove(options: argparse.Namespace) -> int:
     """remove USER"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         await installation.bindings.remove(options.account, options.user, actor(options.reason))
     return _done(options, "removed")
 
 
 async def suspend(options: argparse.Namespace) -> int:
     """suspend USER"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         await installation.bindings.suspend(options.account, options.user, actor(options.reason))
     return _done(options, "suspended")
 
 
 async def resume(options: argparse.Namespace) -> int:
     """resume USER"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         after = await installation.bindings.resume(options.account, options.user, actor(options.reason))
     return _done(options, after.value)
 
@@ -166,7 +166,7 @@ def _done(options: argparse.Namespace, word: str) -> int:
 
 async def lookup(options: argparse.Namespace) -> int:
     """lookup EXTENSION | --caller NUMBER"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         if options.caller is not None:
             answer = await installation.lookups.trusted_caller(options.caller)
         else:
@@ -181,7 +181,7 @@ async def lookup(options: argparse.Namespace) -> int:
 async def attempts(options: argparse.Namespace) -> int:
     """attempts [--user U] [--since T]"""
     since = since_of(options.since) if options.since else None
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         found = await installation.store.attempts.attempts(
             account=options.account, user_id=options.user, since=since, limit=options.limit
         )
@@ -203,7 +203,7 @@ def since_of(text: str) -> datetime:
 
 async def suppress(options: argparse.Namespace) -> int:
     """suppress add|remove|check NUMBER, suppress list"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         if options.action == "list":
             rows = [
                 {

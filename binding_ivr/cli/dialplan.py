@@ -8,13 +8,13 @@ from secrets import token_hex
 
 from binding_ivr.app.lock import lock_of, locked_context, ways_out
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import house_of
+from binding_ivr.cli.commands import installation_of
 from binding_ivr.errors import ConfigError
 
 
 async def dialplan_policy(options: argparse.Namespace) -> int:
     """dialplan policy [--output FILE]"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         text = await lock_of(installation.config, installation.store)
         routes = installation.config.routes
     if options.output is None:

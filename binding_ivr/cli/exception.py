@@ -5,7 +5,7 @@ import re
 from datetime import datetime, timedelta
 
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import actor, house_of
+from binding_ivr.cli.commands import actor, installation_of
 from binding_ivr.errors import ConfigError
 
 COLUMNS = ("state", "allows", "account", "expires_at", "reason", "who")
@@ -16,7 +16,7 @@ _UNITS = {"h": "hours", "d": "days"}
 async def exception_add(options: argparse.Namespace) -> int:
     """exception add NUMBER --reason TEXT [--until TIME] [--account NAME] [--prefix]"""
     until = _until(options.until)
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         excepted, end = await installation.numbers.add_exception(
             options.account, options.number, options.reason, until, actor(), prefix=options.prefix
         )
@@ -28,7 +28,7 @@ async def exception_add(options: argparse.Namespace) -> int:
 
 async def exception_remove(options: argparse.Namespace) -> int:
     """exception remove NUMBER [--account NAME] [--prefix]"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         excepted = await installation.numbers.remove_exception(
             options.account, options.number, actor(), prefix=options.prefix
         )
@@ -38,7 +38,7 @@ async def exception_remove(options: argparse.Namespace) -> int:
 
 async def exception_list(options: argparse.Namespace) -> int:
     """exception list"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         rows = [
             {
                 "state": "expired" if row.expired else "active",

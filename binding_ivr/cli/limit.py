@@ -3,7 +3,7 @@
 import argparse
 
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import house_of, with_reason
+from binding_ivr.cli.commands import installation_of, with_reason
 from binding_ivr.policy.limit_state import LimitState
 
 COLUMNS = ("what", "account", "user_id", "state", "until", "detail")
@@ -11,7 +11,7 @@ COLUMNS = ("what", "account", "user_id", "state", "until", "detail")
 
 async def limits_show(options: argparse.Namespace) -> int:
     """limits show [--account NAME]"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         state = await installation.store.limits.state(options.account)
     if options.json:
         show.json_line(state)
@@ -52,7 +52,7 @@ def _rows(state: LimitState) -> list[dict[str, object]]:
 async def limits_reset_user(options: argparse.Namespace) -> int:
     """limits reset-user USER --reason TEXT"""
     who = with_reason(options.reason)
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         done = await installation.store.limits.reset_user(options.account, options.user, who)
     show.facts({"calls_that_count_no_more": done.calls, "locks_lifted": done.locks}, as_json=options.json)
     return 0
@@ -61,7 +61,7 @@ async def limits_reset_user(options: argparse.Namespace) -> int:
 async def limits_reset_number(options: argparse.Namespace) -> int:
     """limits reset-number NUMBER --reason TEXT"""
     who = with_reason(options.reason)
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         done = await installation.numbers.reset(options.number, who)
     show.facts({"calls_that_count_no_more": done.calls, "locks_lifted": done.locks}, as_json=options.json)
     return 0
@@ -71,7 +71,7 @@ async def limits_resume(options: argparse.Namespace) -> int:
     """limits resume --account NAME | --system"""
     who = with_reason(options.reason)
     account = "" if options.system else options.account
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         await installation.store.limits.resume(account, who)
     show.facts({"account": account or "* (the system)", "result": "calls leave again"}, as_json=options.json)
     return 0

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import actor, house_of
+from binding_ivr.cli.commands import actor, installation_of
 from binding_ivr.config import ACCOUNT_SECTIONS
 from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.model.rows import OwnNumber, User
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 async def account_add(options: argparse.Namespace) -> int:
     """account add NAME"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         await installation.store.directory.add_account(options.name)
     return _done(options, account=options.name, result="added")
 
 
 async def account_list(options: argparse.Namespace) -> int:
     """account list"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         accounts = await installation.store.directory.accounts()
     rows: list[dict[str, Any]] = [{"account": a.account, "settings": dict(a.settings)} for a in accounts]
     if not options.json:
@@ -46,7 +46,7 @@ async def account_set(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"{options.key}: write SECTION.KEY with a section of {', '.join(ACCOUNT_SECTIONS)}, or routes"
         )
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         value = None if options.value is None else _json_or_text(options.value)
         await installation.accounts.set(options.name, section, key, value)
     return _done(options, account=options.name, result="set" if options.value is not None else "cleared")
@@ -63,21 +63,21 @@ async def user_add(options: argparse.Namespace) -> int:
     """user add USER [--extension EXT …]"""
     extensions = tuple(options.extension) or ((options.user,) if re.fullmatch(r"[0-9]{2,10}", options.user) else ())
     user = User(options.account, options.user, extensions, options.language, options.email)
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         added, _ = await installation.store.directory.import_users([user], actor())
     return _done(options, account=user.account, user_id=user.user_id, result="added" if added else "changed")
 
 
 async def user_remove(options: argparse.Namespace) -> int:
     """user remove USER"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         await installation.store.directory.remove_user(options.account, options.user, actor(options.reason))
     return _done(options, account=options.account, user_id=options.user, result="removed")
 
 
 async def user_list(options: argparse.Namespace) -> int:
     """user list [--account NAME]"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         users = await installation.store.directory.users(options.account)
     rows = [
         {
@@ -101,14 +101,14 @@ async def user_import(options: argparse.Namespace) -> int:
         return User(options.account, row["user"], extensions, row.get("language", ""), row.get("email", ""))
 
     users = list(_rows(options.file, ("user",), ("user", "extensions", "language", "email"), user))
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         added, changed = await installation.store.directory.import_users(users, actor())
     return _done(options, account=options.account, added=added, changed=changed)
 
 
 async def own_number(options: argparse.Namespace) -> int:
     """own-number add|remove VALUE"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         own = installation.accounts.own_number(options.account, options.value, options.kind or "")
         if options.action == "remove":
             await installation.store.directory.remove_own_number(own)
@@ -120,7 +120,7 @@ async def own_number(options: argparse.Namespace) -> int:
 
 async def own_number_list(options: argparse.Namespace) -> int:
     """own-number list [--account NAME]"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         found = await installation.store.directory.own_numbers(options.account)
     rows = [{"account": own.account, "kind": own.kind, "value": own.value} for own in found]
     show.table(rows, ("account", "kind", "value"), as_json=options.json)
@@ -129,7 +129,7 @@ async def own_number_list(options: argparse.Namespace) -> int:
 
 async def own_number_import(options: argparse.Namespace) -> int:
     """own-number import FILE.csv"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
 
         def own(row: dict[str, str]) -> OwnNumber:
             return installation.accounts.own_number(options.account, row["value"], row.get("kind", ""))

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import house_of
+from binding_ivr.cli.commands import installation_of
 from binding_ivr.delivery.backoff import GIVE_UP_S
 
 COLUMNS = ("id", "receiver", "event", "account", "user_id", "created_at", "state", "tries", "next_try", "detail")
@@ -13,7 +13,7 @@ COLUMNS = ("id", "receiver", "event", "account", "user_id", "created_at", "state
 
 async def list_deliveries(options: argparse.Namespace) -> int:
     """outbox list [--dead]"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         found = await installation.store.outbox.deliveries("dead" if options.dead else "pending", options.limit)
     rows: list[dict[str, Any]] = []
     for one in found:
@@ -26,14 +26,14 @@ async def list_deliveries(options: argparse.Namespace) -> int:
 
 async def retry(options: argparse.Namespace) -> int:
     """outbox retry ID|--all"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         count = await installation.store.outbox.retry(options.id, GIVE_UP_S)
     return _done(options, retried=count)
 
 
 async def drop(options: argparse.Namespace) -> int:
     """outbox drop ID"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         await installation.store.outbox.drop(options.id)
     return _done(options, dropped=1)
 

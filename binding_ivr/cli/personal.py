@@ -7,7 +7,7 @@ import msgspec
 
 from binding_ivr.app.personal import erase as erase_user
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import house_of, since_of, with_reason
+from binding_ivr.cli.commands import installation_of, since_of, with_reason
 from binding_ivr.cli.facts import audit_facts, in_short
 from binding_ivr.model.times import iso
 
@@ -17,7 +17,7 @@ AUDIT_COLUMNS = ("at", "account", "user_id", "action", "who", "address", "reason
 async def audit(options: argparse.Namespace) -> int:
     """audit [--user U] [--since T]"""
     since = since_of(options.since) if options.since else None
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         found = await installation.store.personal.audit(
             account=options.account, user_id=options.user, since=since, limit=options.limit
         )
@@ -31,7 +31,7 @@ async def audit(options: argparse.Namespace) -> int:
 
 async def export(options: argparse.Namespace) -> int:
     """export USER"""
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         told = await installation.store.personal.export(options.account, options.user)
         now = (await installation.store.clock.read()).now
     text = msgspec.json.encode({"account": options.account, "user_id": options.user, "exported_at": iso(now), **told})
@@ -42,7 +42,7 @@ async def export(options: argparse.Namespace) -> int:
 async def erase(options: argparse.Namespace) -> int:
     """erase USER --reason TEXT"""
     who = with_reason(options.reason)
-    async with house_of(options) as installation:
+    async with installation_of(options) as installation:
         done = await erase_user(installation, options.account, options.user, who)
     values = {
         "pseudonym": done.pseudonym,
