@@ -73,7 +73,7 @@ async def run(lane: Lane, more: Sequence[str], folder: Path) -> Result:
         said, _ = await saying
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)  # and its fixtures end what they started
+            os.killpg(process.pid, signal.SIGINT)  # the workers too: their fixtures end what they started
         await saying
         raise
     print(f"\n#### {lane.name}\n{said.decode(errors='replace')}", flush=True)
