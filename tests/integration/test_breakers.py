@@ -20,6 +20,7 @@ from binding_ivr.policy.limits import Limits
 from binding_ivr.store import PgAttempts, Store, open_store
 from tests.generous import follows, nothing_follows
 from tests.integration.conftest import hash_of
+from tests.patience import SLOW
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,7 +152,9 @@ async def test_verdicts_at_the_same_time_on_two_nodes_count_one_after_the_other(
     world: World, calls: Calls, dsn: str, tmp_path: Path
 ) -> None:
     under_way = [await calls.begin() for _ in range(RULES.calls)]
-    async with open_store(dsn, 10, limits_of=nothing_follows, migrations="skip") as other:
+    async with open_store(
+        dsn, 10, limits_of=nothing_follows, migrations="skip", connect_timeout=5 * SLOW, command_timeout=10 * SLOW
+    ) as other:
         ledgers = [calls.ledger, PgAttempts(other.db, limits_of=calls.ledger._limits_of)]
         await asyncio.gather(
             *(
@@ -212,7 +215,9 @@ async def test_two_nodes_and_200_requests_after_a_pause_make_one_call(
     await paused(calls)
     await calls.pass_time(3601)
     people = [await calls.who() for _ in range(200)]
-    async with open_store(dsn, 10, limits_of=nothing_follows, migrations="skip") as other:
+    async with open_store(
+        dsn, 10, limits_of=nothing_follows, migrations="skip", connect_timeout=5 * SLOW, command_timeout=10 * SLOW
+    ) as other:
         ledgers = (calls.ledger, other.attempts)
 
         async def ask(at: int, user: str, number: str) -> str | None:
