@@ -16,6 +16,7 @@ from binding_ivr.store.faults import BAD_DSN, connecting, describe, translated
 from binding_ivr.store.queries import queries
 
 MIN_VERSION = 130000
+CHECK_VIOLATION = "23514"
 APPLICATION = "binding_ivr"
 
 Row: TypeAlias = asyncpg.Record
@@ -156,9 +157,12 @@ def _bad_values_told() -> Iterator[None]:
     try:
         yield
     except StatementRefused as refused:
-        if refused.is_bad_value:
-            raise Refusal("invalid", "a value has characters that cannot be stored") from None
-        raise
+        if not refused.is_bad_value:
+            raise
+        what = (
+            "a form that is not allowed" if refused.sqlstate == CHECK_VIOLATION else "characters that cannot be stored"
+        )
+        raise Refusal("invalid", f"a value has {what}") from None
 
 
 def actor_text(actor: Actor, attempt_id: UUID | None = None) -> str:

@@ -95,6 +95,7 @@ AT_THE_DOOR = {
     asyncpg.ClientConfigurationError("hunter2"): "[database] dsn",
 }
 BAD_VALUE = re.compile("a value has characters that cannot be stored|PostgreSQL refused a statement")
+BAD_FORM = re.compile("a value has a form that is not allowed|PostgreSQL refused a statement")
 AT_A_STATEMENT: dict[Exception, str | re.Pattern[str]] = {
     asyncpg.ConnectionDoesNotExistError("closed in the middle of operation"): "does not answer",
     ConnectionResetError(104, "Connection reset by peer"): "does not answer",
@@ -106,7 +107,7 @@ AT_A_STATEMENT: dict[Exception, str | re.Pattern[str]] = {
     asyncpg.UndefinedTableError("x"): "lacks the tables; run: binding-ivr migrate",
     asyncpg.InvalidSchemaNameError("x"): "lacks the schema; run: binding-ivr migrate",
     asyncpg.CharacterNotInRepertoireError(NUMBER): BAD_VALUE,
-    asyncpg.CheckViolationError(NUMBER): BAD_VALUE,
+    asyncpg.CheckViolationError(NUMBER): BAD_FORM,
     asyncpg.UniqueViolationError(NUMBER): "PostgreSQL refused a statement",
     asyncpg.exceptions._base.DataError(NUMBER): BAD_VALUE,
 }
