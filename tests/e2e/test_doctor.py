@@ -154,7 +154,7 @@ async def test_a_mirror_that_differs(one: Installation) -> None:
     await one.lab.pbx.rx("database put binding ext/default/ghost +12025550000")
     status, lines = await doctor(one)
     assert (status, bad(lines)) == (0, [("mirror", "warn")])
-    assert "1 too many" in next(line["detail"] for line in lines if line["check"] == "mirror")
+    assert "1 extra" in next(line["detail"] for line in lines if line["check"] == "mirror")
     assert (await one.command("resync"))[0] == 0
     assert bad((await doctor(one))[1]) == []
 

@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from binding_ivr.call import events as ev
@@ -251,7 +251,6 @@ def test_a_stream_of_all_codes_proves_nothing_but_at_an_entrys_border(rules: Rul
         assert phone.verdict.tries <= 3
 
 
-@settings(deadline=None)
 @given(
     st.text("0123456789", min_size=6, max_size=6),
     st.text("0123456789", min_size=60, max_size=60),

@@ -21,6 +21,7 @@ from binding_ivr.policy import limits, numbers
 from binding_ivr.prompts.catalogue import LANGUAGES
 from binding_ivr.resources import data_dir
 from binding_ivr.store import attempts as store_attempts
+from binding_ivr.store import database
 from binding_ivr.store import limits as store_limits
 
 RULES = DeskRules(loops=3, entries=3)
@@ -186,10 +187,10 @@ def test_other_refusals_end_the_dialogue(code: str, prompt: Prompt) -> None:
     phone.says(prompt, code, phone.do(desk.Refused(code)))
 
 
-ON_THE_WAY = (numbers, limits, store_attempts, store_limits, bindings)
+ON_THE_WAY = (numbers, limits, database, store_attempts, store_limits, bindings)
 """The modules through which a request from a desk phone passes."""
 NOT_AT_DESKS = {"invalid", "outside_hours", "no_undo"}
-"""Of exceptions, which desks do not make; of hours, at any of which they may call; of the way back, which they lack."""
+"""Of values that cannot be keyed in; of hours, at any of which they may call; of the way back, which they lack."""
 
 
 def test_every_refusal_that_a_desk_phone_can_meet_has_its_words() -> None:
@@ -340,7 +341,7 @@ EVENTS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.one_of(EVENTS, st.just("wait")), max_size=60))
 def test_any_order_of_events_ends_once_and_begins_one_attempt_at_a_time(events: list[DeskEvent | str]) -> None:
     machine = EnrolMachine(RULES)

@@ -151,7 +151,7 @@ HOURS = st.sampled_from(["08:00-21:00", "22:00-06:00", "02:30-03:15", "00:00-24:
 QUIET = st.lists(st.sampled_from(["sun", "mon", "2026-03-29", "10-25", "holidays"]), max_size=3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(HOURS, QUIET, ZONES, st.integers(0, 365 * 24 * 60))
 def test_the_next_hour_is_one_and_there_is_none_before(
     hours: str, quiet: list[str], zones: list[str], minute: int

@@ -178,7 +178,7 @@ def end(call: Call, how: str) -> None:
     call.counted_line = call.counted_again = how not in ("us", "canceled_early")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ASKS)
 def test_never_above_a_limit_in_any_window(asks: list[tuple[float, str, str, str, str | None, str]]) -> None:
     calls: list[Call] = []

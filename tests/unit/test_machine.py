@@ -315,7 +315,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(EVENTS, max_size=120),
     st.builds(Rules, routes=st.integers(1, 3), hardened=st.booleans()),
