@@ -257,7 +257,6 @@ class CallMachine:
             return self._ended_unanswered(cause, tech_cause, now)
         if self._phase is Phase.NEW:
             return []
-        self._phase_until = None
         in_talk = self._phase is not Phase.HANDOFF
         if self._hangup_noticed or (in_talk and cause is not None and not self._lost_detail):
             finish = self._finish(Outcome.HUNG_UP, now, cause=cause, tech_cause=tech_cause)
