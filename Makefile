@@ -3,6 +3,7 @@
 # make abuse       attack the service in a lab: what leaves, what it costs, what is proven. ONLY=NAME: one attack
 # make test        everything: checks, unit, integration and e2e tests
 # make check       the quick one: format, lint, types, import contracts, every query prepared, unit tests
+# make mutants     change the pure parts one by one and see whether the unit tests notice. ALL=1, ONLY=, COUNT=, SEED=
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -12,7 +13,7 @@ READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo abuse test check lint format style types imports spelling queries unit integration e2e tests lint-beside wheel clean
+.PHONY: help demo abuse test check lint format style types imports spelling queries unit integration e2e tests lint-beside mutants wheel clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
@@ -83,6 +84,9 @@ lint-beside: $(READY)
 
 tests: $(READY)
 	@$(BIN)/python -m tests
+
+mutants: $(READY)
+	nice -n 19 $(BIN)/python -m tests.mutants $(if $(ALL),--all) $(if $(ONLY),--only $(ONLY)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 # A wheel, installed in a fresh virtual environment outside of the checkout, must run the demo all by itself.
 wheel: $(READY)
