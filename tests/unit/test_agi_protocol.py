@@ -124,6 +124,77 @@ def test_what_is_logged_of_a_peer_holds_no_number() -> None:
     assert len(masked("x" * 1000)) == 60
 
 
+@pytest.mark.parametrize(
+    ("script", "path"),
+    [
+        (b"attempt/0b8f", "/attempt/0b8f"),
+        (b"/attempt/0b8f/", "/attempt/0b8f"),
+        (b"//attempt//0b8f//", "/attempt//0b8f"),
+        (b" attempt ", "/attempt"),
+        (b"/", "/"),
+        (b"a?b/", "/a"),
+        (b"/X/attempt/X/", "/X/attempt/X"),
+    ],
+)
+def test_a_path_begins_with_one_slash_and_ends_with_none(script: bytes, path: str) -> None:
+    assert parse_hello(HELLO % (script, b"x")).path == path
+
+
+def test_what_is_not_there_is_empty() -> None:
+    hello = parse_hello(b"agi_network_script: a\n\n")
+    assert (hello.channel_id, hello.language, hello.query) == ("", "", {})
+    assert hello.headers == {"agi_network_script": "a"}
+
+
+def test_space_around_headers_is_not_part_of_them() -> None:
+    hello = parse_hello(b"agi_network_script: a\nagi_uniqueid: 6.0 \nagi_language:  es\nagi_x: a: b\nno header\n\n")
+    assert (hello.channel_id, hello.language, hello.headers["agi_x"]) == ("6.0", "es", "a: b")
+    assert "no header" not in hello.headers
+
+
+def test_a_name_of_another_encoding_is_read_letter_by_letter() -> None:
+    assert parse_hello(HELLO % (b"a", b"Jos\xe9")).headers["agi_calleridname"] == "Jos\xe9"
+    assert parse_hello(HELLO % (b"a", "Jos\xe9".encode())).headers["agi_calleridname"] == "Jos\xe9"
+
+
+def test_one_bad_part_makes_the_whole_query_worthless_and_empty_parts_nothing() -> None:
+    assert parse_hello(HELLO % (b"a?&x=1&&y=2&", b"x")).query == {"x": "1", "y": "2"}
+    assert parse_hello(HELLO % (b"a?x=1&y=%C3%A9%3D", b"x")).query == {"x": "1", "y": "\xe9="}
+    assert parse_hello(HELLO % (b"a?x=1&y=%e9", b"x")).query is None
+
+
+def test_numbers_and_keys_are_in_no_representation() -> None:
+    hello = parse_hello(HELLO % (b"trusted-caller?number=+15551230001", b"+15551230002"))
+    assert "1555" not in repr(hello)
+    assert "trusted-caller" in repr(hello)
+    assert "862494" not in repr(parse_answer(b"200 result=1 (862494)"))
+
+
+def test_the_value_of_a_variable_is_told_with_the_result() -> None:
+    assert parse_answer(b"200 result=1 (862494)") == Answer(200, 1, "862494")
+    assert parse_answer(b" 200 result=1 (a b)\r\n") == Answer(200, 1, "a b")
+    assert parse_answer(b"200 result=1") == Answer(200, 1, "")
+
+
+def test_an_error_says_what_is_wrong_and_nothing_that_the_peer_sent() -> None:
+    with pytest.raises(AgiProtocolError, match="no agi_network_script header"):
+        parse_hello(b"agi_channel: PJSIP/1\n\n")
+    with pytest.raises(AgiProtocolError, match="AGI reply") as error:
+        parse_answer(b"nonsense 862494")
+    assert "862494" not in str(error.value)
+
+
+def test_quoting_takes_out_and_keeps() -> None:
+    assert quoted('a"b\\c\nd\x7fe f,g$') == '"abcde f,g$"'
+    assert quoted("") == '""'
+
+
+@given(st.text())
+def test_plain_is_what_stays_itself_in_a_dialplan(value: str) -> None:
+    allowed = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789*#+./:@_ -")
+    assert is_plain(value) == (set(value) <= allowed)
+
+
 def test_repeated_complaints_are_counted_not_repeated() -> None:
     now = [0.0]
     quiet = Quiet(10.0, clock=lambda: now[0])

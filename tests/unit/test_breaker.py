@@ -96,3 +96,32 @@ def test_pauses_never_shrink(pauses: int) -> None:
         for n in range(1, pauses + 2)
     ]
     assert all(one <= other for one, other in pairwise(lengths))
+
+
+def test_what_is_not_said_otherwise() -> None:
+    """Off; and when it is on, as docs/limits.md says: 20 per cent, one hour, a day at most, three probes."""
+    assert (Rules().calls, Rules().percent, Rules().probes) == (0, 20, 3)
+    assert (Rules().pause_s, Rules().longest_s) == (3600.0, 86_400.0)
+    assert (CLOSED.paused_until, CLOSED.pauses, CLOSED.failed_probes, CLOSED.probe_until) == (None, 0, 0, None)
+    assert CLOSED.counts_from < 0
+
+
+def test_a_probe_in_flight_is_told_a_minute_ahead_at_least() -> None:
+    probed = Breaker(paused_until=NOW - 100, pauses=1, probe_until=NOW + 30)
+    assert probed.lifts(NOW) == NOW + 60
+    assert probed.lifts(NOW - 31) == NOW + 30
+
+
+def test_the_next_pause_forgets_the_probes_of_the_last() -> None:
+    paused = Breaker(counts_from=5.0, paused_until=NOW, pauses=2, failed_probes=2, probe_until=NOW + 9)
+    assert after(RULES, paused, ended(probe=True), NOW) == Breaker(5.0, NOW + 14_400, 3, 0, None)
+    many = Breaker(paused_until=NOW, pauses=5000, failed_probes=2)
+    assert after(RULES, many, ended(probe=True), NOW).paused_until == NOW + 86_400
+
+
+def test_as_many_calls_as_needed_and_too_few_proofs_open_it_exactly_then() -> None:
+    rules = Rules(calls=5, percent=40, pause_s=60)
+    assert after(rules, CLOSED, ended(last=(5, 2)), NOW) == CLOSED
+    assert after(rules, CLOSED, ended(last=(5, 1)), NOW).paused_until == NOW + 60
+    assert after(rules, CLOSED, ended(last=(6, 2)), NOW).paused_until == NOW + 60
+    assert after(rules, CLOSED, ended(last=(4, 0)), NOW) == CLOSED

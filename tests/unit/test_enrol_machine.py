@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -324,6 +325,248 @@ def test_a_store_that_stays_away_while_the_call_goes_on() -> None:
 def test_codes_and_numbers_are_in_no_representation() -> None:
     for hidden in (desk.Accepted(CODE), desk.Progress(AttemptState.QUEUED, CODE), desk.Bind(CODE)):
         assert CODE not in repr(hidden)
+
+
+# --- counts and times
+
+
+def test_the_counts_and_times_of_an_ordinary_dialogue() -> None:
+    """docs/enrolment.md: each question three times, five numbers; keys as in the validation call."""
+    rules = DeskRules()
+    assert (rules.loops, rules.entries, rules.longest) == (3, 5, 20)
+    assert (rules.first_digit_s, rules.next_digit_s, rules.listen_s) == (10.0, 5.0, 1.0)
+    assert (rules.answer_s, rules.max_s) == (15.0, 900.0)
+
+
+def test_nothing_is_timed_before_it_begins_and_begin_comes_once() -> None:
+    machine = EnrolMachine(RULES)
+    assert (machine.deadline, machine.done, machine.tick(1e9)) == (None, False, [])
+    assert machine.handle(ev.Talking(), 100.0) == [desk.Identify()]
+    assert machine.deadline == 115.0
+    assert machine.handle(ev.Talking(), 101.0) == []
+    assert machine.deadline == 115.0
+
+
+def test_a_tick_before_its_time_does_nothing() -> None:
+    phone = Desk()
+    assert phone.machine.tick(114.9) == []
+    assert phone.machine.tick(115.0) == [Say((Prompt.ENROL_PROBLEM, Prompt.ENROL_GOODBYE), "")]
+    questions = Desk(desk.Known())
+    assert questions.machine.deadline == 1000.0, "only the whole dialogue is timed while keys are awaited"
+    assert questions.machine.tick(999.9) == []
+    assert questions.machine.tick(1000.0) == [desk.Leave("problem", at_once=True)]
+    assert questions.machine.tick(1001.0) == []
+    assert questions.machine.deadline is None
+
+
+def test_the_service_has_its_time_to_decide_and_the_last_words_theirs() -> None:
+    phone = entered()
+    phone.now = 200.0
+    phone.keys("1")
+    assert phone.machine.deadline == 215.0
+    phone.now = 201.0
+    phone.do(desk.Refused("suspended"))
+    assert phone.machine.deadline == 231.0
+    assert phone.machine.tick(231.0) == [desk.Leave("suspended")]
+
+
+def test_who_hung_up_is_waited_for_no_longer_than_the_service_had() -> None:
+    phone = entered()
+    phone.now = 200.0
+    phone.keys("1")
+    phone.now = 205.0
+    phone.do(ev.HangupNoticed())
+    assert phone.machine.deadline == 215.0
+
+
+def test_the_end_of_the_whole_dialogue_comes_first_when_it_is_sooner() -> None:
+    phone = entered()
+    phone.now = 990.0
+    phone.keys("1")
+    assert phone.machine.deadline == 1000.0
+    assert phone.machine.tick(1000.0) == [desk.Leave("problem", at_once=True)]
+
+
+# --- what is out of place
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        desk.Known("50"),
+        desk.Unknown(),
+        desk.Refused("own_number"),
+        desk.Trouble(),
+        ev.SayDone(),
+        ev.Begin(),
+        ev.Ringing(),
+        ev.Ended(16),
+        ev.Recorded(),
+        ev.Talking(),
+    ],
+)
+@pytest.mark.parametrize(
+    ("begun", "then"),
+    [
+        (lambda: Desk(desk.Known("50")), [desk.Revalidate()]),
+        (lambda: Desk(desk.Known()), []),
+        (entered, [desk.Bind("2025550150")]),
+    ],
+    ids=["menu", "entering", "confirming"],
+)
+def test_what_does_not_belong_to_a_question_leaves_it_as_it_is(
+    begun: Callable[[], Desk], then: list[DeskCommand], event: DeskEvent
+) -> None:
+    phone = begun()
+    assert phone.do(event) == []
+    assert not phone.machine.done
+    assert phone.keys("1") == then
+
+
+def test_an_attempt_that_nobody_asked_for_is_cancelled() -> None:
+    for phone in (Desk(), Desk(desk.Known()), entered(), following()):
+        assert phone.do(desk.Accepted(CODE)) == [desk.Cancel()]
+        assert not phone.machine.done
+
+
+def test_keys_that_answer_nothing_are_no_answer() -> None:
+    assert Desk().keys("12#*") == []
+    deciding = entered()
+    deciding.keys("1")
+    assert deciding.keys("12#*") == []
+    closing = Desk(desk.Unknown())
+    assert closing.keys("12#*") == []
+    assert closing.do(ev.Silence()) == []
+    for letter in "ABCD":
+        assert entered().keys(letter) == []
+        assert Desk(desk.Known("50")).keys(letter) == []
+
+
+def test_another_key_puts_the_same_question_again_and_that_counts() -> None:
+    phone = entered()
+    again = [Ask((Prompt.ENROL_ENTERED, *spoken("2025550150"), Prompt.ENROL_CONFIRM), 1, 10.0, 5.0)]
+    assert phone.keys("3") == again
+    assert phone.keys("#") == again
+    phone.says(Prompt.ENROL_NO_ENTRY, "no_entry", phone.keys("*"))
+
+
+def test_silence_at_a_question_says_so_and_puts_it_again() -> None:
+    menu = (Prompt.ENROL_CURRENT, *spoken("50"), Prompt.ENROL_MENU)
+    phone = Desk(desk.Known("50", verified=True))
+    assert phone.do(ev.Silence()) == [Ask((Prompt.ENROL_NO_ENTRY, *menu), 1, 10.0, 5.0)]
+    assert phone.do(ev.Silence()) == [Ask((Prompt.ENROL_NO_ENTRY, *menu), 1, 10.0, 5.0)]
+    phone.says(Prompt.ENROL_NO_ENTRY, "no_entry", phone.do(ev.Silence()))
+
+
+def test_a_new_question_is_asked_as_often_as_the_first() -> None:
+    phone = Desk(desk.Known())
+    phone.do(ev.Silence(), ev.Silence())
+    phone.keys("12#")
+    assert phone.do(ev.Silence())
+    assert phone.do(ev.Silence())
+    phone.says(Prompt.ENROL_NO_ENTRY, "no_entry", phone.do(ev.Silence()))
+
+
+def test_pound_without_a_digit_asks_again_and_that_counts() -> None:
+    phone = Desk(desk.Known())
+    assert phone.keys("#") == [ENTER]
+    assert phone.keys("#") == [ENTER]
+    phone.says(Prompt.ENROL_NO_ENTRY, "no_entry", phone.keys("#"))
+
+
+def test_an_attempt_may_be_over_before_it_is_told_that_it_was_accepted() -> None:
+    phone = entered()
+    phone.keys("1")
+    phone.do(desk.Over(Outcome.EXPIRED))
+    phone.says(Prompt.ENROL_FAILED, "expired", phone.do(desk.Accepted(CODE)))
+
+
+def test_the_star_uses_up_an_entry() -> None:
+    phone = Desk(desk.Known())
+    assert phone.keys("1*") == [ENTER]
+    assert phone.keys("2*") == [ENTER]
+    phone.says(Prompt.ENROL_NO_ENTRY, "no_entry", phone.keys("3*"))
+
+
+def test_an_entry_has_a_longest_length() -> None:
+    phone = Desk(desk.Known())
+    assert phone.keys("1" * 19) == []
+    assert phone.keys("2") == [Ask((Prompt.ENROL_ENTERED, *spoken("1" * 19 + "2"), Prompt.ENROL_CONFIRM), 1, 10.0, 5.0)]
+    assert phone.keys("1") == [desk.Bind("1" * 19 + "2")]
+
+
+# --- what is told of the call
+
+
+def test_each_state_is_told_once_and_the_end_before_all_else() -> None:
+    phone = following()
+    phone.do(ev.SayDone(), ev.SayDone(), ev.SayDone())
+    assert phone.do(ev.SayDone()) == [LISTEN], "no state was told yet"
+    phone.do(desk.Progress(AttemptState.RINGING, CODE))
+    assert phone.do(ev.Silence()) == [Say((Prompt.ENROL_RINGING,), ANY_KEY)]
+    phone.do(desk.Progress(AttemptState.RINGING, CODE))
+    assert phone.do(ev.SayDone()) == [LISTEN]
+    phone.do(desk.Progress(AttemptState.ENDED, CODE))
+    assert phone.do(ev.Silence()) == [LISTEN], "that it has ended is told by its outcome"
+    phone.do(desk.Progress(AttemptState.ANSWERED, CODE), desk.Over(Outcome.REPORTED))
+    phone.says(Prompt.ENROL_REPORTED, "reported", phone.do(ev.Silence()))
+
+
+def test_a_code_that_is_taken_back_is_not_read_again() -> None:
+    phone = following()
+    phone.do(ev.SayDone(), desk.Progress(AttemptState.DIALING, None))
+    assert phone.keys("5") == [Say((Prompt.ENROL_CALLING,), ANY_KEY)]
+
+
+def test_a_state_of_the_call_before_is_not_told_of_the_next() -> None:
+    phone = entered()
+    phone.keys("1")
+    phone.do(desk.Progress(AttemptState.ANSWERED, "111111"), desk.Accepted(CODE))
+    phone.do(ev.SayDone(), ev.SayDone(), ev.SayDone())
+    assert phone.do(ev.SayDone()) == [LISTEN]
+
+
+# --- the end
+
+
+class Unbegun(Desk):
+    """A desk whose dialogue has not begun."""
+
+    def __init__(self) -> None:
+        self.machine = EnrolMachine(RULES)
+        self.now = 100.0
+
+
+@pytest.mark.parametrize("gone", [ev.HangupNoticed(), ev.TalkLost("closed")])
+@pytest.mark.parametrize(
+    ("phone", "result"),
+    [
+        (Unbegun, "hung_up"),
+        (Desk, "hung_up"),
+        (lambda: Desk(desk.Known("50")), "hung_up"),
+        (lambda: Desk(desk.Known()), "hung_up"),
+        (entered, "hung_up"),
+        (lambda: Desk(desk.Unknown()), "no_user"),
+    ],
+)
+def test_who_hangs_up_leaves_with_what_is_known(phone: Callable[[], Desk], result: str, gone: DeskEvent) -> None:
+    there = phone()
+    assert there.do(gone) == [desk.Leave(result)]
+    assert there.machine.done
+    assert there.do(gone) == []
+
+
+def test_a_service_that_stops_ends_what_has_not_begun_and_lets_last_words_be_said() -> None:
+    assert Unbegun().do(desk.Stopping()) == [desk.Leave("problem", at_once=True)]
+    for now in (False, True):
+        assert Desk(desk.Unknown()).do(desk.Stopping(now)) == []
+        gone = entered()
+        gone.keys("1")
+        gone.do(ev.HangupNoticed())
+        assert gone.do(desk.Stopping(now)) == []
+        over = following()
+        over.do(desk.Over(Outcome.BUSY))
+        assert over.do(desk.Stopping(now)) == []
 
 
 EVENTS = st.one_of(

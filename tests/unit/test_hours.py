@@ -7,6 +7,7 @@ import phonenumbers
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from phonenumbers.timezone import time_zones_for_number
 
 from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError
@@ -106,6 +107,29 @@ def test_a_quiet_day_that_ends_at_midnight_lifts_then() -> None:
     assert nights.next_open([LONDON], "GB", at(LONDON, "2026-11-22T12:00")) == at(LONDON, "2026-11-23T00:00")
 
 
+def test_the_next_hour_is_looked_for_in_31_days() -> None:
+    now = at(LONDON, "2026-06-01T22:00")
+    days = [(now + timedelta(days=day)).date().isoformat() for day in range(32)]
+    but_one = calling_hours("08:00-21:00", days[:-1])
+    assert but_one.next_open([LONDON], "GB", now) == at(LONDON, f"{days[-1]}T08:00")
+    assert calling_hours("08:00-21:00", days).next_open([LONDON], "GB", now) is None
+
+
+def test_moments_are_told_in_utc() -> None:
+    for time in ("12:00", "22:00"):
+        found = DAY.next_open([ADELAIDE], "AU", at(ADELAIDE, f"2026-06-01T{time}"))
+        assert found is not None
+        assert found.tzinfo is UTC
+
+
+def test_hours_without_quiet_days() -> None:
+    always = CallingHours(0, 24 * 60)
+    assert always.is_always
+    assert always.is_open([NEW_YORK], "US", at(NEW_YORK, "2026-11-22T03:00"))
+    assert not CallingHours(0, 60).is_always
+    assert not CallingHours(1, 24 * 60).is_always
+
+
 def test_a_region_whose_holidays_are_not_known_has_none() -> None:
     hours = calling_hours("08:00-21:00", ["holidays"])
     assert open_at(hours, LONDON, "2026-12-25T12:00", "XX")
@@ -189,6 +213,36 @@ def test_the_next_hour_is_one_and_there_is_none_before(
 )
 def test_zones_of_a_number(number: str, region: str, zones: tuple[str, ...]) -> None:
     assert zones_of(number, region) == zones
+
+
+@pytest.mark.parametrize("region", ["CA", "US", "PR", "JM", "BS", "GU", "VI", "TT", "AS", "MP", "SX"])
+def test_a_number_of_1_without_an_area_is_where_most_people_of_its_country_live(region: str) -> None:
+    """Read as a toll-free number, which has all the zones of +1; each is a real one, and close to the region's own."""
+    zones = zones_of("+18005550123", region)
+    assert len(zones) == (2 if region in ("CA", "US") else 1)
+    own = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.FIXED_LINE)
+    assert own is not None
+    summer = datetime(2026, 7, 1, tzinfo=UTC)
+    there = {summer.astimezone(ZoneInfo(zone)).utcoffset() for zone in time_zones_for_number(own)}
+    offsets = [summer.astimezone(ZoneInfo(zone)).utcoffset() for zone in zones]
+    assert len(set(offsets)) == len(zones)
+    assert there & set(offsets) or region in ("CA", "US")
+
+
+def test_every_region_that_shares_its_zones_with_others_has_few_and_real_ones() -> None:
+    for code, number, several in (
+        (1, "+18005550123", {"CA", "US"}),
+        (61, "+61412345678", {"AU"}),
+        (7, "+79123456789", {"RU"}),
+    ):
+        for region in phonenumbers.region_codes_for_country_code(code):
+            zones = zones_of(number, region)
+            assert len(zones) == (2 if region in several else 1), region
+            assert all(ZoneInfo(zone).key == zone for zone in zones)
+
+
+def test_canada_is_called_when_it_is_day_from_toronto_to_vancouver() -> None:
+    assert zones_of("+18005550123", "CA") == ("America/Toronto", "America/Vancouver")
 
 
 def test_every_number_of_the_world_can_be_called_at_some_hour_of_every_day() -> None:

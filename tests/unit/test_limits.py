@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from binding_ivr.errors import Refusal
+from binding_ivr.policy.breaker import CLOSED, Breaker, Rules
 from binding_ivr.policy.limits import (
+    ALERTS,
+    BREAKERS,
+    BUCKET_S,
     DAY,
     HOUR,
     SENTENCES,
@@ -16,15 +20,19 @@ from binding_ivr.policy.limits import (
     Chain,
     Facts,
     Limits,
+    call_in_progress,
     check,
     client_of,
     in_words,
+    probes,
+    suspended,
     try_later,
 )
 from binding_ivr.web.problems import problem_of
 from tests.unit.limit_model import Call, facts_of, in_scope
 
 NOW = 1_000_000.0
+CALLEES = ("number", "prefix", "system_prefix")
 SMALL = Limits(
     {
         "number_hour": 3, "number_day": 5, "prefix_hour": 4, "system_prefix_hour": 5, "user_hour": 5, "user_day": 8,
@@ -151,6 +159,159 @@ def test_durations_are_rounded_up() -> None:
 def test_every_limit_has_a_sentence() -> None:
     assert set(WINDOWS) < set(SENTENCES)
     assert set(SENTENCES) > SYSTEM_WIDE
+
+
+# --- the table of limits, as docs/limits.md has it
+
+TABLE = {
+    "number_hour": ("number", HOUR),
+    "number_day": ("number", DAY),
+    "prefix_hour": ("prefix", HOUR),
+    "system_prefix_hour": ("system_prefix", HOUR),
+    "user_hour": ("user", HOUR),
+    "user_day": ("user", DAY),
+    "address_hour": ("address", HOUR),
+    "account_hour": ("account", HOUR),
+    "account_day": ("account", DAY),
+    "system_hour": ("system", HOUR),
+    "system_day": ("system", DAY),
+}
+
+
+def test_each_window_counts_what_the_documentation_says() -> None:
+    assert {name: (window.scope, window.seconds) for name, window in WINDOWS.items()} == TABLE
+    assert (HOUR, DAY, BUCKET_S) == (3600, 86_400, 600)
+    others = {"number_wait_s", "user_new_numbers_day", "user_failed_tries", "system_minutes_day", *BREAKERS}
+    assert set(SENTENCES) == set(TABLE) | others
+    assert BREAKERS == ("account_breaker", "system_breaker")
+    assert {"system_hour", "system_day", "system_prefix_hour", "system_minutes_day"} == SYSTEM_WIDE
+    assert {"prefix_hour", "system_prefix_hour", "system_minutes_day"} == ALERTS
+
+
+@pytest.mark.parametrize("name", [name for name, (scope, _) in TABLE.items() if scope not in CALLEES])
+def test_a_window_of_the_asker_or_the_line_lifts_when_its_oldest_call_leaves_it(name: str) -> None:
+    seconds = TABLE[name][1]
+    found = refused(Limits({name: 3}), Facts(NOW, reached={name: NOW - 100}))
+    assert found is not None
+    assert (found.code, found.limit, found.retry_at) == ("limit_reached", name, NOW - 100 + seconds)
+    assert found.retry_in == seconds - 100
+    assert str(found).startswith(SENTENCES[name])
+    assert refused(Limits({name: 3}), Facts(NOW)) is None
+    assert refused(Limits({}), Facts(NOW, reached={name: NOW - 100})) is None, "no limit of that name"
+
+
+def test_names_that_are_no_windows_limit_nothing_here() -> None:
+    assert refused(Limits({"number_unproven": 0, "user_hour": 5}), Facts(NOW, own={"user_hour": NOW})) is None
+
+
+# --- what lifts last
+
+
+def test_of_the_numbers_own_limits_too_the_last_to_lift_is_told() -> None:
+    limits = Limits({"number_hour": 3, "number_day": 5, "user_hour": 5})
+    facts = Facts(NOW, own={"number_hour": NOW - 60, "number_day": NOW - 3000}, reached={"user_hour": NOW - 60})
+    found = refused(limits, facts)
+    assert found is not None
+    assert (found.limit, found.retry_at) == ("number_day", NOW - 3000 + DAY)
+    without = refused(limits, facts, of_number=False)
+    assert without is not None
+    assert without.limit == "user_hour"
+
+
+def test_what_is_not_told_goes_to_the_log_by_the_limit_that_lifts_last() -> None:
+    limits = Limits({"number_hour": 3, "prefix_hour": 5, "number_day": 5}, wait_s=(60.0,))
+    facts = Facts(NOW, reached={"number_hour": NOW - 60, "number_day": NOW - 60, "prefix_hour": NOW})
+    found = refused(limits, facts)
+    assert found is not None
+    assert (found.code, found.untold) == ("try_later", "number_day")
+    waits = refused(limits, Facts(NOW, chain=Chain(1, NOW)))
+    assert waits is not None
+    assert (waits.code, waits.untold) == ("try_later", "number_wait_s")
+    hidden = refused(limits, Facts(NOW, hidden=True))
+    assert hidden is not None
+    assert (hidden.code, hidden.untold) == ("try_later", "")
+
+
+def test_a_chain_without_an_end_or_a_call_makes_nobody_wait() -> None:
+    limits = Limits(wait_s=(60.0,))
+    for chain in (Chain(), Chain(0, NOW), Chain(1, None)):
+        assert refused(limits, Facts(NOW, chain=chain, own_chain=chain)) is None
+
+
+# --- new numbers and minutes
+
+
+def test_a_new_number_waits_for_the_one_that_uses_up_the_allowance() -> None:
+    others = [NOW - 10.0 * n for n in range(1, 6)]
+    for most in (1, 2, 5):
+        found = refused(Limits({"user_new_numbers_day": most}), Facts(NOW, other_numbers=others))
+        assert found is not None
+        assert found.retry_at == others[most - 1] + DAY
+    assert refused(Limits({"user_new_numbers_day": 6}), Facts(NOW, other_numbers=others)) is None
+
+
+def test_minutes_lift_when_enough_of_them_are_a_day_old() -> None:
+    limits = Limits({"system_minutes_day": 10}, reserve_s=60)
+    spent = [(NOW - 7200, 100.0), (NOW - 3600, 200.0), (NOW - 600, 300.0)]
+    found = refused(limits, Facts(NOW, spent=spent))
+    assert found is not None
+    assert found.retry_at == NOW - 7200 + 600 + DAY, "the first alone makes room"
+    more = refused(Limits({"system_minutes_day": 10}, reserve_s=120), Facts(NOW, spent=spent))
+    assert more is not None
+    assert more.retry_at == NOW - 3600 + 600 + DAY
+    all_of_it = refused(Limits({"system_minutes_day": 10}, reserve_s=600), Facts(NOW, spent=spent))
+    assert all_of_it is not None
+    assert all_of_it.retry_at == NOW - 600 + 600 + DAY
+    fits = Facts(NOW, spent=[(NOW - 600, 540.0)])
+    assert refused(limits, fits) is None
+    short = refused(Limits({"system_minutes_day": 10}, reserve_s=10), Facts(NOW, spent=fits.spent, reserved=60.0))
+    assert short is not None
+    assert short.retry_at == NOW + 60, "calls in flight: a minute at least"
+    full = refused(
+        Limits({"system_minutes_day": 10}, reserve_s=120), Facts(NOW, spent=[(NOW - 600, 480.0)], reserved=1.0)
+    )
+    assert full is not None
+    assert full.retry_at == NOW + 120, "what was spent leaves room for it, only those in flight do not"
+
+
+# --- the breakers
+
+PAUSED = Breaker(paused_until=NOW + 600, pauses=1)
+HALF_OPEN = Breaker(paused_until=NOW - 1, pauses=1)
+PROBED = Breaker(paused_until=NOW - 1, pauses=1, probe_until=NOW + 90)
+
+
+@pytest.mark.parametrize("name", BREAKERS)
+def test_a_paused_breaker_is_told_and_one_that_is_off_is_not_looked_at(name: str) -> None:
+    limits, facts = Limits(breakers={name: Rules(calls=20)}), Facts(NOW, breakers={name: PAUSED})
+    found = refused(limits, facts, of_number=False)
+    assert found is not None
+    assert (found.limit, found.retry_at) == (name, NOW + 600)
+    assert refused(Limits(breakers={name: Rules(calls=0)}), facts) is None
+    waiting = refused(limits, Facts(NOW, breakers={name: PROBED}))
+    assert waiting is not None
+    assert waiting.retry_at == NOW + 90
+    assert refused(limits, Facts(NOW, breakers={name: HALF_OPEN})) is None
+
+
+def test_the_call_that_a_half_open_breaker_lets_pass_is_its_probe() -> None:
+    limits = Limits(breakers={"account_breaker": Rules(calls=20), "system_breaker": Rules(calls=60)})
+    facts = Facts(NOW, breakers={"account_breaker": HALF_OPEN, "system_breaker": CLOSED})
+    assert probes(limits, facts) == ["account_breaker"]
+    assert probes(limits, Facts(NOW, breakers={"account_breaker": CLOSED, "system_breaker": PAUSED})) == []
+    both = Facts(NOW, breakers={"account_breaker": HALF_OPEN, "system_breaker": HALF_OPEN})
+    assert probes(limits, both) == ["account_breaker", "system_breaker"]
+    assert probes(Limits(breakers={"account_breaker": Rules()}), facts) == []
+
+
+# --- words
+
+
+def test_refusals_that_are_no_limits() -> None:
+    told = [(refusal.code, refusal.limit) for refusal in (try_later(), call_in_progress(), suspended())]
+    assert told == [("try_later", None), ("call_in_progress", None), ("suspended", None)]
+    assert try_later("number_hour").untold == "number_hour"
+    assert "number_hour" not in str(try_later("number_hour"))
 
 
 NUMBERS = ["+15551230001", "+15551230002", "+15551239999", "+15551240001", "+441632960001", "+15551230003"]

@@ -156,6 +156,13 @@ def test_own_numbers_and_premium_are_refused_whatever_else_the_file_says() -> No
     assert "12025550170" in excepted.contexts["binding-ivr-own"]
 
 
+def test_the_own_numbers_are_those_that_could_be_dialled_and_no_others() -> None:
+    """Of the extensions only the one that is a number of the plan in one of its writings."""
+    own = dialplan("us").contexts["binding-ivr-own"]
+    assert set(own) == {"12025550170", "12025550199", "_1202555018X", "442079460000"}
+    assert len(own) == 4
+
+
 def test_an_exception_ends() -> None:
     text = written(LockRules([rules("us")], OWN, OUT, 60, [Timed(EXCEPTIONS["excepted"][0], 1_800_000_000)]))
     assert 'GotoIf($["${DIALPLAN_EXISTS(binding-ivr-excepted-1,${ARG1},1)}"="1" & ${EPOCH} < 1800000000]?yes)' in text
@@ -177,6 +184,28 @@ def test_several_accounts_may_call_what_one_of_them_may() -> None:
     )
     assert not both.allows("12025550123")
     assert both.allows("13035550123")
+    for lines in (plan.contexts, both.contexts):
+        assert "_" not in lines["binding-ivr-plan"], "no line for what an account does not call at all"
+
+
+@pytest.mark.parametrize(
+    ("deny", "allow", "refused", "allowed"),
+    [
+        ([], [], [], ["12025550123", "13035550123"]),
+        (["+1202"], [], ["12025550123"], ["13035550123"]),
+        (["+1202"], ["+1202555"], ["12024560123"], ["12025550123"]),
+        (["+1202"], ["+1202"], [], ["12025550123"]),
+        (["+1202", "+12025550"], ["+1202555"], ["12025550123", "12024560123"], ["12025551123"]),
+        (["+1XXX5551212"], [], ["12025551212", "13035551212"], ["12025551213"]),
+    ],
+)
+def test_of_denied_and_allowed_prefixes_the_longest_decides_here_too(
+    deny: list[str], allow: list[str], refused: list[str], allowed: list[str]
+) -> None:
+    plan = Dialplan(written(LockRules([account_rules(regions=["US"], deny=deny, allow=allow)], OWN, OUT, 60)))
+    assert not any(plan.allows(digits) for digits in refused)
+    assert all(plan.allows(digits) for digits in allowed)
+    assert bool(plan.contexts["binding-ivr-denied"]) == bool(refused)
 
 
 def account_rules(**number: object) -> NumberRules:
