@@ -109,7 +109,7 @@ def made_of(sets: DigitSets, strings: set[str]) -> DigitSet:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SOME, SOME)
 def test_they_combine_as_sets_do_and_equal_ones_have_one_name(one: set[str], other: set[str]) -> None:
     sets = DigitSets()
@@ -127,7 +127,7 @@ def test_they_combine_as_sets_do_and_equal_ones_have_one_name(one: set[str], oth
     assert sets.meet(a, b) == sets.meet(b, a)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SOME)
 def test_the_patterns_match_each_string_of_the_set_once_and_no_other(strings: set[str]) -> None:
     sets = DigitSets()
