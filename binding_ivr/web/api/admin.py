@@ -16,7 +16,7 @@ async def attempts(call: Call) -> Answer:
     rows = await call.store.attempts.attempts(
         account=account, user_id=query.user_id, since=query.since, limit=query.limit
     )
-    return Answer(200, schema.Attempts([render.entry(row) for row in rows]))
+    return Answer(200, schema.Attempts(render.shaped(list[schema.AttemptEntry], rows)))
 
 
 def _account_asked(call: Call, account: str | None) -> str | None:
@@ -35,13 +35,12 @@ async def accounts(call: Call) -> Answer:
     """GET /v1/accounts"""
     mine = accounts_of(call.identity)
     found = [row for row in await call.store.directory.accounts() if call.identity.is_admin or row.account in mine]
-    return Answer(200, schema.Accounts([schema.AccountOut(row.account, dict(row.settings)) for row in found]))
+    return Answer(200, schema.Accounts(render.shaped(list[schema.AccountOut], found)))
 
 
 async def account(call: Call) -> Answer:
     """GET /v1/accounts/{account}"""
-    row = await call.store.directory.account(call.account)
-    return Answer(200, schema.AccountOut(row.account, dict(row.settings)))
+    return Answer(200, render.shaped(schema.AccountOut, await call.store.directory.account(call.account)))
 
 
 async def put_account(call: Call) -> Answer:
@@ -69,7 +68,7 @@ async def users(call: Call) -> Answer:
 
 async def user(call: Call) -> Answer:
     """GET …/users/{user_id}"""
-    return Answer(200, _user(await call.store.directory.user(*call.user)))
+    return Answer(200, render.shaped(schema.UserOut, await call.store.directory.user(*call.user)))
 
 
 async def put_user(call: Call) -> Answer:
@@ -77,7 +76,7 @@ async def put_user(call: Call) -> Answer:
     body = call.body
     row = User(*call.user, tuple(body.extensions), body.language, body.email)
     added, _ = await call.store.directory.import_users([row], call.actor)
-    return Answer(201 if added else 200, _user(row))
+    return Answer(201 if added else 200, render.shaped(schema.UserOut, row))
 
 
 async def remove_user(call: Call) -> Answer:
@@ -91,7 +90,7 @@ async def audit(call: Call) -> Answer:
     query = call.query
     account = _account_asked(call, query.account)
     rows = await call.store.personal.audit(account=account, user_id=query.user_id, since=query.since, limit=query.limit)
-    return Answer(200, schema.Audit([render.audit(row) for row in rows]))
+    return Answer(200, schema.Audit(render.shaped(list[schema.AuditEntry], rows)))
 
 
 async def export(call: Call) -> Answer:
@@ -102,8 +101,4 @@ async def export(call: Call) -> Answer:
 async def erase(call: Call) -> Answer:
     """POST …/users/{user_id}/erase"""
     done = await erase_user(call.installation, *call.user, call.because(call.body.reason))
-    return Answer(200, schema.Erased(done.pseudonym, done.attempts, done.audit, done.events_waiting))
-
-
-def _user(row: User) -> schema.UserOut:
-    return schema.UserOut(row.account, row.user_id, list(row.extensions), row.language, row.email)
+    return Answer(200, render.shaped(schema.Erased, done))

@@ -7,39 +7,21 @@ from binding_ivr.web.api.request import Answer, Call
 
 async def state(call: Call) -> Answer:
     """GET /v1/limits"""
-    found = await call.store.limits.state()
-    return Answer(
-        200,
-        schema.LimitStateOut(
-            [
-                schema.PausedOut(
-                    row.account, render.utc(row.until), row.trial, row.pauses, row.failed_probes, row.answered,
-                    row.proven,
-                )
-                for row in found.paused
-            ],
-            [
-                schema.LockedOutOut(
-                    row.account, row.user_id, row.failed, row.locks, render.utc(row.until) if row.until else None,
-                    row.locked,
-                )
-                for row in found.locked_out
-            ],
-            found.calls_hour, found.calls_day, round(found.minutes_day, 1), found.locked_users, found.locked_numbers,
-        ),
-    )  # fmt: skip
+    body = render.shaped(schema.LimitStateOut, await call.store.limits.state())
+    body.minutes_day = round(body.minutes_day, 1)
+    return Answer(200, body)
 
 
 async def reset_user(call: Call) -> Answer:
     """POST …/users/{user_id}/limits/reset"""
     done = await call.store.limits.reset_user(*call.user, call.because(call.body.reason))
-    return Answer(200, schema.ResetOut(done.calls, done.locks))
+    return Answer(200, render.shaped(schema.ResetOut, done))
 
 
 async def reset_number(call: Call) -> Answer:
     """POST /v1/limits/numbers/reset"""
     done = await call.installation.numbers.reset(call.body.number, call.because(call.body.reason))
-    return Answer(200, schema.ResetOut(done.calls, done.locks))
+    return Answer(200, render.shaped(schema.ResetOut, done))
 
 
 async def resume(call: Call) -> Answer:

@@ -2,7 +2,7 @@
 
 from binding_ivr.model.lookups import LookupAnswer, LookupStatus
 from binding_ivr.model.scopes import LOOKUP_SCOPE
-from binding_ivr.web.api import render
+from binding_ivr.web.api import render, schema
 from binding_ivr.web.api.request import Answer, Call
 from binding_ivr.web.auth.access import accounts_of
 from binding_ivr.web.problems import unavailable
@@ -34,4 +34,4 @@ def _answer(call: Call, answer: LookupAnswer, text: str) -> Answer:
             # Not one of them can hold a comma, but for a dial string of the operator's own: it is left empty then.
             return Answer(200, ",".join((answer.status, *("" if "," in field else field for field in fields))))
         case _:
-            return Answer(200, render.lookup(answer))
+            return Answer(200, render.shaped(schema.Lookup, answer))

@@ -1,5 +1,7 @@
 """The API's calls about single numbers: suppressed ones and exceptions to the policy. For administrators."""
 
+from datetime import UTC
+
 from binding_ivr.web.api import render
 from binding_ivr.web.api import schema_numbers as schema
 from binding_ivr.web.api.request import Answer, Call
@@ -8,7 +10,7 @@ from binding_ivr.web.api.request import Answer, Call
 async def suppressions(call: Call) -> Answer:
     """GET /v1/suppressions"""
     rows = await call.store.suppressions.list()
-    listed = [schema.Suppression(r.number_hash.hex(), r.reason, r.who, render.utc(r.created_at), r.note) for r in rows]
+    listed = [schema.Suppression(r.number_hash.hex(), r.reason, r.who, r.created_at, r.note) for r in rows]
     return Answer(200, schema.Suppressions(listed))
 
 
@@ -26,14 +28,7 @@ async def unsuppress(call: Call) -> Answer:
 
 async def exceptions(call: Call) -> Answer:
     """GET /v1/exceptions"""
-    rows = await call.store.exceptions.all()
-    listed = [
-        schema.NumberException(
-            row.prefix, row.whole, row.account, row.reason, row.who, render.utc(row.created_at),
-            render.utc(row.expires_at), row.expired,
-        )
-        for row in rows
-    ]  # fmt: skip
+    listed = render.shaped(list[schema.NumberException], await call.store.exceptions.all())
     return Answer(200, schema.NumberExceptions(listed))
 
 
@@ -43,7 +38,7 @@ async def add_exception(call: Call) -> Answer:
     excepted, _ = await call.installation.numbers.add_exception(
         body.account, body.number, body.reason, body.until, call.actor, prefix=body.prefix
     )
-    return Answer(201, schema.ExceptionAdded(excepted.prefix, excepted.whole, render.utc(body.until)))
+    return Answer(201, schema.ExceptionAdded(excepted.prefix, excepted.whole, body.until.astimezone(UTC)))
 
 
 async def remove_exception(call: Call) -> Answer:

@@ -2,22 +2,28 @@
 
 import hashlib
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
 from binding_ivr.app.view import Shown, View
 from binding_ivr.errors import Refusal
-from binding_ivr.model.lookups import LookupAnswer
-from binding_ivr.model.rows import AttemptRow, AuditRow
 from binding_ivr.store import FoundUser
 from binding_ivr.web.api import schema
 from binding_ivr.web.auth.access import accounts_of
 from binding_ivr.web.auth.identity import Identity
 
+T = TypeVar("T")
+
 
 def sees_code(identity: Identity) -> bool:
     """The user sees the code, and a portal that speaks for its users; an administrator who looks on does not."""
     return (identity.is_user and not identity.is_admin) or bool(accounts_of(identity))
+
+
+def shaped(shape: type[T], found: object) -> T:
+    """Return what was *found* as a body: the fields of *shape* are attributes of it, and other attributes stay out."""
+    return msgspec.convert(found, shape, from_attributes=True)
 
 
 def attempt(shown: Shown, *, with_code: bool) -> schema.Attempt:
@@ -31,11 +37,11 @@ def attempt(shown: Shown, *, with_code: bool) -> schema.Attempt:
         fault=row.fault,
         tries=row.tries,
         code=shown.code if with_code else None,
-        created_at=utc(row.created_at),
-        answered_at=utc_or_none(row.answered_at),
-        ended_at=utc_or_none(row.ended_at),
-        shown_until=utc(row.shown_until),
-        expires_at=utc(row.expires_at),
+        created_at=row.created_at,
+        answered_at=row.answered_at,
+        ended_at=row.ended_at,
+        shown_until=row.shown_until,
+        expires_at=row.expires_at,
     )
 
 
@@ -51,10 +57,10 @@ def binding(view: View, *, with_code: bool) -> schema.Binding:
         number_written=view.number_written,
         pending_number=row.pending_number,
         pending_number_written=view.pending_written,
-        since=utc_or_none(row.since),
-        verified_at=utc_or_none(row.verified_at),
-        stale_since=utc_or_none(row.stale_at),
-        verify_by=utc_or_none(view.life.verify_by),
+        since=row.since,
+        verified_at=row.verified_at,
+        stale_since=row.stale_at,
+        verify_by=view.life.verify_by,
         undo=_undo(view),
         last_attempt=attempt(view.last, with_code=with_code) if view.last is not None else None,
         next=schema.Next(
@@ -84,9 +90,9 @@ def _undo(view: View) -> schema.Undo | None:
     return schema.Undo(
         number=offer.number,
         number_written=view.undo_written or offer.number,
-        changed_at=utc(offer.changed_at),
+        changed_at=offer.changed_at,
         changed_by=offer.changed_by,
-        until=utc(offer.until),
+        until=offer.until,
     )
 
 
@@ -102,45 +108,6 @@ def _step(refusal: Refusal | None) -> schema.Step:
     )
 
 
-def entry(row: AttemptRow) -> schema.AttemptEntry:
-    """One attempt for administrators."""
-    return schema.AttemptEntry(
-        id=row.attempt_id,
-        account=row.account,
-        user_id=row.user_id,
-        number=row.number,
-        state=row.state,
-        digits=row.digits,
-        outcome=row.outcome,
-        fault=row.fault,
-        tries=row.tries,
-        cause=row.cause,
-        tech_cause=row.tech_cause,
-        detail=row.detail,
-        node=row.node,
-        created_at=utc(row.created_at),
-        answered_at=utc_or_none(row.answered_at),
-        ended_at=utc_or_none(row.ended_at),
-    )
-
-
-def audit(row: AuditRow) -> schema.AuditEntry:
-    """One line of the audit."""
-    return schema.AuditEntry(
-        id=row.id,
-        at=utc(row.at),
-        account=row.account,
-        user_id=row.user_id,
-        action=row.action,
-        who=row.who,
-        source=row.source,
-        address=row.address,
-        attempt_id=row.attempt_id,
-        detail=dict(row.detail),
-        reason=row.reason,
-    )
-
-
 def user_entry(row: FoundUser) -> schema.UserEntry:
     """One user of a list."""
     user = row.user
@@ -152,13 +119,8 @@ def user_entry(row: FoundUser) -> schema.UserEntry:
         user.email,
         row.status,
         row.number,
-        utc_or_none(row.since),
+        row.since,
     )
-
-
-def lookup(answer: LookupAnswer) -> schema.Lookup:
-    """A look-up's answer."""
-    return schema.Lookup(answer.status, answer.number, answer.dial, answer.account, answer.extension, answer.since)
 
 
 def session(identity: Identity) -> schema.Session:
@@ -169,17 +131,7 @@ def session(identity: Identity) -> schema.Session:
         user_id=identity.user_id,
         scopes=sorted(identity.scopes),
         name=identity.name,
-        signed_in_at=utc_or_none(identity.signed_in_at),
-        expires_at=utc_or_none(identity.expires_at),
+        signed_in_at=identity.signed_in_at,
+        expires_at=identity.expires_at,
         csrf=identity.csrf,
     )
-
-
-def utc(at: datetime) -> datetime:
-    """The same moment in UTC; JSON then writes a Z."""
-    return at.astimezone(UTC)
-
-
-def utc_or_none(at: datetime | None) -> datetime | None:
-    """The same moment in UTC, or None."""
-    return None if at is None else at.astimezone(UTC)

@@ -27,12 +27,6 @@ Extension = Annotated[str, Meta(pattern=forms.whole(forms.EXTENSION))]
 # --- what comes in: unknown fields are refused
 
 
-class NumberIn(Struct, forbid_unknown_fields=True):
-    """A phone number."""
-
-    number: Number
-
-
 class BindIn(Struct, forbid_unknown_fields=True):
     """The number to call. `now`: call even outside calling hours, which is otherwise refused with `outside_hours`."""
 
@@ -56,10 +50,6 @@ class EraseIn(Struct, forbid_unknown_fields=True):
     """Why a person is forgotten; the audit keeps it, so name nobody."""
 
     reason: Why
-
-
-class NothingIn(Struct, forbid_unknown_fields=True):
-    """Nothing."""
 
 
 class AccountIn(Struct, forbid_unknown_fields=True):
@@ -214,7 +204,7 @@ class Lookup(Struct):
 class AttemptEntry(Struct):
     """One attempt in a list for administrators; never with its code."""
 
-    id: UUID
+    attempt_id: UUID = field(name="id")
     account: str
     user_id: str
     number: str

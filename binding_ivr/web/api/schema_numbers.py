@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from binding_ivr.model import forms
 from binding_ivr.web.api.schema import NameOrNone, Number, Reason
@@ -64,7 +64,7 @@ class NumberException(Struct):
     An empty `account` means all accounts.
     """
 
-    number: str
+    prefix: str = field(name="number")
     whole: bool
     account: str
     reason: str
