@@ -15,7 +15,7 @@ from binding_ivr.store.breakers import begin_probes, tell
 from binding_ivr.store.database import Database, Row, Transaction, actor_text
 from binding_ivr.store.endings import end_call, own_among, write_verdict
 from binding_ivr.store.limits import LimitsOf, alert, follow_up, foresee, refuse
-from binding_ivr.store.rows import attempt_row, binding_row, claimed_attempt
+from binding_ivr.store.rows import binding_row, claimed_attempt, made
 
 log = get_logger()
 
@@ -79,7 +79,7 @@ class PgAttempts:
             if row is None:
                 raise limits.suspended()
             await begin_probes(tx, passed.probes, new.attempt_id)
-            return binding_row(row, attempt_row(row))
+            return binding_row(row, made(AttemptRow, row))
 
     async def foresee(self, new: NewAttempt, number_hash: bytes | None) -> tuple[Refusal | None, Refusal | None]:
         """Return what `accept` would say now to a call to any number, and to this one (None: it would pass).
@@ -175,7 +175,7 @@ class PgAttempts:
         row = await self._db.row("attempt", attempt_id)
         if row is None:
             raise NotFoundError("there is no such attempt")
-        return attempt_row(row)
+        return made(AttemptRow, row)
 
     async def attempts(
         self, *, account: str | None = None, user_id: str | None = None, since: datetime | None = None, limit: int = 100
@@ -188,7 +188,7 @@ class PgAttempts:
             rows = await self._db.rows("recent_attempts_of_account", account, since, limit)
         else:
             rows = await self._db.rows("recent_attempts", since, limit)
-        return [attempt_row(row) for row in rows]
+        return [made(AttemptRow, row) for row in rows]
 
 
 async def _prove(tx: Transaction, attempt: Row) -> None:

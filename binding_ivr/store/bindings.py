@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.errors import Refusal
 from binding_ivr.model.actors import Actor
-from binding_ivr.model.rows import BindingRow, BindingStatus, SuspendReason
+from binding_ivr.model.rows import AttemptRow, BindingRow, BindingStatus, SuspendReason
 from binding_ivr.policy.callers import E164_ONLY, CallerPlan
 from binding_ivr.policy.ranges import Excepted
 from binding_ivr.store.attempts import cancel_live
-from binding_ivr.store.database import Database, Row, Transaction
+from binding_ivr.store.database import OnDatabase, Row, Transaction
 from binding_ivr.store.endings import own_among
-from binding_ivr.store.rows import attempt_row, binding_row, settings
+from binding_ivr.store.rows import binding_row, made, no_account, no_user, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +64,19 @@ class BindingFacts:
     def known(self) -> BindingRow:
         """The binding. Raises NotFoundError for an unknown user."""
         if self.binding is None:
-            raise _unknown(self.account, self.user_id)
+            raise no_user(self.account, self.user_id)
         return self.binding
 
     @property
     def known_settings(self) -> Mapping[str, Any]:
         """The account's settings. Raises NotFoundError for an unknown account."""
         if self.settings is None:
-            raise NotFoundError(
-                f"there is no account {self.account}; add it with: binding-ivr account add {self.account}"
-            )
+            raise no_account(self.account)
         return self.settings
 
 
-class PgBindings:
+class PgBindings(OnDatabase):
     """Reads and changes bindings. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Keep bindings in *db*."""
-        self._db = db
 
     async def get(self, account: str, user_id: str) -> BindingRow:
         """Return the user's binding (status `none` when there is none yet). Raises NotFoundError."""
@@ -95,7 +89,7 @@ class PgBindings:
         """
         row = await self._db.row("binding_facts", account, user_id, None if texts is None else sorted({*texts} - {""}))
         assert row is not None
-        last = attempt_row(row) if row["known"] and row["attempt_id"] else None
+        last = made(AttemptRow, row) if row["known"] and row["attempt_id"] else None
         return BindingFacts(
             account=account,
             user_id=user_id,
@@ -113,7 +107,7 @@ class PgBindings:
         """Forget the number and end a call in progress; False when there was no number. Raises NotFoundError."""
         async with self._db.transaction(actor) as tx:
             if await tx.row("user", account, user_id) is None:
-                raise _unknown(account, user_id)
+                raise no_user(account, user_id)
             return await forget(tx, account, user_id)
 
     async def suspend(self, account: str, user_id: str, reason: SuspendReason, actor: Actor) -> None:
@@ -180,26 +174,11 @@ async def _lock(tx: Transaction, account: str, user_id: str) -> Row:
     await tx.run("ensure_binding", account, user_id)
     row = await tx.row("lock_binding", account, user_id)
     if row is None:
-        raise _unknown(account, user_id)
+        raise no_user(account, user_id)
     return row
-
-
-def _unknown(account: str, user_id: str) -> NotFoundError:
-    return NotFoundError(
-        f"there is no user {user_id} in account {account}; add it with: "
-        f"binding-ivr user add {user_id} --account {account}"
-    )
 
 
 def _trusted(row: Row | None) -> TrustedRow | None:
     if row is None:
         return None
-    return TrustedRow(
-        account=row["account"],
-        extension=row["extension"],
-        user_id=row["user_id"],
-        status=BindingStatus(row["status"]),
-        number=row["number"],
-        since=row["since"],
-        settings=settings(row["settings"]),
-    )
+    return made(TrustedRow, row, settings=settings(row["settings"]))

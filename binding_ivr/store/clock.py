@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from binding_ivr.model.actors import Actor
-from binding_ivr.store.database import Database
+from binding_ivr.store.database import OnDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +15,8 @@ class ClockReading:
     ahead_s: float
 
 
-class PgClock:
+class PgClock(OnDatabase):
     """Reads and moves `binding_ivr.clock()`. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Read the clock of *db*."""
-        self._db = db
 
     async def read(self) -> ClockReading:
         """Return the time now."""

@@ -151,6 +151,14 @@ class Database:
                 await link.execute(queries()[name], *args)
 
 
+class OnDatabase:
+    """A part of the store: named queries on one database."""
+
+    def __init__(self, db: Database) -> None:
+        """Work in *db*."""
+        self._db = db
+
+
 @contextmanager
 def _bad_values_told() -> Iterator[None]:
     """Turn a value that PostgreSQL does not take into a Refusal, for whoever named the value to read."""

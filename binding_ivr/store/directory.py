@@ -11,9 +11,9 @@ from binding_ivr.model.actors import Actor
 from binding_ivr.model.rows import Account, OwnNumber, User
 from binding_ivr.policy.own import own_numbers
 from binding_ivr.store.bindings import forget
-from binding_ivr.store.database import Database, Transaction
+from binding_ivr.store.database import OnDatabase, Transaction
 from binding_ivr.store.endings import Key, end_all, used_and_own
-from binding_ivr.store.rows import settings, user_row
+from binding_ivr.store.rows import made, no_account, settings
 
 SHORTEST_NUMBER = 6
 """Digits of the shortest number that can be bound; a shorter extension is none."""
@@ -21,12 +21,8 @@ SHORTEST_NUMBER = 6
 _OWN = {"extension": forms.EXTENSION, "did": forms.E164, "pattern": forms.OWN_PATTERN}
 
 
-class PgDirectory:
+class PgDirectory(OnDatabase):
     """Who and what is on the PBX. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Keep the directory in *db*."""
-        self._db = db
 
     # --- accounts
 
@@ -38,7 +34,7 @@ class PgDirectory:
         """Return one account with its settings. Raises NotFoundError."""
         row = await self._db.row("account", account)
         if row is None:
-            raise _no_account(account)
+            raise no_account(account)
         return Account(row["account"], settings(row["settings"]))
 
     async def add_account(self, account: str, values: Mapping[str, Any] | None = None) -> None:
@@ -50,20 +46,20 @@ class PgDirectory:
     async def set_settings(self, account: str, values: Mapping[str, Any]) -> None:
         """Replace the settings of an account. Raises NotFoundError."""
         if await self._db.row("set_settings", account, _json(values)) is None:
-            raise _no_account(account)
+            raise no_account(account)
 
     # --- users and their extensions
 
     async def users(self, account: str | None = None) -> list[User]:
         """Return the users of one account, or of all."""
-        return [user_row(row) for row in await self._db.rows("users", account)]
+        return [made(User, row) for row in await self._db.rows("users", account)]
 
     async def user(self, account: str, user_id: str) -> User:
         """Return one user. Raises NotFoundError."""
         row = await self._db.row("user", account, user_id)
         if row is None:
             raise NotFoundError(f"there is no user {user_id} in account {account}")
-        return user_row(row)
+        return made(User, row)
 
     async def user_of_extension(self, account: str, extension: str) -> User:
         """Return the user who has *extension*. Raises NotFoundError."""
@@ -127,7 +123,7 @@ class PgDirectory:
             for own in numbers:
                 _check_own(own)
                 if await tx.row("account", own.account) is None:
-                    raise _no_account(own.account)
+                    raise no_account(own.account)
                 if await tx.row("add_own_number", own.account, own.kind, own.value) is not None:
                     new.append(own)
             if new:
@@ -162,7 +158,7 @@ class _Put:
         tx = self._tx
         _check_user(user)
         if await tx.row("account", user.account) is None:
-            raise _no_account(user.account)
+            raise no_account(user.account)
         row = await tx.row("put_user", user.account, user.user_id, user.language, user.email)
         assert row is not None
         dropped = await tx.rows("drop_other_extensions", user.account, user.user_id, list(user.extensions))
@@ -203,10 +199,6 @@ def _check_own(own: OwnNumber) -> None:
     if form is None:
         raise Refusal("invalid", "the kind of an own number is extension, did or pattern")
     forms.check(form, own.value)
-
-
-def _no_account(account: str) -> NotFoundError:
-    return NotFoundError(f"there is no account {account}; add it with: binding-ivr account add {account}")
 
 
 def _json(values: Mapping[str, Any]) -> str:

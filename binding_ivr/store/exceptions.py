@@ -5,15 +5,12 @@ from datetime import datetime
 from binding_ivr.errors import NotFoundError
 from binding_ivr.model.actors import Actor
 from binding_ivr.model.rows import NumberException
-from binding_ivr.store.database import Database
+from binding_ivr.store.database import OnDatabase
+from binding_ivr.store.rows import no_account
 
 
-class PgExceptions:
+class PgExceptions(OnDatabase):
     """The list of exceptions. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Keep the list in *db*."""
-        self._db = db
 
     async def put(
         self, account: str, prefix: str, reason: str, expires_at: datetime, actor: Actor, *, whole: bool
@@ -24,7 +21,7 @@ class PgExceptions:
         """
         async with self._db.transaction(actor) as tx:
             if account and await tx.row("account", account) is None:
-                raise NotFoundError(f"there is no account {account}; add it with: binding-ivr account add {account}")
+                raise no_account(account)
             row = await tx.row("put_exception", account, prefix, whole, reason, actor.who, expires_at)
             assert row is not None
             return bool(row["added"])

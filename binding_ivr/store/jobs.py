@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from binding_ivr.store.database import Database
+from binding_ivr.store.database import OnDatabase
+from binding_ivr.store.rows import made, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,8 @@ class JobRow:
     detail: Mapping[str, Any]
 
 
-class PgJobs:
+class PgJobs(OnDatabase):
     """The list of jobs. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Keep the list in *db*."""
-        self._db = db
 
     async def claim(self, job: str, node: str, *, every_s: float, lease_s: float) -> int | None:
         """Take *job* for *lease_s* seconds and return its position, None when it is not due or another node is at it.
@@ -51,14 +48,5 @@ class PgJobs:
 
     async def list(self) -> list[JobRow]:
         """Return all jobs that ever ran."""
-        return [
-            JobRow(
-                row["job"],
-                row["node"],
-                row["ended_at"],
-                row["age_s"],
-                bool(row["running"]),
-                msgspec.json.decode(row["detail"], type=dict[str, Any]),
-            )
-            for row in await self._db.rows("jobs")
-        ]
+        rows = await self._db.rows("jobs")
+        return [made(JobRow, row, running=bool(row["running"]), detail=settings(row["detail"])) for row in rows]

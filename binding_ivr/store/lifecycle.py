@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from binding_ivr.model.actors import system
 from binding_ivr.policy.lifecycle import has_become_own
 from binding_ivr.policy.own import own_numbers
-from binding_ivr.store.database import Database
+from binding_ivr.store.database import OnDatabase
 from binding_ivr.store.endings import PAGE, end_all, in_use, own_among
 
 BATCH = 200
@@ -22,16 +22,12 @@ class Counts:
     stale: int
 
 
-class PgLifecycle:
+class PgLifecycle(OnDatabase):
     """The life of all bindings. Every method raises what `Database` raises.
 
     Rows that somebody else has locked are left for the next round. A method that takes an account does at most BATCH
     bindings and returns how many; it is to be called again while it returns BATCH.
     """
-
-    def __init__(self, db: Database) -> None:
-        """Work in *db*."""
-        self._db = db
 
     async def renew_stale(self, account: str, stale_days: int, suspend_days: int) -> int:
         """Bring those that are stale in line with `[binding]` as it is now; never to an earlier end than was told."""

@@ -9,50 +9,22 @@ from binding_ivr.errors import NotFoundError
 from binding_ivr.model.actors import Actor
 from binding_ivr.policy.limit_state import LimitState, LockedOut, Paused, Reset
 from binding_ivr.store.breakers import SYSTEM, Turned, tell
-from binding_ivr.store.database import Database, Transaction
+from binding_ivr.store.database import OnDatabase, Transaction
 
 MOST_LOCKED_OUT = 200
 
 
-class LimitAdmin:
+class LimitAdmin(OnDatabase):
     """The administrator's side of the limits. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Work on *db*."""
-        self._db = db
 
     async def state(self, account: str | None = None) -> LimitState:
         """Return what is paused, who is locked out (of *account*; None: of all) and how much is used."""
         usage = await self._db.row("usage")
         assert usage is not None
-        paused = [
-            Paused(
-                row["account"],
-                row["paused_until"],
-                not row["open"],
-                row["pauses"],
-                row["failed_probes"],
-                row["answered"],
-                row["proven"],
-            )
-            for row in await self._db.rows("breakers")
-            if account is None or row["account"] in (SYSTEM, account)
-        ]
-        locked_out = [
-            LockedOut(
-                row["account"], row["user_id"], row["failed"], row["locks"], row["locked_until"], bool(row["locked"])
-            )
-            for row in await self._db.rows("lockouts", account, MOST_LOCKED_OUT)
-        ]
-        return LimitState(
-            paused,
-            locked_out,
-            usage["calls_hour"],
-            usage["calls_day"],
-            usage["seconds_day"] / 60,
-            usage["locked_users"],
-            usage["locked_numbers"],
-        )
+        breakers = await self._db.rows("breakers")
+        paused = [Paused(**row) for row in breakers if account is None or row["account"] in (SYSTEM, account)]
+        locked_out = [LockedOut(**row) for row in await self._db.rows("lockouts", account, MOST_LOCKED_OUT)]
+        return LimitState(paused, locked_out, **usage)
 
     async def reset_user(self, account: str, user_id: str, actor: Actor) -> Reset:
         """Let what a user asked for in the last day, and the failed tries, count no more. Raises NotFoundError."""
@@ -61,7 +33,7 @@ class LimitAdmin:
                 raise NotFoundError(f"there is no user {user_id} in account {account}")
             row = await tx.row("reset_user_limits", account, user_id)
             assert row is not None
-            done = Reset(row["calls"], row["lockouts"])
+            done = Reset(**row)
             await _audit(tx, account, user_id, "user.unlocked", {"calls": done.calls, "locks": done.locks})
             return done
 
@@ -70,7 +42,7 @@ class LimitAdmin:
         async with self._db.transaction(actor) as tx:
             row = await tx.row("reset_number_limits", number_hash)
             assert row is not None
-            done = Reset(row["calls"], row["locks"])
+            done = Reset(**row)
             detail = {"calls": done.calls, "locks": done.locks, "number_hash": number_hash.hex()}
             await _audit(tx, "", "", "number.unlocked", detail)
             return done

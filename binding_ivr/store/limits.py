@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.errors import Refusal
 from binding_ivr.model.outcome import Fault, Outcome, Verdict
 from binding_ivr.policy import limits
 from binding_ivr.policy.breaker import Breaker
@@ -16,7 +16,7 @@ from binding_ivr.ports import NewAttempt
 from binding_ivr.store import breakers
 from binding_ivr.store.breakers import SYSTEM, Turned
 from binding_ivr.store.database import Database, Row, Transaction
-from binding_ivr.store.rows import settings
+from binding_ivr.store.rows import no_user, settings
 
 LimitsOf = Callable[[Mapping[str, Any]], Consequences]
 """Returns what follows from a verdict, by the stored settings of the call's account."""
@@ -115,10 +115,7 @@ def _facts(new: NewAttempt, row: Row) -> Facts:
 
 def _begin(new: NewAttempt, row: Row) -> None:
     if not row["known"]:
-        raise NotFoundError(
-            f"there is no user {new.user_id} in account {new.account}; add it with: "
-            f"binding-ivr user add {new.user_id} --account {new.account}"
-        )
+        raise no_user(new.account, new.user_id)
     if row["user_busy"]:
         raise limits.call_in_progress()
     if row["suspended"]:

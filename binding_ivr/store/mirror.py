@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from binding_ivr.store.database import Database
+from binding_ivr.store.database import OnDatabase
 
 PAGE = 2000
 
@@ -37,12 +37,8 @@ class MirrorState:
     deleted: int
 
 
-class PgMirror:
+class PgMirror(OnDatabase):
     """Reads for mirrors. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Read in *db*."""
-        self._db = db
 
     async def position(self) -> tuple[int, datetime]:
         """Return the number of the latest change, and the server's time."""
@@ -102,19 +98,7 @@ class PgMirror:
 
     async def states(self, within_s: float) -> list[MirrorState]:
         """Return what every node told last, by name."""
-        return [
-            MirrorState(
-                row["node"],
-                row["alive"],
-                row["detail"],
-                row["behind"],
-                row["compare_from"],
-                row["keys"],
-                row["put"],
-                row["deleted"],
-            )
-            for row in await self._db.rows("mirrors", within_s)
-        ]
+        return [MirrorState(**row) for row in await self._db.rows("mirrors", within_s)]
 
     async def ask_to_compare(self) -> datetime:
         """Ask every running node to compare its whole mirror; return the server's time of the asking."""

@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 
 from binding_ivr.errors import NotFoundError
-from binding_ivr.store.database import Database, Row
+from binding_ivr.store.database import OnDatabase, Row
+from binding_ivr.store.rows import made
 
 FORGET_AT_ONCE = 1000
 
@@ -73,12 +74,8 @@ class OutboxCounts:
     oldest_s: float
 
 
-class PgOutbox:
+class PgOutbox(OnDatabase):
     """The outbox and its deliveries. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Work in *db*."""
-        self._db = db
 
     # --- sending
 
@@ -151,13 +148,13 @@ class PgOutbox:
         """Return how much waits, for all receivers together."""
         row = await self._db.row("outbox_counts")
         assert row is not None
-        return OutboxCounts(row["pending"], row["dead"], row["oldest_s"])
+        return OutboxCounts(**row)
 
     # --- the operator
 
     async def deliveries(self, state: str, most: int) -> list[DeliveryRow]:
         """Return up to *most* deliveries in *state* (`pending`, `dead`, `delivered`, `dropped`), oldest event first."""
-        return [DeliveryRow(**dict(row)) for row in await self._db.rows("deliveries", state, most)]
+        return [DeliveryRow(**row) for row in await self._db.rows("deliveries", state, most)]
 
     async def retry(self, delivery_id: UUID | None, give_up_s: float) -> int:
         """Try a delivery now, or all dead ones (None); return how many. Raises NotFoundError."""
@@ -189,16 +186,7 @@ def _columns(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
 
 def _event(row: Row, extensions: tuple[str, ...] = ()) -> OutEvent:
     facts = msgspec.json.decode(row["payload"], type=dict[str, Any])
-    return OutEvent(
-        row["event_id"],
-        row["sequence"],
-        row["name"],
-        row["account"],
-        row["user_id"],
-        facts,
-        row["created_at"],
-        extensions,
-    )
+    return made(OutEvent, row, facts=facts, extensions=extensions)
 
 
 def _not_there() -> NotFoundError:

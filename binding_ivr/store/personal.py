@@ -13,7 +13,7 @@ from binding_ivr.model.actors import Actor
 from binding_ivr.model.rows import AuditRow
 from binding_ivr.policy.masking import HashOf
 from binding_ivr.store.bindings import forget
-from binding_ivr.store.database import Database, Transaction
+from binding_ivr.store.database import OnDatabase, Transaction
 from binding_ivr.store.retention import masked_text
 
 EXPORTS: Mapping[str, str] = {
@@ -42,12 +42,8 @@ class Erased:
     """Events that their receivers do not have yet: they name the user until they are delivered or given up."""
 
 
-class PgPersonal:
+class PgPersonal(OnDatabase):
     """Data about persons. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Work in *db*."""
-        self._db = db
 
     async def export(self, account: str, user_id: str) -> dict[str, Any]:
         """Return all that is held about a user, also one who was removed. Raises NotFoundError."""

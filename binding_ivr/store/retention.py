@@ -7,7 +7,7 @@ import msgspec
 
 from binding_ivr.model.actors import system
 from binding_ivr.policy.masking import HashOf, masked
-from binding_ivr.store.database import Database
+from binding_ivr.store.database import OnDatabase
 
 BATCH = 500
 """Rows at once; sql/queries/retention.sql has it written out where attempts are meant."""
@@ -23,15 +23,11 @@ class AuditStep:
     last: int
 
 
-class PgRetention:
+class PgRetention(OnDatabase):
     """What is kept. Every method raises what `Database` raises, does at most BATCH rows and returns how many.
 
     Rows that somebody else has locked are left for the next round. *days* are days by the clock of everything.
     """
-
-    def __init__(self, db: Database) -> None:
-        """Work in *db*."""
-        self._db = db
 
     async def mask_attempts(self, days: int) -> int:
         """Shorten the numbers of attempts that ended so long ago; their keyed hash stays, by which limits count."""

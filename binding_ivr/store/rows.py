@@ -1,42 +1,25 @@
-"""Turns database rows into the dataclasses of the ports. It runs no query."""
+"""Turns database rows into the dataclasses of model and ports. It runs no query."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from binding_ivr.errors import NotFoundError
 from binding_ivr.model.actors import Who, read_source
-from binding_ivr.model.outcome import AttemptState, Fault, Outcome
-from binding_ivr.model.rows import AttemptRow, BindingRow, BindingStatus, SuspendReason, User
+from binding_ivr.model.rows import AttemptRow, BindingRow, BindingStatus, SuspendReason
 from binding_ivr.ports import ClaimedAttempt
 from binding_ivr.store.database import Row
 
+T = TypeVar("T")
 
-def attempt_row(row: Row) -> AttemptRow:
-    """Return one attempt as stored."""
-    return AttemptRow(
-        attempt_id=row["attempt_id"],
-        account=row["account"],
-        user_id=row["user_id"],
-        number=row["number"],
-        state=AttemptState(row["state"]),
-        digits=row["digits"],
-        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
-        fault=Fault(row["fault"]) if row["fault"] else None,
-        tries=row["tries"],
-        cause=row["cause"],
-        tech_cause=row["tech_cause"],
-        detail=row["detail"],
-        key_id=row["key_id"],
-        node=row["node"],
-        created_at=row["created_at"],
-        answered_at=row["answered_at"],
-        ended_at=row["ended_at"],
-        not_before=row["not_before"],
-        shown_until=row["shown_until"],
-        expires_at=row["expires_at"],
-        read_at=row["read_at"],
-    )
+
+def made(shape: type[T], row: Row, **decoded: Any) -> T:
+    """Return *row* as *shape*, by the names of its columns, with what was *decoded* in the place of some.
+
+    Columns that *shape* does not know stay out.
+    """
+    return msgspec.convert({**dict(row), **decoded}, shape)
 
 
 def binding_row(row: Row, last: AttemptRow | None) -> BindingRow:
@@ -62,31 +45,23 @@ def binding_row(row: Row, last: AttemptRow | None) -> BindingRow:
 
 def claimed_attempt(row: Row) -> ClaimedAttempt:
     """Return one attempt that was just claimed."""
-    return ClaimedAttempt(
-        attempt_id=row["attempt_id"],
-        account=row["account"],
-        user_id=row["user_id"],
-        number=row["number"],
-        language=row["language"],
-        key_id=row["key_id"],
-        expires_at=row["expires_at"],
-        settings=settings(row["settings"]),
-        failed_tries=row["failed_tries"],
-        source=read_source(row["actor_source"]),
-    )
-
-
-def user_row(row: Row) -> User:
-    """Return one user; the extensions shortest and lowest first."""
-    return User(
-        account=row["account"],
-        user_id=row["user_id"],
-        extensions=tuple(row["extensions"]),
-        language=row["language"],
-        email=row["email"],
-    )
+    source = read_source(row["actor_source"])
+    return made(ClaimedAttempt, row, settings=settings(row["settings"]), source=source)
 
 
 def settings(text: str) -> Mapping[str, Any]:
     """Return the settings of an account from their JSON text."""
     return msgspec.json.decode(text, type=dict[str, Any])
+
+
+def no_account(account: str) -> NotFoundError:
+    """Return the error for an account that is not there."""
+    return NotFoundError(f"there is no account {account}; add it with: binding-ivr account add {account}")
+
+
+def no_user(account: str, user_id: str) -> NotFoundError:
+    """Return the error for a user who is not there."""
+    return NotFoundError(
+        f"there is no user {user_id} in account {account}; add it with: "
+        f"binding-ivr user add {user_id} --account {account}"
+    )

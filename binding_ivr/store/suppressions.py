@@ -5,7 +5,7 @@ from datetime import datetime
 
 from binding_ivr.errors import ConfigError, NotFoundError
 from binding_ivr.model.actors import Actor
-from binding_ivr.store.database import Database
+from binding_ivr.store.database import OnDatabase
 from binding_ivr.store.endings import end_call
 
 
@@ -20,12 +20,8 @@ class Suppression:
     note: str = ""
 
 
-class PgSuppressions:
+class PgSuppressions(OnDatabase):
     """The list of suppressed numbers. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Keep the list in *db*."""
-        self._db = db
 
     async def add(self, number: str, number_hash: bytes, reason: str, who: str, actor: Actor | None = None) -> bool:
         """Suppress *number* (E.164) by its keyed hash (16 to 64 bytes), whether or not it was; False when it was.

@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from binding_ivr.model.rows import BindingStatus, KeyRow, SessionRow, User
-from binding_ivr.store.database import Database, Row
-from binding_ivr.store.rows import user_row
+from binding_ivr.store.database import OnDatabase
+from binding_ivr.store.rows import made
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +31,19 @@ class FoundUser:
     since: datetime | None
 
 
-class PgWeb:
+class PgWeb(OnDatabase):
     """The web's own tables. Every method raises what `Database` raises."""
-
-    def __init__(self, db: Database) -> None:
-        """Keep them in *db*."""
-        self._db = db
 
     # --- API keys
 
     async def key(self, key_id: str) -> KeyRow | None:
         """Return one key by its visible id."""
         row = await self._db.row("api_key", key_id)
-        return None if row is None else _key(row)
+        return None if row is None else made(KeyRow, row)
 
     async def keys(self) -> list[KeyRow]:
         """Return all keys by name."""
-        return [_key(row) for row in await self._db.rows("api_keys")]
+        return [made(KeyRow, row) for row in await self._db.rows("api_keys")]
 
     async def add_key(
         self, key_id: str, name: str, scopes: Sequence[str], digest: bytes, *, only_first: bool = False
@@ -74,16 +70,7 @@ class PgWeb:
     async def session(self, digest: bytes) -> SessionRow | None:
         """Return a session that has not expired."""
         row = await self._db.row("web_session", digest)
-        if row is None:
-            return None
-        return SessionRow(
-            row["account"],
-            row["user_id"],
-            row["key_name"],
-            frozenset(row["scopes"]),
-            row["signed_in_at"],
-            row["expires_at"],
-        )
+        return None if row is None else made(SessionRow, row)
 
     async def add_session(
         self, digest: bytes, account: str, user_id: str, key_id: str | None, signed_in_at: datetime, until: datetime
@@ -94,10 +81,6 @@ class PgWeb:
     async def remove_session(self, digest: bytes) -> None:
         """End a session, if there is one."""
         await self._db.run("remove_web_session", digest)
-
-    async def remove_sessions_of(self, account: str, user_id: str) -> int:
-        """End all sessions of a user; return how many."""
-        return len(await self._db.rows("remove_web_sessions_of", account, user_id))
 
     async def add_link(self, digest: bytes, account: str, user_id: str, seconds: float) -> datetime | None:
         """Keep a sign-in link and return when it expires; None for an unknown user."""
@@ -147,16 +130,4 @@ class PgWeb:
     async def search_users(self, account: str | None, text: str, after: str, limit: int) -> list[FoundUser]:
         """Return up to *limit* users whose id, extension or e-mail holds *text*, by id after *after*."""
         rows = await self._db.rows("search_users", account, text, after, limit)
-        return [FoundUser(user_row(row), BindingStatus(row["status"]), row["number"], row["since"]) for row in rows]
-
-
-def _key(row: Row) -> KeyRow:
-    return KeyRow(
-        row["key_id"],
-        row["name"],
-        frozenset(row["scopes"]),
-        row["digest"],
-        row["created_at"],
-        row["used_at"],
-        row["use_is_due"],
-    )
+        return [made(FoundUser, row, user=made(User, row)) for row in rows]

@@ -72,13 +72,14 @@ SELECT told.name, binding_ivr.write_audit($3, $4, 'limit.alert', NULL, told.fact
 FROM told;
 
 -- name: breakers
-SELECT b.account, b.paused_until, b.pauses, b.failed_probes, b.answered, b.proven,
-       b.paused_until > binding_ivr.clock() AS open
+SELECT b.account, b.paused_until AS until, b.pauses, b.failed_probes, b.answered, b.proven,
+       b.paused_until <= binding_ivr.clock() AS trial
 FROM binding_ivr.breakers b WHERE b.paused_until IS NOT NULL ORDER BY b.account;
 
 -- name: lockouts
 -- $1 account or null: users who are locked out now, or on their way there
-SELECT l.account, l.user_id, l.failed, l.locks, l.locked_until, l.locked_until > binding_ivr.clock() AS locked
+SELECT l.account, l.user_id, l.failed, l.locks, l.locked_until AS until,
+       coalesce(l.locked_until > binding_ivr.clock(), false) AS locked
 FROM binding_ivr.lockouts l
 WHERE ($1::text IS NULL OR l.account = $1) AND (l.failed > 0 OR l.locked_until > binding_ivr.clock())
 ORDER BY l.locked_until DESC NULLS LAST, l.account, l.user_id
@@ -92,7 +93,7 @@ SELECT
   (SELECT count(*) FROM binding_ivr.attempts a
     WHERE a.created_at > t.now - interval '1 day' AND a.counted_line) AS calls_day,
   (SELECT coalesce(sum(s.seconds), 0) FROM binding_ivr.call_seconds s
-    WHERE s.bucket > t.now - interval '1 day 10 minutes')::float8 AS seconds_day,
+    WHERE s.bucket > t.now - interval '1 day 10 minutes')::float8 / 60 AS minutes_day,
   (SELECT count(*) FROM binding_ivr.number_locks) AS locked_numbers,
   (SELECT count(*) FROM binding_ivr.lockouts l WHERE l.locked_until > t.now) AS locked_users
 FROM (SELECT binding_ivr.clock() AS now OFFSET 0) t;
@@ -107,7 +108,7 @@ WITH calls AS (
 ), tries AS (
   DELETE FROM binding_ivr.lockouts WHERE account = $1 AND user_id = $2 RETURNING failed + locks AS failed
 )
-SELECT (SELECT count(*) FROM calls) AS calls, (SELECT count(*) FROM tries) AS lockouts;
+SELECT (SELECT count(*) FROM calls) AS calls, (SELECT count(*) FROM tries) AS locks;
 
 -- name: reset_number_limits
 -- $1 number_hash: the calls to the number count no more for it (nor for its neighbours), and its lock is lifted
