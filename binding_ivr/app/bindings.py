@@ -17,7 +17,7 @@ from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.regions import expand
 from binding_ivr.model.rows import AttemptRow, BindingRow, BindingStatus, SuspendReason
 from binding_ivr.policy.hours import CallingHours, calling_hours
-from binding_ivr.policy.lifecycle import life_of
+from binding_ivr.policy.lifecycle import undo
 from binding_ivr.policy.limits import call_in_progress
 from binding_ivr.policy.numbers import NumberRules, PhoneNumber, Typed, candidates, is_denied_alone, judge, read
 from binding_ivr.policy.own import own_numbers
@@ -100,7 +100,7 @@ class Bindings:
         """
 
         def earlier(binding: BindingRow, config: Config) -> str:
-            if offer := life_of(binding, config.binding).undo:
+            if offer := undo(binding, config.binding.undo_h):
                 return offer.number
             raise Refusal("no_undo", "you can no longer go back to the earlier number; enter it as a new one")
 

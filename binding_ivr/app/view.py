@@ -58,7 +58,8 @@ def view_of(
     config: Config, binding: BindingRow, last: Shown | None, bind: Refusal | None, revalidate: Refusal | None
 ) -> View:
     """Return the view of *binding* by *config* (the account's); *last* is its attempt, as it may be shown."""
-    life = life_of(binding, config.binding)
+    rules = config.binding
+    life = life_of(binding, rules.stale_days, rules.suspend_days, rules.undo_h)
     return View(
         binding=binding,
         last=last,

@@ -2,62 +2,15 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal
 
 from binding_ivr.errors import Refusal
 from binding_ivr.model.actors import ActorKind, Who
+from binding_ivr.model.rows import BindingRow
 from binding_ivr.policy.own import OwnNumbers, is_own
 from binding_ivr.policy.routes import stored
 
 Changer = Literal["user", "administrator", "system"]
-
-
-class LifeLike(Protocol):
-    """What these rules must know of a binding (`model.rows.BindingRow`). Times are aware."""
-
-    @property
-    def user_id(self) -> str:
-        """Whose binding it is."""
-
-    @property
-    def trusted(self) -> bool:
-        """True while the number is trusted."""
-
-    @property
-    def number(self) -> str | None:
-        """The present number, E.164."""
-
-    @property
-    def pending_number(self) -> str | None:
-        """The number that waits for its proof next to a trusted one."""
-
-    @property
-    def verified_at(self) -> datetime | None:
-        """The last proof of the present number."""
-
-    @property
-    def stale_at(self) -> datetime | None:
-        """When its user was told that the proof grows old."""
-
-    @property
-    def suspend_at(self) -> datetime | None:
-        """What was told then as the end of the trust."""
-
-    @property
-    def previous_number(self) -> str | None:
-        """The last proven number before the present one."""
-
-    @property
-    def changed_at(self) -> datetime | None:
-        """When it was replaced or removed."""
-
-    @property
-    def changed_by(self) -> Who | None:
-        """By whom."""
-
-    @property
-    def read_at(self) -> datetime | None:
-        """When this was read, by the clock of everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +31,12 @@ class Life:
     undo: Undo | None = None
 
 
-class Rules(Protocol):
-    """What is needed of `[binding]`."""
-
-    @property
-    def stale_days(self) -> int:
-        """Days until a proof is old."""
-
-    @property
-    def suspend_days(self) -> int:
-        """Days after that until the trust ends."""
-
-    @property
-    def undo_h(self) -> int:
-        """Hours for which a change can be undone."""
+def life_of(life: BindingRow, stale_days: int, suspend_days: int, undo_h: int) -> Life:
+    """Return what time will do to a binding, as it was read, under these rules of `[binding]`."""
+    return Life(verify_by(life, stale_days, suspend_days), undo(life, undo_h))
 
 
-def life_of(life: LifeLike, rules: Rules) -> Life:
-    """Return what time will do to a binding under *rules*, as it was read."""
-    return Life(verify_by(life, rules.stale_days, rules.suspend_days), undo(life, rules.undo_h))
-
-
-def verify_by(life: LifeLike, stale_days: int, suspend_days: int) -> datetime | None:
+def verify_by(life: BindingRow, stale_days: int, suspend_days: int) -> datetime | None:
     """Return the moment at which the trust ends unless the number is proven again; None when it does not.
 
     *stale_days* and *suspend_days* are `[binding]`'s, 0: never. What the user was told once is kept.
@@ -113,22 +50,15 @@ def verify_by(life: LifeLike, stale_days: int, suspend_days: int) -> datetime | 
     return life.verified_at + timedelta(days=stale_days + suspend_days)
 
 
-def undo(life: LifeLike, undo_h: int) -> Undo | None:
+def undo(life: BindingRow, undo_h: int) -> Undo | None:
     """Return what the user may go back to for *undo_h* hours after a change; None when there is nothing (any more)."""
-    if (
-        life.previous_number is None
-        or life.changed_at is None
-        or life.previous_number
-        in (
-            life.number,
-            life.pending_number,
-        )
-    ):
+    earlier = life.previous_number
+    if earlier is None or life.changed_at is None or earlier in (life.number, life.pending_number):
         return None
     until = life.changed_at + timedelta(hours=undo_h)
     if life.read_at is None or life.read_at >= until:
         return None
-    return Undo(life.previous_number, life.changed_at, changer(life.changed_by, life.user_id), until)
+    return Undo(earlier, life.changed_at, changer(life.changed_by, life.user_id), until)
 
 
 def changer(who: Who | None, user_id: str) -> Changer:

@@ -16,10 +16,6 @@ class RouteLike(Protocol):
     def regions(self) -> Sequence[str]:
         """ISO regions served, or `*`."""
 
-    @property
-    def endpoint(self) -> str:
-        """The dial string's template."""
-
 
 R = TypeVar("R", bound=RouteLike)
 

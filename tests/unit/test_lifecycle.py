@@ -1,13 +1,15 @@
 """A binding's life after its proof: until when it is trusted, what a change can be taken back to, and who is named."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from binding_ivr.model.actors import Who
+from binding_ivr.model.rows import BindingRow, BindingStatus
 from binding_ivr.policy.lifecycle import (
     Life,
     Undo,
@@ -26,35 +28,21 @@ OLD, NEW = "+12025550123", "+442079460958"
 DAYS = timedelta(days=1)
 
 
-@dataclass(frozen=True)
-class Row:
+RULES = (300, 14, 24)
+"""`[binding]`: stale_days, suspend_days, undo_h."""
+
+
+def bound(*, trusted: bool = True, **facts: Any) -> BindingRow:
     """A binding as it was read: proven, trusted and never changed, unless something else is said."""
-
-    user_id: str = "1001"
-    trusted: bool = True
-    number: str | None = NEW
-    pending_number: str | None = None
-    verified_at: datetime | None = PROVEN
-    stale_at: datetime | None = None
-    suspend_at: datetime | None = None
-    previous_number: str | None = None
-    changed_at: datetime | None = None
-    changed_by: Who | None = None
-    read_at: datetime | None = PROVEN
+    usual = {"number": NEW, "pending_number": None, "verified_at": PROVEN, "read_at": PROVEN}
+    status = BindingStatus.VERIFIED if trusted else BindingStatus.SUSPENDED
+    known = {"account": "default", "user_id": "1001", "status": status, "reason": None, "since": None}
+    return BindingRow(**{**known, "last_attempt": None, **usual, **facts})
 
 
-@dataclass(frozen=True)
-class Rules:
-    """`[binding]`."""
-
-    stale_days: int = 300
-    suspend_days: int = 14
-    undo_h: int = 24
-
-
-def changed(by: str | None = "user:1001", read_after: timedelta | None = timedelta(0)) -> Row:
+def changed(by: str | None = "user:1001", read_after: timedelta | None = timedelta(0)) -> BindingRow:
     """A binding whose number was changed from OLD to NEW, and read some time later."""
-    return Row(
+    return bound(
         previous_number=OLD,
         changed_at=CHANGED,
         changed_by=None if by is None else Who.read(by),
@@ -66,33 +54,33 @@ def changed(by: str | None = "user:1001", read_after: timedelta | None = timedel
 
 
 def test_trust_ends_when_the_proof_is_old_and_the_time_after_the_notice_is_over() -> None:
-    assert verify_by(Row(), 300, 14) == PROVEN + 314 * DAYS
+    assert verify_by(bound(), 300, 14) == PROVEN + 314 * DAYS
 
 
 @pytest.mark.parametrize(("stale_days", "suspend_days"), [(0, 14), (300, 0), (0, 0)])
 def test_zero_days_mean_never(stale_days: int, suspend_days: int) -> None:
-    assert verify_by(Row(), stale_days, suspend_days) is None
+    assert verify_by(bound(), stale_days, suspend_days) is None
 
 
 def test_what_the_user_was_told_once_is_kept_whatever_the_rules_say_now() -> None:
-    told = Row(stale_at=PROVEN + 300 * DAYS, suspend_at=PROVEN + 330 * DAYS)
+    told = bound(stale_at=PROVEN + 300 * DAYS, suspend_at=PROVEN + 330 * DAYS)
     for days in ((300, 14), (10, 5), (0, 0)):
         assert verify_by(told, *days) == PROVEN + 330 * DAYS
-    no_end = Row(stale_at=PROVEN + 300 * DAYS, suspend_at=None)
+    no_end = bound(stale_at=PROVEN + 300 * DAYS, suspend_at=None)
     assert verify_by(no_end, 300, 14) is None
 
 
 def test_what_is_not_trusted_or_was_never_proven_cannot_lose_its_trust() -> None:
-    assert verify_by(Row(trusted=False), 300, 14) is None
-    assert verify_by(Row(trusted=False, stale_at=PROVEN, suspend_at=PROVEN + DAYS), 300, 14) is None
-    assert verify_by(Row(verified_at=None), 300, 14) is None
+    assert verify_by(bound(trusted=False), 300, 14) is None
+    assert verify_by(bound(trusted=False, stale_at=PROVEN, suspend_at=PROVEN + DAYS), 300, 14) is None
+    assert verify_by(bound(verified_at=None), 300, 14) is None
 
 
 @given(st.integers(1, 1000), st.integers(1, 1000), st.integers(0, 2000))
 def test_a_newer_proof_and_longer_rules_never_end_the_trust_sooner(stale: int, suspend: int, later: int) -> None:
-    ends = verify_by(Row(), stale, suspend)
-    newer = verify_by(Row(verified_at=PROVEN + later * DAYS), stale, suspend)
-    longer = verify_by(Row(), stale + 1, suspend)
+    ends = verify_by(bound(), stale, suspend)
+    newer = verify_by(bound(verified_at=PROVEN + later * DAYS), stale, suspend)
+    longer = verify_by(bound(), stale + 1, suspend)
     assert ends is not None
     assert newer == ends + later * DAYS
     assert longer == ends + DAYS
@@ -119,28 +107,28 @@ def test_a_removed_number_can_be_taken_back_too() -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        Row(),  # was never changed
-        Row(previous_number=OLD),
+        bound(),  # was never changed
+        bound(previous_number=OLD),
         replace(changed(), previous_number=None),
         replace(changed(), number=OLD),  # is back already
         replace(changed(), pending_number=OLD),  # is on its way back
         changed(read_after=None),  # nobody knows what time it is there
     ],
 )
-def test_where_there_is_nothing_to_go_back_to(row: Row) -> None:
+def test_where_there_is_nothing_to_go_back_to(row: BindingRow) -> None:
     assert undo(row, 24) is None
 
 
 def test_both_are_told_together() -> None:
     row = changed(by="system")
-    assert life_of(row, Rules()) == Life(
+    assert life_of(row, *RULES) == Life(
         PROVEN + 314 * DAYS, Undo(OLD, CHANGED, "system", CHANGED + timedelta(hours=24))
     )
-    assert life_of(Row(), Rules(stale_days=0)) == Life() == Life(None, None)
+    assert life_of(bound(), 0, 14, 24) == Life() == Life(None, None)
 
 
 def test_the_old_number_is_in_no_representation() -> None:
-    assert OLD[1:] not in repr(life_of(changed(), Rules()))
+    assert OLD[1:] not in repr(life_of(changed(), *RULES))
 
 
 @pytest.mark.parametrize(
