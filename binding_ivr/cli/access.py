@@ -42,11 +42,7 @@ async def api_key_remove(options: argparse.Namespace) -> int:
     """api-key remove NAME"""
     async with installation_of(options) as installation:
         await remove_key(installation.store, options.name)
-    if options.json:
-        show.json_line({"name": options.name, "result": "removed"})
-    else:
-        print(f"name {options.name}, result removed")
-    return 0
+    return show.done(options.json, name=options.name, result="removed")
 
 
 async def link(options: argparse.Namespace) -> int:

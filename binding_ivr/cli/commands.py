@@ -5,13 +5,14 @@ import getpass
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from binding_ivr.app.installation import Installation, open_installation
 from binding_ivr.app.live import follow, grouped, sentence
 from binding_ivr.app.view import Begun, Shown
 from binding_ivr.cli import show
-from binding_ivr.cli.facts import attempt_facts, binding_facts, lookup_facts, shown_facts
+from binding_ivr.cli.facts import attempt_facts, binding_facts, shown_facts
 from binding_ivr.config import load
 from binding_ivr.errors import ConfigError
 from binding_ivr.log import set_up
@@ -171,7 +172,7 @@ async def lookup(options: argparse.Namespace) -> int:
             answer = await installation.lookups.trusted_caller(options.caller)
         else:
             answer = await installation.lookups.trusted_number(options.account, options.extension)
-    show.facts(lookup_facts(answer), as_json=options.json)
+    show.facts(asdict(answer), as_json=options.json)
     if answer.status is LookupStatus.ERROR:
         show.note("binding-ivr: the database did not answer; to see why: binding-ivr doctor")
         return 1
@@ -191,13 +192,18 @@ async def attempts(options: argparse.Namespace) -> int:
 
 def since_of(text: str) -> datetime:
     """Return the time that --since names. Raises ConfigError."""
-    age = re.fullmatch(r"([0-9]{1,5})([mhd])", text)
-    if age:
-        return show.now() - timedelta(**{UNITS[age[2]]: int(age[1])})
+    found = time_of(text, "mhd", "--since: write an ISO 8601 time such as 2026-11-23T10:00, or an age such as 12h")
+    return show.now() - found if isinstance(found, timedelta) else found
+
+
+def time_of(text: str, units: str, advice: str) -> datetime | timedelta:
+    """Return the time (aware) or the duration, in one of *units*, that *text* is. Raises ConfigError with *advice*."""
+    if age := re.fullmatch(rf"([0-9]{{1,5}})([{units}])", text):
+        return timedelta(**{UNITS[age[2]]: int(age[1])})
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError("--since: write an ISO 8601 time such as 2026-11-23T10:00, or an age such as 12h") from None
+        raise ConfigError(advice) from None
     return at if at.tzinfo else at.astimezone()
 
 

@@ -1,6 +1,7 @@
 """The command that looks at each part of an installation."""
 
 import argparse
+from dataclasses import asdict
 
 from binding_ivr.cli import show
 from binding_ivr.config import load
@@ -16,5 +17,5 @@ async def doctor(options: argparse.Namespace) -> int:
     config = load(options.config)
     set_up("console", "critical")  # every fault is a line of the table
     checks = await examine(config)
-    show.table([check.facts() for check in checks], COLUMNS, as_json=options.json)
+    show.table([asdict(check) for check in checks], COLUMNS, as_json=options.json)
     return 1 if any(check.status is Status.FAIL for check in checks) else 0

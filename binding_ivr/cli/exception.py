@@ -1,21 +1,17 @@
 """The commands about exceptions from the number policy."""
 
 import argparse
-import re
-from datetime import datetime, timedelta
 
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import actor, installation_of
-from binding_ivr.errors import ConfigError
+from binding_ivr.cli.commands import actor, installation_of, time_of
 
 COLUMNS = ("state", "allows", "account", "expires_at", "reason", "who")
-_AGE = re.compile(r"([0-9]{1,4})([hd])")
-_UNITS = {"h": "hours", "d": "days"}
+ADVICE = "--until: write an ISO 8601 time such as 2026-12-31T18:00, or a duration such as 12h or 30d"
 
 
 async def exception_add(options: argparse.Namespace) -> int:
     """exception add NUMBER --reason TEXT [--until TIME] [--account NAME] [--prefix]"""
-    until = _until(options.until)
+    until = time_of(options.until, "hd", ADVICE)
     async with installation_of(options) as installation:
         excepted, end = await installation.numbers.add_exception(
             options.account, options.number, options.reason, until, actor(), prefix=options.prefix
@@ -56,16 +52,3 @@ async def exception_list(options: argparse.Namespace) -> int:
 
 def _allows(prefix: str, whole: bool) -> str:
     return prefix if whole else f"{prefix}…"
-
-
-def _until(text: str) -> datetime | timedelta:
-    age = _AGE.fullmatch(text)
-    if age:
-        return timedelta(**{_UNITS[age[2]]: int(age[1])})
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(
-            "--until: write an ISO 8601 time such as 2026-12-31T18:00, or a duration such as 12h or 30d"
-        ) from None
-    return at if at.tzinfo else at.astimezone()

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from binding_ivr.app.view import Shown, View
-from binding_ivr.model.lookups import LookupAnswer
 from binding_ivr.model.rows import AttemptRow, AuditRow
 from binding_ivr.model.times import iso
 
@@ -91,16 +90,4 @@ def shown_facts(shown: Shown) -> dict[str, Any]:
         "code": shown.code,
         "state": shown.attempt.state.value,
         "expires_at": iso(shown.attempt.expires_at),
-    }
-
-
-def lookup_facts(answer: LookupAnswer) -> dict[str, Any]:
-    """A look-up's answer in the words of the dialplan's variables."""
-    return {
-        "status": answer.status.value,
-        "number": answer.number,
-        "dial": answer.dial,
-        "account": answer.account,
-        "extension": answer.extension,
-        "since": answer.since,
     }

@@ -5,6 +5,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ async def account_add(options: argparse.Namespace) -> int:
     """account add NAME"""
     async with installation_of(options) as installation:
         await installation.store.directory.add_account(options.name)
-    return _done(options, account=options.name, result="added")
+    return show.done(options.json, account=options.name, result="added")
 
 
 async def account_list(options: argparse.Namespace) -> int:
@@ -49,7 +50,7 @@ async def account_set(options: argparse.Namespace) -> int:
     async with installation_of(options) as installation:
         value = None if options.value is None else _json_or_text(options.value)
         await installation.accounts.set(options.name, section, key, value)
-    return _done(options, account=options.name, result="set" if options.value is not None else "cleared")
+    return show.done(options.json, account=options.name, result="set" if options.value is not None else "cleared")
 
 
 def _json_or_text(text: str) -> Any:
@@ -65,31 +66,25 @@ async def user_add(options: argparse.Namespace) -> int:
     user = User(options.account, options.user, extensions, options.language, options.email)
     async with installation_of(options) as installation:
         added, _ = await installation.store.directory.import_users([user], actor())
-    return _done(options, account=user.account, user_id=user.user_id, result="added" if added else "changed")
+    return show.done(options.json, account=user.account, user_id=user.user_id, result="added" if added else "changed")
 
 
 async def user_remove(options: argparse.Namespace) -> int:
     """user remove USER"""
     async with installation_of(options) as installation:
         await installation.store.directory.remove_user(options.account, options.user, actor(options.reason))
-    return _done(options, account=options.account, user_id=options.user, result="removed")
+    return show.done(options.json, account=options.account, user_id=options.user, result="removed")
 
 
 async def user_list(options: argparse.Namespace) -> int:
     """user list [--account NAME]"""
     async with installation_of(options) as installation:
         users = await installation.store.directory.users(options.account)
-    rows = [
-        {
-            "account": u.account,
-            "user_id": u.user_id,
-            "extensions": list(u.extensions),
-            "language": u.language,
-            "email": u.email,
-        }
-        for u in users
-    ]
-    show.table(rows, ("account", "user_id", "extensions", "language", "email"), as_json=options.json)
+    show.table(
+        [asdict(user) for user in users],
+        ("account", "user_id", "extensions", "language", "email"),
+        as_json=options.json,
+    )
     return 0
 
 
@@ -103,7 +98,7 @@ async def user_import(options: argparse.Namespace) -> int:
     users = list(_rows(options.file, ("user",), ("user", "extensions", "language", "email"), user))
     async with installation_of(options) as installation:
         added, changed = await installation.store.directory.import_users(users, actor())
-    return _done(options, account=options.account, added=added, changed=changed)
+    return show.done(options.json, account=options.account, added=added, changed=changed)
 
 
 async def own_number(options: argparse.Namespace) -> int:
@@ -115,15 +110,14 @@ async def own_number(options: argparse.Namespace) -> int:
             word = "removed"
         else:
             word = "added" if await installation.store.directory.add_own_number(own, actor()) else "was there"
-    return _done(options, account=own.account, kind=own.kind, value=own.value, result=word)
+    return show.done(options.json, account=own.account, kind=own.kind, value=own.value, result=word)
 
 
 async def own_number_list(options: argparse.Namespace) -> int:
     """own-number list [--account NAME]"""
     async with installation_of(options) as installation:
         found = await installation.store.directory.own_numbers(options.account)
-    rows = [{"account": own.account, "kind": own.kind, "value": own.value} for own in found]
-    show.table(rows, ("account", "kind", "value"), as_json=options.json)
+    show.table([asdict(own) for own in found], ("account", "kind", "value"), as_json=options.json)
     return 0
 
 
@@ -136,7 +130,7 @@ async def own_number_import(options: argparse.Namespace) -> int:
 
         numbers = list(_rows(options.file, ("value",), ("value", "kind"), own))
         added = await installation.store.directory.import_own_numbers(numbers, actor())
-    return _done(options, account=options.account, added=added, present=len(numbers) - added)
+    return show.done(options.json, account=options.account, added=added, present=len(numbers) - added)
 
 
 def _rows(
@@ -163,11 +157,3 @@ def _rows(
             yield read({name: value.strip() for name, value in row.items()})
         except BindingError as error:
             raise ConfigError(f"{path}: line {reader.line_num}: {error}") from None
-
-
-def _done(options: argparse.Namespace, **facts: Any) -> int:
-    if options.json:
-        show.json_line(facts)
-    else:
-        print(", ".join(f"{name} {value}" for name, value in facts.items()))
-    return 0

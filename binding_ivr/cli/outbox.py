@@ -28,19 +28,11 @@ async def retry(options: argparse.Namespace) -> int:
     """outbox retry ID|--all"""
     async with installation_of(options) as installation:
         count = await installation.store.outbox.retry(options.id, GIVE_UP_S)
-    return _done(options, retried=count)
+    return show.done(options.json, retried=count)
 
 
 async def drop(options: argparse.Namespace) -> int:
     """outbox drop ID"""
     async with installation_of(options) as installation:
         await installation.store.outbox.drop(options.id)
-    return _done(options, dropped=1)
-
-
-def _done(options: argparse.Namespace, **facts: int) -> int:
-    if options.json:
-        show.json_line(facts)
-    else:
-        print(", ".join(f"{name} {value}" for name, value in facts.items()))
-    return 0
+    return show.done(options.json, dropped=1)

@@ -34,11 +34,15 @@ class _Adder:
         self._parsers = parsers
         self._common = common
 
-    def command(self, name: str, run: str, text: str, *, account: bool = False) -> argparse.ArgumentParser:
-        """Add one command that the function *run* carries out, a name such as `commands.bind`."""
+    def command(
+        self, name: str, run: str, text: str, *, account: bool = False, user: bool = False
+    ) -> argparse.ArgumentParser:
+        """Add one command that the function *run* carries out, such as `commands.bind`; a *user* is in an account."""
         parser = self._parsers.add_parser(name, parents=[self._common], help=text, description=text)
         parser.set_defaults(run=run)
-        if account:
+        if user:
+            parser.add_argument("user", metavar="USER")
+        if account or user:
             parser.add_argument("--account", default="default", metavar="NAME", help="account (default: default)")
         return parser
 
@@ -67,10 +71,7 @@ def _operation(add: _Adder) -> None:
     which.add_argument("--all", action="store_true", help="all dead deliveries")
     out.command("drop", "outbox.drop", "give a delivery up for good").add_argument("id", type=UUID, metavar="ID")
     notices = add.group("notice", "notices to users about their number")
-    tried = notices.command(
-        "test", "notice.test", "send a test on every channel, and show what came of it", account=True
-    )
-    tried.add_argument("user", metavar="USER")
+    notices.command("test", "notice.test", "send a test on every channel, and show what came of it", user=True)
     demo = add.command("demo", "demo.demo", "a real call on a real Asterisk proves a number")
     demo.add_argument("--auto", action="store_true", help="stop after the call; exit 0 only if the number was proven")
     lab = add.group("lab", "a real Asterisk in a folder, with a scripted phone network")
@@ -97,17 +98,12 @@ def _operation(add: _Adder) -> None:
 
 
 def _users_commands(add: _Adder) -> None:
-    bind = add.command("bind", "commands.bind", "accept a number for a user and call it", account=True)
-    bind.add_argument("user", metavar="USER")
+    bind = add.command("bind", "commands.bind", "accept a number for a user and call it", user=True)
     bind.add_argument("number", metavar="NUMBER", help="in national or international form")
-    again = add.command(
-        "revalidate", "commands.revalidate", "call the user's number again, with a new code", account=True
-    )
-    again.add_argument("user", metavar="USER")
+    again = add.command("revalidate", "commands.revalidate", "call the user's number again, with a new code", user=True)
     back = add.command(
-        "undo", "commands.undo", "call the last number that was changed or removed, to restore it", account=True
+        "undo", "commands.undo", "call the last number that was changed or removed, to restore it", user=True
     )
-    back.add_argument("user", metavar="USER")
     for parser in (bind, again, back):
         parser.add_argument("--now", action="store_true", help="call even outside calling hours")
         parser.add_argument("--wait", action="store_true", help="follow the call; exit 0 only if the number was proven")
@@ -118,8 +114,7 @@ def _users_commands(add: _Adder) -> None:
         ("suspend", "commands.suspend", "stop trusting a user's number"),
         ("resume", "commands.resume", "end a suspension"),
     ):
-        parser = add.command(name, run, text, account=True)
-        parser.add_argument("user", metavar="USER")
+        parser = add.command(name, run, text, user=True)
         if name in ("remove", "suspend", "resume"):
             _reason(parser)
     lookup = add.command("lookup", "commands.lookup", "look up a trusted number as the dialplan does", account=True)
@@ -136,12 +131,8 @@ def _users_commands(add: _Adder) -> None:
     audit.add_argument("--user", metavar="USER")
     audit.add_argument("--since", metavar="TIME", help="ISO 8601, or an age such as 30m, 12h, 7d")
     audit.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most N (default: 100)")
-    out = add.command("export", "personal.export", "everything that is stored about a user, as JSON", account=True)
-    out.add_argument("user", metavar="USER")
-    gone = add.command(
-        "erase", "personal.erase", "forget a user; what is counted stays under a pseudonym", account=True
-    )
-    gone.add_argument("user", metavar="USER")
+    add.command("export", "personal.export", "everything that is stored about a user, as JSON", user=True)
+    gone = add.command("erase", "personal.erase", "forget a user; what is counted stays under a pseudonym", user=True)
     gone.add_argument("--reason", required=True, metavar="TEXT", help="why; the audit keeps it, so name nobody")
     suppress = add.group("suppress", "numbers that are never called")
     for name in ("add", "remove", "check"):
@@ -168,13 +159,11 @@ def _management(add: _Adder) -> None:
     )
 
     user = add.group("user", "PBX users and their extensions")
-    new = user.command("add", "manage.user_add", "add or change a user", account=True)
-    new.add_argument("user", metavar="USER")
+    new = user.command("add", "manage.user_add", "add or change a user", user=True)
     new.add_argument("--extension", action="append", default=[], metavar="EXT", help="may be repeated (default: USER)")
     new.add_argument("--language", default="", metavar="LANG", help="language of the call, such as en, es, fr, de, zh")
     new.add_argument("--email", default="", metavar="ADDRESS")
-    gone = user.command("remove", "manage.user_remove", "remove a user and their number", account=True)
-    gone.add_argument("user", metavar="USER")
+    gone = user.command("remove", "manage.user_remove", "remove a user and their number", user=True)
     _reason(gone)
     everyone = user.command("list", "manage.user_list", "list users")
     everyone.add_argument("--account", metavar="NAME")
@@ -183,10 +172,7 @@ def _management(add: _Adder) -> None:
     )
     many.add_argument("file", type=Path, metavar="FILE")
 
-    link = add.command(
-        "link", "access.link", "make a sign-in link to the page; it works once, within 10 minutes", account=True
-    )
-    link.add_argument("user", metavar="USER")
+    add.command("link", "access.link", "make a sign-in link to the page; it works once, within 10 minutes", user=True)
     key = add.group("api-key", "keys for programs that use the HTTP API, and for administrators")
     new = key.command("add", "access.api_key_add", "make a key; it is printed once")
     new.add_argument("name", metavar="NAME")
@@ -239,9 +225,8 @@ def _limits(add: _Adder) -> None:
     seen = limits.command("show", "limit.limits_show", "show paused calls, locked-out users, and how much is used")
     seen.add_argument("--account", metavar="NAME", help="only this account (default: all)")
     user = limits.command(
-        "reset-user", "limit.limits_reset_user", "stop counting a user's past calls and failed tries", account=True
+        "reset-user", "limit.limits_reset_user", "stop counting a user's past calls and failed tries", user=True
     )
-    user.add_argument("user", metavar="USER")
     number = limits.command("reset-number", "limit.limits_reset_number", "stop counting the past calls to a number")
     number.add_argument("number", metavar="NUMBER")
     resume = limits.command("resume", "limit.limits_resume", "resume paused calls")

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import asdict
 
 import msgspec
 
@@ -44,11 +45,5 @@ async def erase(options: argparse.Namespace) -> int:
     who = with_reason(options.reason)
     async with installation_of(options) as installation:
         done = await erase_user(installation, options.account, options.user, who)
-    values = {
-        "pseudonym": done.pseudonym,
-        "attempts": done.attempts,
-        "audit": done.audit,
-        "events_waiting": done.events_waiting,
-    }
-    show.facts(values, as_json=options.json)
+    show.facts(asdict(done), as_json=options.json)
     return 0

@@ -1,6 +1,7 @@
 """The commands about the recordings that the calls play."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from binding_ivr.call.prompts import PromptGroup
@@ -17,15 +18,7 @@ async def prompts_list(options: argparse.Namespace) -> int:
     config = load(options.config)
     recordings = Path(config.prompts.recordings) if config.prompts.recordings else None
     rows = [
-        {
-            "language": found.language,
-            "group": found.prompt.group,
-            "prompt": found.prompt,
-            "seconds": found.seconds,
-            "source": found.source,
-            "voice": found.voice,
-            "text": found.text,
-        }
+        {**asdict(found), "group": found.prompt.group}
         for found in list_prompts(
             languages=config.prompts.languages,
             recordings=recordings,

@@ -37,6 +37,15 @@ def facts(values: Mapping[str, Any], *, as_json: bool) -> None:
             print(f"{name.replace('_', ' ').ljust(width)}  {_text(value)}")
 
 
+def done(as_json: bool, **values: Any) -> int:
+    """Print what was done: as a JSON object, or all in one line. Return the exit status."""
+    if as_json:
+        json_line(values)
+    else:
+        print(", ".join(f"{name} {value}" for name, value in values.items()))
+    return 0
+
+
 def note(text: str) -> None:
     """Print a remark on stderr, next to the output."""
     print(text, file=sys.stderr, flush=True)

@@ -25,10 +25,6 @@ class Check:
         """True when something must be done."""
         return self.status is not Status.OK
 
-    def facts(self) -> dict[str, str]:
-        """Return the line for printing."""
-        return {"check": self.check, "status": self.status.value, "detail": self.detail}
-
 
 def ok(check: str, detail: str) -> Check:
     """Make a good line."""
