@@ -24,6 +24,7 @@ from binding_ivr.config import Config, load
 from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.lab import Lab
 from binding_ivr.lab.behaviours import BY_NAME
+from binding_ivr.lab.command import to_toml
 from binding_ivr.log import masked, set_up
 from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.changes import Change
@@ -164,20 +165,9 @@ def write_config(
         **(more or {}),
     }
     sections["call"] = {"hours": ALWAYS, **sections["call"]}  # the lab's phones do not sleep
-    path.write_text(toml_text(sections))
+    path.write_text(to_toml(sections))
     path.chmod(0o600)
     return load(path)
-
-
-def toml_text(sections: Mapping[str, Any]) -> str:
-    """Write tables, and lists of tables, of plain values as TOML (whose basic strings are JSON's)."""
-    lines: list[str] = []
-    for name, section in sections.items():
-        tables = section if isinstance(section, list) else [section]
-        head = f"[[{name}]]" if isinstance(section, list) else f"[{name}]"
-        for table in tables:
-            lines += [head, *(f"{key} = {json.dumps(value)}" for key, value in table.items()), ""]
-    return "\n".join(lines)
 
 
 @asynccontextmanager

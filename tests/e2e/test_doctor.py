@@ -15,7 +15,7 @@ from binding_ivr.app.installation import open_database
 from binding_ivr.doctor import ari as doctor_ari
 from binding_ivr.doctor.checks import Status
 from binding_ivr.lab import Lab
-from binding_ivr.node.demo import toml_text
+from binding_ivr.lab.command import to_toml
 from tests.e2e.installation import Installation, installed
 
 Line = dict[str, str]
@@ -316,7 +316,7 @@ async def test_a_machine_without_anything(lab: Lab, tmp_path: Path, one: Install
     """Everything at its default: what is missing is told, nothing is made."""
     path = tmp_path / "bare.toml"
     settings: dict[str, Any] = {"service": {"state_dir": str(tmp_path / "state")}, "ami": {"port": free_port()}}
-    path.write_text(toml_text(settings))
+    path.write_text(to_toml(settings))
     status, out, err = await one.command("doctor", "--json", environ={"BINDING_IVR_CONFIG": str(path)})
     lines: list[Line] = json.loads(out)
     assert (status, err) == (1, "")

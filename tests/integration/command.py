@@ -11,8 +11,8 @@ from typing import Any
 import structlog
 
 from binding_ivr.cli import main
+from binding_ivr.lab.command import to_toml
 from binding_ivr.model.daytimes import ALWAYS
-from binding_ivr.node.demo import toml_text
 from tests.integration.api_service import ROUTES
 
 KEY = "a key for tests of 32 characters"
@@ -73,5 +73,5 @@ def commands_on(dsn: str, folder: Path, **sections: dict[str, Any]) -> Commands:
         "routes": ROUTES,
         **sections,
     }
-    path.write_text(toml_text(tree))
+    path.write_text(to_toml(tree))
     return Commands(path)

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from binding_ivr.lab.command import to_toml
 from binding_ivr.model.daytimes import ALWAYS
-from binding_ivr.node.demo import toml_text
 from tests.generous import GENEROUS
 from tests.integration.api_service import ROUTES, SECRET
 from tests.patience import SLOW
@@ -50,7 +50,7 @@ async def service_process(dsn: str, folder: Path) -> AsyncIterator[tuple[str, Pa
         "limits": {**GENEROUS, "queue_length": 10_000},
         "routes": ROUTES,
     }
-    path.write_text(toml_text(sections))
+    path.write_text(to_toml(sections))
     with (folder / "service.log").open("wb") as out:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "binding_ivr", "serve", "--config", str(path), stdout=out, stderr=out

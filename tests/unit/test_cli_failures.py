@@ -15,8 +15,8 @@ import structlog
 from binding_ivr import cli
 from binding_ivr.cli import main
 from binding_ivr.cli.parser import build_parser
+from binding_ivr.lab.command import to_toml
 from binding_ivr.model.daytimes import ALWAYS
-from binding_ivr.node.demo import toml_text
 from binding_ivr.store.migrate import load_migrations
 from binding_ivr.store.queries import queries
 from tests.unit.test_cli import COMMANDS
@@ -185,7 +185,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "ari": {"user": "u", "password": "p", "url": "http://127.0.0.1:1"},
         "routes": [{"name": "main", "endpoint": "PJSIP/{e164}@trunk", "regions": ["*"]}],
     }
-    (tmp_path / "binding-ivr.toml").write_text(toml_text(tree))
+    (tmp_path / "binding-ivr.toml").write_text(to_toml(tree))
     return tmp_path
 
 
