@@ -9,30 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from binding_ivr.config import sections
 from binding_ivr.config.checks import check_call, check_number, check_routes
-from binding_ivr.config.sections import (
-    Agi,
-    Ami,
-    Ari,
-    Auth,
-    Binding,
-    Call,
-    Code,
-    Database,
-    DeskNotices,
-    Limits,
-    Lock,
-    Mail,
-    Notices,
-    Number,
-    Outbox,
-    Prompts,
-    Retention,
-    Route,
-    Service,
-    Web,
-    Webhook,
-)
 from binding_ivr.errors import ConfigError
 
 ACCOUNT_SECTIONS = ("number", "limits", "call", "binding", "notices", "desk_notices", "routes")
@@ -41,27 +19,27 @@ ACCOUNT_SECTIONS = ("number", "limits", "call", "binding", "notices", "desk_noti
 class Config(Struct, forbid_unknown_fields=True, frozen=True):
     """The whole configuration; every part is immutable."""
 
-    service: Service = field(default_factory=Service)
-    database: Database = field(default_factory=Database)
-    ari: Ari = field(default_factory=Ari)
-    ami: Ami = field(default_factory=Ami)
-    agi: Agi = field(default_factory=Agi)
-    web: Web = field(default_factory=Web)
-    auth: Auth = field(default_factory=Auth)
-    code: Code = field(default_factory=Code)
-    call: Call = field(default_factory=Call)
-    binding: Binding = field(default_factory=Binding)
-    number: Number = field(default_factory=Number)
-    limits: Limits = field(default_factory=Limits)
-    prompts: Prompts = field(default_factory=Prompts)
-    outbox: Outbox = field(default_factory=Outbox)
-    mail: Mail = field(default_factory=Mail)
-    notices: Notices = field(default_factory=Notices)
-    desk_notices: DeskNotices = field(default_factory=DeskNotices)
-    lock: Lock = field(default_factory=Lock)
-    retention: Retention = field(default_factory=Retention)
-    routes: tuple[Route, ...] = ()
-    webhooks: tuple[Webhook, ...] = ()
+    service: sections.Service = field(default_factory=sections.Service)
+    database: sections.Database = field(default_factory=sections.Database)
+    ari: sections.Ari = field(default_factory=sections.Ari)
+    ami: sections.Ami = field(default_factory=sections.Ami)
+    agi: sections.Agi = field(default_factory=sections.Agi)
+    web: sections.Web = field(default_factory=sections.Web)
+    auth: sections.Auth = field(default_factory=sections.Auth)
+    code: sections.Code = field(default_factory=sections.Code)
+    call: sections.Call = field(default_factory=sections.Call)
+    binding: sections.Binding = field(default_factory=sections.Binding)
+    number: sections.Number = field(default_factory=sections.Number)
+    limits: sections.Limits = field(default_factory=sections.Limits)
+    prompts: sections.Prompts = field(default_factory=sections.Prompts)
+    outbox: sections.Outbox = field(default_factory=sections.Outbox)
+    mail: sections.Mail = field(default_factory=sections.Mail)
+    notices: sections.Notices = field(default_factory=sections.Notices)
+    desk_notices: sections.DeskNotices = field(default_factory=sections.DeskNotices)
+    lock: sections.Lock = field(default_factory=sections.Lock)
+    retention: sections.Retention = field(default_factory=sections.Retention)
+    routes: tuple[sections.Route, ...] = ()
+    webhooks: tuple[sections.Webhook, ...] = ()
 
     @property
     def node(self) -> str:
