@@ -258,7 +258,7 @@ class Outbox:
         )
         self._tidied_at = self._counted_at = float("-inf")
         self._couriers: list[Courier] = []
-        self._unsubscribe: Callable[[], None] | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
         """Begin, in loops of its own. Raises BindingError when PostgreSQL does not answer."""
@@ -286,8 +286,7 @@ class Outbox:
 
     async def stop(self) -> None:
         """End at once; what was under way is given back and may be sent again."""
-        if self._unsubscribe is not None:
-            self._unsubscribe()
+        self._unsubscribe()
         if any(await asyncio.gather(*(loop.stop() for loop in self._loops))):
             with contextlib.suppress(BindingError, TimeoutError):
                 async with asyncio.timeout(self._times.stop_s):

@@ -78,7 +78,7 @@ class UserEvents:
         self._loop = Loop("user events", self._turn, poll_s=poll_s, fault="user_events.fault")
         self._told: set[UUID] | None = None
         self._refused = False
-        self._unsubscribe: Callable[[], None] | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
         """Begin with what happens from now on."""
@@ -89,8 +89,7 @@ class UserEvents:
 
     async def stop(self) -> None:
         """End."""
-        if self._unsubscribe is not None:
-            self._unsubscribe()
+        self._unsubscribe()
         await self._loop.stop()
 
     def _on_change(self, change: Change) -> None:

