@@ -5,7 +5,6 @@ from binding_ivr.config.keys import Keys, load_keys
 from binding_ivr.config.reading import check_for_service, load
 from binding_ivr.config.sections import (
     Auth,
-    Call,
     Code,
     DeskNotices,
     EventName,
@@ -26,7 +25,6 @@ __all__ = [
     "ACCOUNT_SECTIONS",
     "LOCKED",
     "Auth",
-    "Call",
     "Code",
     "Config",
     "DeskNotices",

@@ -9,11 +9,11 @@ from binding_ivr.errors import ConfigError
 from binding_ivr.store.attempts import PgAttempts
 from binding_ivr.store.bindings import BindingFacts, PgBindings, SqlDoor, TrustedRow
 from binding_ivr.store.changes import PgChanges
-from binding_ivr.store.clock import ClockReading, PgClock
+from binding_ivr.store.clock import PgClock
 from binding_ivr.store.database import Database, check_dsn
 from binding_ivr.store.directory import PgDirectory
 from binding_ivr.store.exceptions import PgExceptions
-from binding_ivr.store.jobs import JobRow, PgJobs
+from binding_ivr.store.jobs import PgJobs
 from binding_ivr.store.lifecycle import PgLifecycle
 from binding_ivr.store.limit_admin import LimitAdmin
 from binding_ivr.store.limits import LimitsOf
@@ -27,26 +27,16 @@ from binding_ivr.store.web import FoundUser, PgWeb, Reply
 
 __all__ = [
     "BindingFacts",
-    "ClockReading",
     "Database",
     "FoundUser",
-    "JobRow",
     "LimitAdmin",
-    "LimitsOf",
     "MirrorState",
     "PgAttempts",
-    "PgBindings",
     "PgChanges",
     "PgClock",
-    "PgDirectory",
-    "PgExceptions",
     "PgJobs",
     "PgLifecycle",
     "PgMirror",
-    "PgOutbox",
-    "PgPersonal",
-    "PgRetention",
-    "PgSuppressions",
     "PgWeb",
     "Reply",
     "SqlDoor",
