@@ -9,15 +9,15 @@ from binding_ivr.policy.numbers import PhoneNumber, parse
 ANY_REGION = "*"
 
 
-class RouteLike(Protocol):
-    """A `[[routes]]` table."""
+class HasRegions(Protocol):
+    """What is needed of a `[[routes]]` table: the policy knows no configuration."""
 
     @property
     def regions(self) -> Sequence[str]:
         """ISO regions served, or `*`."""
 
 
-R = TypeVar("R", bound=RouteLike)
+R = TypeVar("R", bound=HasRegions)
 
 
 def serving(routes: Sequence[R], region: str) -> list[R]:

@@ -149,7 +149,7 @@ async def installed(
     routes: Sequence[Mapping[str, Any]] | None = None,
     answers_lookups: bool = False,
 ) -> AsyncIterator[Installation]:
-    """Write a configuration for *lab* and open its house; the service is not started yet.
+    """Write a configuration for *lab* and open it; the service is not started yet.
 
     One installation of a lab *answers_lookups* of its dialplan, on the lab's own FastAGI port.
     """
