@@ -28,6 +28,8 @@ from tests.patience import SLOW
 
 TESTER = Actor(ActorKind.CLI, "test", Source.CLI)
 QUICK_CALL = {"delay_s": 0, "first_digit_s": 2, "loops": 2, "next_digit_s": 2, "ring_s": 4, "max_s": 60}
+AT_ONCE = 8
+"""Fewer than the test's own pool has connections: the last of many, on a busy machine, would not get one in time."""
 GENEROUS = {**generous.GENEROUS, "concurrent_node": 300, "starts_per_second": 25}
 
 
@@ -43,6 +45,7 @@ class Installation:
     process: asyncio.subprocess.Process | None = None
     users: int = 0
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     @property
     def log(self) -> Path:
@@ -77,7 +80,9 @@ class Installation:
 
     async def bind(self, user: str, number: str) -> Shown:
         """Ask for a call, and let the phone's user read the code from the screen."""
-        return await self._with_phone(await self.opened.bindings.bind("default", user, number, TESTER))
+        async with self.asking:
+            shown = await self.opened.bindings.bind("default", user, number, TESTER)
+        return await self._with_phone(shown)
 
     async def revalidate(self, user: str) -> Shown:
         return await self._with_phone(await self.opened.bindings.revalidate("default", user, TESTER))
