@@ -1,8 +1,8 @@
-"""Runs all tests: two lanes side by side, each a pytest with workers, and at the end what needs the machine to itself.
+"""Runs all tests: one lane after another, each a pytest with workers, and at the end what needs the machine to itself.
 
-Most tests wait for telephones, so several labs fit on two cores; what computes gives way to the calls. What a lane says
-is shown as a whole when it has ended. A first word `integration` or `e2e` runs these alone; all other arguments go to
-every pytest: `python -m tests e2e -k mirror`.
+Most e2e tests wait for telephones, so several labs fit on two cores; what computes fills them by itself and goes first.
+What a lane says is shown as a whole when it has ended. A first word `integration` or `e2e` runs these alone; all other
+arguments go to every pytest: `python -m tests e2e -k mirror`.
 """
 
 import asyncio
@@ -30,13 +30,11 @@ class Lane:
     name: str
     words: tuple[str, ...]
     workers: int = 0
-    niceness: int = 0
 
     def command(self) -> list[str]:
         """Return how to run it: a file's tests stay together, in the order in which the files were collected."""
-        nice = ["nice", "-n", str(self.niceness)] if self.niceness else []
         spread = ["-n", str(self.workers), "--dist", "loadfile", "--no-loadscope-reorder"] if self.workers else []
-        return [*nice, sys.executable, "-m", "pytest", "-q", "-p", "tests.tally", *spread, *self.words]
+        return [sys.executable, "-m", "pytest", "-q", "-p", "tests.tally", *spread, *self.words]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +79,25 @@ async def run(lane: Lane, more: Sequence[str], folder: Path) -> Result:
     return Result(lane, passed, tally.read(written), time.monotonic() - began)
 
 
-E2E = Lane("e2e", ("-m", "not alone", "tests/e2e"), workers=4)
+COMPUTING = Lane("unit and integration", ("tests/unit", "tests/integration"), workers=2)
+E2E = Lane("e2e", ("-m", "not alone", "tests/e2e"), workers=3)
 ALONE = Lane("e2e alone", ("-m", "alone", "tests/e2e"))
-PLANS: dict[str, tuple[tuple[Lane, ...], ...]] = {
-    "": ((Lane("unit and integration", ("tests/unit", "tests/integration"), workers=2, niceness=10), E2E), (ALONE,)),
-    "integration": ((Lane("integration", ("tests/integration",), workers=2),),),
-    "e2e": ((E2E,), (ALONE,)),
+PLANS: dict[str, tuple[Lane, ...]] = {
+    "": (COMPUTING, E2E, ALONE),
+    "integration": (Lane("integration", ("tests/integration",), workers=2),),
+    "e2e": (E2E, ALONE),
 }
-"""What each first word runs, none being all: lanes side by side, one row after another."""
+"""What each first word runs, none being all: one lane after another."""
 
 
-async def run_all(plan: Sequence[Sequence[Lane]], more: Sequence[str]) -> bool:
+async def run_all(plan: Sequence[Lane], more: Sequence[str]) -> bool:
     """Run all lanes and say how they went; tell whether all went well."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="binding-ivr-tally-") as folder:
-        results: list[Result] = []
-        for lanes in plan:
-            results += await asyncio.gather(*(run(lane, more, Path(folder)) for lane in lanes))
+        results = [await run(lane, more, Path(folder)) for lane in plan]
     lines = [line for result in results for line in result.lines]
     print(f"#### the {tally.LISTED} slowest tests\n{tally.slowest(lines)}\n\n#### all tests")
     for result in results:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from tests.patience import SLOW
 
 TESTER = Actor(ActorKind.CLI, "test", Source.CLI)
 QUICK_CALL = {"delay_s": 0, "first_digit_s": 2, "loops": 2, "next_digit_s": 2, "ring_s": 4, "max_s": 60}
+WITHOUT = re.compile(r'"timestamp": "[^"]*"|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 AT_ONCE = 8
 """Fewer than the test's own pool has connections: the last of many, on a busy machine, would not get one in time."""
 GENEROUS = {**generous.GENEROUS, "concurrent_node": 300, "starts_per_second": 25}
@@ -108,6 +110,10 @@ class Installation:
                 if attempt.state in states:
                     return attempt
                 await asyncio.sleep(0.02)
+
+    def said(self) -> str:
+        """What the service has logged, without times and ids: any six digits may be in these."""
+        return WITHOUT.sub("", self.log.read_text())
 
     async def logged(self, text: str, times: int = 1) -> None:
         """Wait until the service has logged *text* so many times."""
