@@ -67,7 +67,7 @@ queries: $(READY)
 	$(BIN)/pytest -q tests/integration/test_store_queries.py
 
 unit: $(READY)
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/unit
 
 integration: $(READY)
 	$(BIN)/python -m tests integration
