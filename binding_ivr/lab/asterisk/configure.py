@@ -10,6 +10,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from binding_ivr.lab.asterisk.console import SOCKET
 from binding_ivr.lab.asterisk.engine import Engine
 from binding_ivr.lab.asterisk.sounds import complete
 from binding_ivr.lab.behaviours import dialplan_globals
@@ -142,7 +143,7 @@ def write_instance(folder: Path, name: str, engine: Engine, plan: Plan) -> None:
 
 def _values(folder: Path, name: str, engine: Engine, plan: Plan) -> dict[str, str]:
     run = folder / "run"
-    if len(os.fsencode(run / "asterisk.ctl")) > _LONGEST_SOCKET:
+    if len(os.fsencode(run / SOCKET)) > _LONGEST_SOCKET:
         # Asterisk and its console work in *folder*; so the socket need not stand anywhere else.
         run = Path("/proc/self/cwd/run")
     return {

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from binding_ivr.lab import leash
+from binding_ivr.lab.asterisk import console
 from binding_ivr.lab.asterisk.engine import Engine
 from binding_ivr.lab.errors import LabError
 from binding_ivr.lab.process import ProcessId, end, identify
@@ -67,12 +68,12 @@ class Instance:
         """Start the process; *leashed* means that it dies with this one. Blocks for a moment."""
         mode = ("tie", str(os.getpid())) if leashed else ("free",)
         asterisk = (*self.engine.program, "-C", str(self.configuration_in(self.folder)), "-f")
-        with (self.folder / "log/console.log").open("ab") as console:
+        with (self.folder / "log/console.log").open("ab") as out:
             child = subprocess.Popen(
                 (sys.executable, "-I", "-S", leash.__file__, *mode, *asterisk),
                 stdin=subprocess.DEVNULL,
-                stdout=console if leashed else subprocess.PIPE,
-                stderr=console,
+                stdout=out if leashed else subprocess.PIPE,
+                stderr=out,
                 cwd=self.folder,
                 start_new_session=True,
                 env={**os.environ, "ODBCSYSINI": str(self.folder / "etc")},  # its own odbc.ini and odbcinst.ini
@@ -90,7 +91,7 @@ class Instance:
             async with asyncio.timeout(_BOOT_TIMEOUT_S):
                 while True:
                     self._must_live()
-                    if (self.run / "asterisk.ctl").exists():
+                    if (self.run / console.SOCKET).exists():
                         with contextlib.suppress(LabError):
                             if "fully booted" in (await self.rx("core waitfullybooted")).lower():
                                 return
@@ -100,30 +101,12 @@ class Instance:
 
     async def rx(self, command: str) -> str:
         """Return what `asterisk -rx COMMAND` prints; LabError when the instance does not answer."""
-        child = await asyncio.create_subprocess_exec(
-            *self.engine.program,
-            "-C",
-            str(self.configuration_in(self.folder)),
-            "-rx",
-            command,
-            cwd=self.folder,  # a long path of the control socket starts there
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
         try:
-            output, _ = await asyncio.wait_for(child.communicate(), _RX_TIMEOUT_S)
+            return await asyncio.wait_for(console.ask(self.run, command), _RX_TIMEOUT_S)
         except TimeoutError as error:
             raise LabError(f"Asterisk {self.name} did not answer `{command}`; see {self.log_path}") from error
-        finally:
-            if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.kill()
-                await child.wait()
-        text = output.decode(errors="replace")
-        if child.returncode != 0 or "Unable to connect to remote asterisk" in text:
-            raise LabError(f"Asterisk {self.name} does not run; see {self.log_path}")
-        return text
+        except OSError as error:
+            raise LabError(f"Asterisk {self.name} does not run; see {self.log_path}") from error
 
     async def channels(self) -> int:
         """Return the number of channels that exist now."""
