@@ -11,7 +11,7 @@ from binding_ivr.lab.asterisk import engine
 from binding_ivr.lab.phones import softphone
 from tests.e2e.browser.chromium import chromium
 from tests.e2e.data_folder import READY
-from tests.e2e.installation import Installation, installed
+from tests.e2e.installation import COMMANDS, Installation, installed
 
 LONG = (
     "test_wheel.py",
@@ -50,6 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Where the worker keeps the data folder that its installations begin with."""
     READY.state = tmp_path_factory.mktemp("ready")
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def commands() -> AsyncIterator[None]:
+    """End the process that the worker's commands are forked from."""
+    yield
+    await COMMANDS.stop()
 
 
 @pytest.fixture(scope="session")

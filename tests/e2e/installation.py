@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,9 +23,11 @@ from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import AttemptRow, User
 from binding_ivr.node.demo import running_service, write_config
 from tests import generous
+from tests.e2e.commands import Commands
 from tests.e2e.data_folder import READY
 from tests.patience import SLOW
 
+COMMANDS = Commands()
 TESTER = Actor(ActorKind.CLI, "test", Source.CLI)
 QUICK_CALL = {"delay_s": 0, "first_digit_s": 2, "loops": 2, "next_digit_s": 2, "ring_s": 4, "max_s": 60}
 WITHOUT = re.compile(r'"timestamp": "[^"]*"|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
@@ -129,19 +130,9 @@ class Installation:
 
     async def command(self, *words: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, str]:
         """Run a `binding-ivr` command as an operator does; return exit status, output and errors."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "binding_ivr",
-            *words,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "BINDING_IVR_CONFIG": str(self.path), **(environ or {})},
-        )
+        everything = {**os.environ, "BINDING_IVR_CONFIG": str(self.path), **(environ or {})}
         async with asyncio.timeout(120 * SLOW):
-            out, err = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode(), err.decode()
+            return await COMMANDS.run(*words, environ=everything)
 
     async def json_command(self, *words: str) -> Any:
         status, out, err = await self.command(*words, "--json")
