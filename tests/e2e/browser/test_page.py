@@ -152,7 +152,7 @@ async def test_a_reached_limit_is_said_in_plain_words_and_counts_down(office: Of
         await expect(refused).to_contain_text("You have reached your limit of calls per hour.")
         seen = await count.inner_text()
         await expect(count).not_to_have_text(seen)
-        await me.shot("limit")
+        await me.shot("limit", judged=True)
 
 
 async def test_a_refused_number_stays_to_be_mended(office: Office) -> None:
@@ -172,7 +172,7 @@ async def test_a_refused_number_stays_to_be_mended(office: Office) -> None:
             await expect(field).to_have_value(typed)
             await expect(field).to_be_focused()
             await expect(field).to_have_attribute("aria-invalid", "true")
-        await me.shot("refused")
+        await me.shot("refused", judged=True)
 
 
 async def test_news_do_not_wipe_a_refusal_away(office: Office) -> None:
@@ -192,7 +192,7 @@ async def test_news_do_not_wipe_a_refusal_away(office: Office) -> None:
         await expect(field).to_have_value("911")
         await expect(field).to_have_attribute("aria-invalid", "true")
         await expect(field).to_have_attribute("aria-describedby", "number-hint number-error")
-        await me.shot("refused-then-news")
+        await me.shot("refused-then-news", judged=True)
         await enter(me.page, "hello")
         await expect(refusal).to_contain_text("This is not a phone number.")
         await me.page.reload()
@@ -208,7 +208,7 @@ async def test_remove_asks_first(office: Office) -> None:
         await me.page.get_by_role("button", name="Remove").click()
         await expect(me.page.get_by_role("dialog", name="Remove this number?")).to_be_visible()
         await expect(me.page.get_by_role("button", name="Keep it")).to_be_focused()
-        await me.shot("remove")
+        await me.shot("remove", judged=True)
         await me.page.keyboard.press("Enter")
         await expect(me.page.get_by_role("dialog")).to_have_count(0)
         await expect(me.page.locator("#badge")).to_have_text("Verified")
@@ -321,7 +321,7 @@ async def test_signed_out_means_signed_out(office: Office) -> None:
         await other.goto(office.origin)
         await other.get_by_role("button", name="Sign out").click()
         await expect(other.get_by_role("heading", name="Please sign in")).to_be_visible()
-        await me.shot("signed-out", other)
+        await me.shot("signed-out", other, judged=True)
         await me.page.get_by_label("New Number Binding").fill("+12025550150")
         await me.page.get_by_role("button", name="Call me now").click()
         await expect(me.page.get_by_role("heading", name="Please sign in")).to_be_visible()
