@@ -131,11 +131,13 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, timeout_s: 
 
 async def until_quiet(lab: Lab, but: int = 0) -> None:
     """Wait until the PBX has no channels but so many."""
-
-    async def quiet() -> bool:
-        return await lab.pbx.channels() == but
-
-    await until(quiet, f"the PBX has not {but} channels but: {await lab.pbx.rx('core show channels concise')}", 30.0)
+    try:
+        async with asyncio.timeout(30 * SLOW):
+            while await lab.pbx.channels() != but:
+                await asyncio.sleep(STEP_S)
+    except TimeoutError:
+        there = await lab.pbx.rx("core show channels concise")
+        raise AssertionError(f"the PBX has not {but} channels but:\n{there}") from None
 
 
 def _pairs(lab: Lab, exten: str, context: str) -> int:
