@@ -3,6 +3,7 @@
 import ast
 import re
 import string
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ TEMPLATES = sorted((FOLDER.parent / "templates").glob("*.html"))
 ACCESS_CODE = {"en": "access code", "es": "código de acceso", "fr": "code d’accès", "de": "zugangscode", "zh": "验证码"}
 
 
-def refusals() -> set[str]:
+@cache
+def refusals() -> frozenset[str]:
     """The codes of all refusals in the code base."""
     found = set()
     for path in SOURCES:
@@ -27,10 +29,11 @@ def refusals() -> set[str]:
                 code = node.args[0]
                 assert isinstance(code, ast.Constant), f"{path}:{node.lineno}: a refusal's code is written out"
                 found.add(str(code.value))
-    return found
+    return frozenset(found)
 
 
-def limits() -> set[str]:
+@cache
+def limits() -> frozenset[str]:
     """The names of all limits by which a call can be refused: the counted ones, and those that the code names."""
     found = set(SENTENCES)
     for path in SOURCES:
@@ -38,7 +41,7 @@ def limits() -> set[str]:
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Refusal":
                 named = [word.value for word in node.keywords if word.arg == "limit"]
                 found |= {str(value.value) for value in named if isinstance(value, ast.Constant) and value.value}
-    return found
+    return frozenset(found)
 
 
 def fields(sentence: str) -> set[str]:
