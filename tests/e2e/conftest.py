@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from binding_ivr.lab import Lab
 from binding_ivr.lab.asterisk import engine
@@ -14,22 +16,37 @@ from tests.e2e.data_folder import READY
 from tests.e2e.installation import COMMANDS, Installation, installed
 
 LONG = (
+    "test_hardened.py",
+    "test_page.py",
+    "test_enrol.py",
+    "test_failures.py",
     "test_wheel.py",
+    "test_pull.py",
     "test_doctor.py",
     "test_states.py",
-    "test_hardened.py",
-    "test_bad_input.py",
-    "test_enrol.py",
-    "test_page.py",
-    "test_webhook.py",
-    "test_notices.py",
-    "test_failures.py",
-    "test_mirror.py",
-    "test_pull.py",
-    "test_adversity.py",
+    "test_lab.py",
+    "test_freepbx.py",
+    "test_moves.py",
+    "test_life.py",
     "test_with_service.py",
+    "test_calls.py",
+    "test_mirror.py",
 )
 """What takes longest is begun first, so that no worker is left with it when all others have nothing to do."""
+
+
+class TogetherScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """A file's tests go to one worker in their order; all that need the browser, which fills a core, to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return folder if folder.endswith("/browser") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Share the tests out to the workers."""
+    return TogetherScheduling(config, log)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
