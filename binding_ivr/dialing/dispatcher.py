@@ -91,6 +91,11 @@ class Dispatcher:
         self._unsubscribe: Callable[[], None] = lambda: None
 
     @property
+    def running(self) -> bool:
+        """True between `start` and `stop`."""
+        return self._claims.running
+
+    @property
     def active(self) -> int:
         """Calls in flight on this node."""
         return len(self._calls)

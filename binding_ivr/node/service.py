@@ -59,12 +59,15 @@ class Readiness:
     installation: Installation
     ari: AriDriver
     mirror: Mirror | None
+    dispatcher: Dispatcher
 
     async def __call__(self) -> Mapping[str, str]:
         """Tell for each part `ok` or what is wrong."""
         parts = {"ari": "ok" if self.ari.ready else "no connection to Asterisk's ARI"}
         if self.mirror is not None:
             parts["mirror"] = self.mirror.health
+        if not self.dispatcher.running:  # it is started last, and until then the start may still fail
+            parts["dialing"] = "not started yet"
         try:
             async with asyncio.timeout(READY_ANSWER_S):
                 await self.installation.store.attempts.next_due()
@@ -136,7 +139,7 @@ class Service:
         self._stack.push_async_callback(ari.stop)
         await ari.start()
         mirror = await self._start_mirror(installation, ami) if ami is not None else None
-        web = await self._start_web(installation, Readiness(installation, ari, mirror))
+        web = await self._start_web(installation, Readiness(installation, ari, mirror, dispatcher))
         self._start_jobs(installation)
         # Last, so that no call is begun by a service that then cannot start; and the page outlives the last call.
         self._stack.push_async_callback(dispatcher.stop)

@@ -228,6 +228,17 @@ async def test_what_a_crash_left_behind_is_ended() -> None:
     assert h.telephony.hung_up == [channel_id("binding_ivr", left, 0)]
 
 
+async def test_it_runs_only_once_its_start_is_through() -> None:
+    """A node is not ready before: whatever fails until then ends the service."""
+    h = Scene()
+    told = [h.dispatcher.running]
+    await h.dispatcher.start()
+    told.append(h.dispatcher.running)
+    await h.dispatcher.stop()
+    told.append(h.dispatcher.running)
+    assert told == [False, True, False]
+
+
 async def test_stop_ends_every_call_with_a_verdict() -> None:
     async with scene(keys="") as h:
         h.ask()
