@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,7 @@ async def running_service(path: Path, config: Config, log: Path) -> AsyncIterato
             stdout=out, stderr=out, env={**os.environ, "BINDING_IVR_CONFIG": str(path)}, start_new_session=True,
         )  # fmt: skip
     try:
-        await _until_ready(process, config.web.port, log)
+        await until_ready(config.web.port, log, lambda: process.returncode is not None)
         yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -192,11 +192,12 @@ async def running_service(path: Path, config: Config, log: Path) -> AsyncIterato
             await process.wait()
 
 
-async def _until_ready(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+async def until_ready(port: int, log: Path, has_ended: Callable[[], bool]) -> None:
+    """Wait until the service on *port* is ready. Raises UnavailableError with its last words when it is not."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
         try:
             async with asyncio.timeout(READY_S):
-                while process.returncode is None:
+                while not has_ended():
                     with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                         async with http.get(f"http://127.0.0.1:{port}/health/ready") as reply:
                             if reply.status == 200:

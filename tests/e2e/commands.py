@@ -13,9 +13,10 @@ import pkgutil
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from typing import Any, BinaryIO
 
 import binding_ivr
 from binding_ivr.cli import main
@@ -34,29 +35,35 @@ class Commands:
 
     async def run(self, *words: str, environ: Mapping[str, str]) -> tuple[int, str, str]:
         """Run a command with that environment; return exit status, output and errors. Canceled, it is killed."""
+        (out, out_end), (err, err_end) = await _pipe(), await _pipe()
+        process = await self._fork(words, environ, out_end, err_end)
+        try:
+            said, complaints = await asyncio.gather(out.read(), err.read())
+            return await process.wait(), said.decode(), complaints.decode()
+        except asyncio.CancelledError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise
+
+    async def start(self, words: Sequence[str], out: BinaryIO, environ: Mapping[str, str]) -> "Forked":
+        """Start a command in a session of its own; all that it says goes into the file *out*."""
+        ends = os.dup(out.fileno()), os.dup(out.fileno())
+        return await self._fork(words, environ, *ends, session=True)
+
+    async def _fork(
+        self, words: Sequence[str], environ: Mapping[str, str], out: int, err: int, *, session: bool = False
+    ) -> "Forked":
         async with self.started:
             if self.link is None:
                 self.link = await self._start()
-        theirs, ours = [], []
-        for reading, writing in (os.pipe() for _ in range(3)):
-            ours.append(reading)
-            theirs.append(writing)
-        readers = [await _reader(end) for end in ours]
-        order = json.dumps({"words": words, "environ": dict(environ)}).encode()
+        told, end = await _pipe()
+        order = json.dumps({"words": words, "environ": dict(environ), "session": session}).encode()
         try:
-            socket.send_fds(self.link, [order], theirs)
+            socket.send_fds(self.link, [order], [out, err, end])
         finally:
-            for end in theirs:
-                os.close(end)
-        out, err, told = readers
-        pid = int(await told.readline())
-        try:
-            outs = [part.decode() for part in await asyncio.gather(out.read(), err.read())]
-            return int(await told.readline()), outs[0], outs[1]
-        except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            raise
+            for each in (out, err, end):
+                os.close(each)
+        return Forked(int(await told.readline()), told)
 
     async def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -73,11 +80,45 @@ class Commands:
             await self.process.wait()
 
 
-async def _reader(end: int) -> asyncio.StreamReader:
+class Forked:
+    """A command's process, as `asyncio.subprocess.Process` is one."""
+
+    def __init__(self, pid: int, told: asyncio.StreamReader) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._told = told
+        self._ended = asyncio.create_task(self._end(), name=f"forked-{pid}")
+
+    async def _end(self) -> int:
+        self.returncode = int(await self._told.readline())
+        return self.returncode
+
+    async def wait(self) -> int:
+        """Wait for its end; return its exit status, that of a signal as a negative number."""
+        return await asyncio.shield(self._ended)
+
+    def send_signal(self, signal: int) -> None:
+        """Send it a signal. Raises ProcessLookupError when it has ended."""
+        if self.returncode is not None:
+            raise ProcessLookupError
+        os.kill(self.pid, signal)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it now."""
+        self.send_signal(signal.SIGKILL)
+
+
+async def _pipe() -> tuple[asyncio.StreamReader, int]:
+    """Return what is read from a new pipe, and its other end."""
+    reading, writing = os.pipe()
     reader = asyncio.StreamReader()
-    pipe = os.fdopen(end, "rb", buffering=0)
+    pipe = os.fdopen(reading, "rb", buffering=0)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    return reader
+    return reader, writing
 
 
 # --- in the process that forks
@@ -97,7 +138,7 @@ def take_orders(link: socket.socket) -> int | None:
             os.close(end)
 
 
-def _watched(order: dict[str, Mapping[str, str]], out: int, err: int, told: int) -> int:
+def _watched(order: dict[str, Any], out: int, err: int, told: int) -> int:
     """Run the command in a child of this process, which tells its id and its exit status."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if child := os.fork():
@@ -108,6 +149,8 @@ def _watched(order: dict[str, Mapping[str, str]], out: int, err: int, told: int)
         os.write(told, f"{status}\n".encode())
         os._exit(0)
     os.close(told)
+    if order["session"]:
+        os.setsid()
     for end, standard in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
         os.dup2(end, standard)
         os.close(end)

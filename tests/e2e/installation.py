@@ -1,6 +1,7 @@
 """An installation beside a lab, as an operator has it: configuration file, service process, commands, and the phone."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -21,9 +22,9 @@ from binding_ivr.lab import Lab
 from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import AttemptRow, User
-from binding_ivr.node.demo import running_service, write_config
+from binding_ivr.node.demo import until_ready, write_config
 from tests import generous
-from tests.e2e.commands import Commands
+from tests.e2e.commands import Commands, Forked
 from tests.e2e.data_folder import READY
 from tests.patience import SLOW
 
@@ -45,7 +46,7 @@ class Installation:
     config: Config
     path: Path
     opened: OpenInstallation
-    process: asyncio.subprocess.Process | None = None
+    process: Forked | None = None
     users: int = 0
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -54,10 +55,14 @@ class Installation:
     def log(self) -> Path:
         return self.folder / "service.log"
 
-    async def serve(self) -> asyncio.subprocess.Process:
-        """Start the service process and wait until it is ready."""
-        self.process = await self.stack.enter_async_context(running_service(self.path, self.config, self.log))
-        return self.process
+    async def serve(self) -> Forked:
+        """Start the service process and wait until it is ready; at the end of the installation it is ended."""
+        with self.log.open("wb") as out:
+            process = await COMMANDS.start(("serve", "--config", str(self.path)), out, self._environ())
+        self.process = process
+        self.stack.push_async_callback(_ended, process)
+        await until_ready(self.config.web.port, self.log, lambda: process.returncode is not None)
+        return process
 
     @asynccontextmanager
     async def rings_long(self) -> AsyncIterator[None]:
@@ -130,14 +135,28 @@ class Installation:
 
     async def command(self, *words: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, str]:
         """Run a `binding-ivr` command as an operator does; return exit status, output and errors."""
-        everything = {**os.environ, "BINDING_IVR_CONFIG": str(self.path), **(environ or {})}
         async with asyncio.timeout(120 * SLOW):
-            return await COMMANDS.run(*words, environ=everything)
+            return await COMMANDS.run(*words, environ=self._environ(environ))
+
+    def _environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {**os.environ, "BINDING_IVR_CONFIG": str(self.path), **(more or {})}
 
     async def json_command(self, *words: str) -> Any:
         status, out, err = await self.command(*words, "--json")
         assert status == 0, err
         return json.loads(out)
+
+
+async def _ended(process: Forked) -> None:
+    """End a service, and wait for it."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(20 * SLOW):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 @asynccontextmanager
