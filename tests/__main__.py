@@ -80,7 +80,7 @@ async def run(lane: Lane, more: Sequence[str], folder: Path) -> Result:
 
 
 COMPUTING = Lane("unit and integration", ("tests/unit", "tests/integration"), workers=2)
-E2E = Lane("e2e", ("-m", "not alone", "tests/e2e"), workers=5)
+E2E = Lane("e2e", ("-m", "not alone", "tests/e2e"), workers=6)
 ALONE = Lane("e2e alone", ("-m", "alone", "tests/e2e"))
 PLANS: dict[str, tuple[Lane, ...]] = {
     "": (COMPUTING, E2E, ALONE),
