@@ -59,6 +59,14 @@ def test_what_comes_after_a_prefix() -> None:
     assert sets.after("", sets.only) == sets.only
 
 
+def test_no_string_is_longer_than_a_number_can_be() -> None:
+    """E.164 (ITU-T): 15 digits at the most, country code included."""
+    sets = DigitSets()
+    begun = sets.beginning("49")
+    assert sets.contains(begun, "49" + "1" * 13)
+    assert not sets.contains(begun, "49" + "1" * 14)
+
+
 PATTERNS = [
     "1", "[0-3]", r"\d", "1|2", "(?:1|23)4?", "1{2}", "[12]{1,3}", "0?1?2?", "(?:12){0,1}3", "(?:1?2?){2}", "1(?:|2)",
     r"[2-9]\d{0,2}", "(?:[13]|2[0-4]){1,2}", "", "[0-9]?[5-9]",

@@ -22,7 +22,7 @@ from binding_ivr.model.rows import Account, NumberException, OwnNumber
 from binding_ivr.policy.digitset import DigitSets
 from binding_ivr.policy.lock import LockRules, Out, Timed, lock
 from binding_ivr.policy.numbers import KINDS, NumberRules, accept
-from binding_ivr.policy.own import matches
+from binding_ivr.policy.own import OwnNumbers, matches
 from binding_ivr.policy.plan import Plan
 from tests.unit.number_profiles import EXCEPTIONS, OWN, PROFILES, rules
 from tests.unit.test_number_decisions import Decision, decisions
@@ -154,6 +154,15 @@ def test_own_numbers_and_premium_are_refused_whatever_else_the_file_says() -> No
     assert excepted.allows("442079460958")
     # an extension as long as a number, in the writings in which a route may dial it
     assert "12025550170" in excepted.contexts["binding-ivr-own"]
+
+
+def test_an_extension_as_long_as_a_number_that_is_none_is_not_among_them() -> None:
+    extensions = frozenset({"5551234567", "9999999"})
+    own = OwnNumbers(extensions)
+    text = written(LockRules([rules("us")], own, OUT, 14_400))
+    assert not {"5551234567", "15551234567", "9999999", "19999999"} & set(
+        Dialplan(text).contexts.get("binding-ivr-own", ())
+    )
 
 
 def test_the_own_numbers_are_those_that_could_be_dialled_and_no_others() -> None:
