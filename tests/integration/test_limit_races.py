@@ -188,14 +188,14 @@ async def test_one_call_to_a_number_at_a_time(world: World, nodes: tuple[Store, 
 
 async def test_the_wait_for_a_number_lets_one_pass_when_it_is_over(world: World, nodes: tuple[Store, Store]) -> None:
     await people(world)
-    crowd = Crowd(world, nodes, Limits(wait_s=(60.0,)))
+    crowd = Crowd(world, nodes, Limits(wait_s=(60.0, 120.0)))
     asked: list[tuple[Any, ...]] = [(f"u{n}", ONE) for n in range(REQUESTS)]
-    for _ in range(2):
+    for wait_s in (60.0, 120.0, 120.0):
         assert await crowd.all(asked) == 1
         [live] = await world.sql("SELECT attempt_id FROM binding_ivr.attempts WHERE state <> 'ended'")
         await end(world.store.attempts, live["attempt_id"])
         assert await crowd.all(asked) == 0
-        await world.store.clock.advance(60.0, REHEARSAL)
+        await world.store.clock.advance(wait_s, REHEARSAL)
     assert set(crowd.answers) == {"accepted", "try_later", "number_wait_s"}
 
 

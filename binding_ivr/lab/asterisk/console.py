@@ -25,7 +25,9 @@ async def ask(run: Path, command: str) -> str:
                 said += part
     finally:
         os.close(folder)
-    _greeting, _, lines = said.partition(b"\n")
+    _greeting, is_there, lines = said.partition(b"\n")
+    if not is_there:
+        raise ConnectionResetError("it ended before it said who it is")
     # A line that is for verbose consoles alone begins with a byte that says how verbose; no other one does.
     answer = b"".join(line for line in lines.splitlines(keepends=True) if line[0] < 0x80)
     return answer.decode(errors="replace")
