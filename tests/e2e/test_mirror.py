@@ -81,7 +81,11 @@ async def wanted(one: Installation) -> dict[str, str]:
 async def is_equal(one: Installation) -> bool:
     there = await astdb(one.lab)
     ours = {key: value for key, value in there.items() if key.startswith(("binding/ext/", "binding/num/"))}
-    return ours == await wanted(one)
+    due = await wanted(one)
+    if ours != due:  # for the report of a test that fails
+        missing, more = sorted(due.items() - ours.items()), sorted(ours.items() - due.items())
+        print(f"\nAstDB lacks {len(missing)} ({missing[:3]}) and has {len(more)} that are not due ({more[:3]})")
+    return ours == due
 
 
 async def fill(one: Installation, count: int) -> None:
