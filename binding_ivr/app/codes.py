@@ -4,7 +4,7 @@ from uuid import UUID
 
 from binding_ivr.config import Config, Keys
 from binding_ivr.errors import ConfigError
-from binding_ivr.policy.code import access_code, number_hash, pseudonym
+from binding_ivr.policy.code import access_code, lookup_key, number_hash, pseudonym
 
 
 class Codes:
@@ -35,6 +35,10 @@ class Codes:
     def key_check(self) -> bytes:
         """Return what the key of numbers makes of a text that is no number, to know it again."""
         return number_hash(self._keys.number, "key check")
+
+    def lookup_key(self) -> str:
+        """Return what Asterisk shows when its dialplan asks for a number over FastAGI; all nodes have the same."""
+        return lookup_key(self._keys.number)
 
     def of_number(self, e164: str) -> bytes:
         """Return the keyed hash of a number."""

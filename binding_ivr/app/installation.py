@@ -1,6 +1,6 @@
 """An open installation as web, commands and desk phones use it: configuration, store, codes and the use cases."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from binding_ivr.metrics import Metrics  # what it is made with takes long to import, and commands count nothing
 
 
+HeldPins = Callable[[Sequence[str]], Awaitable[list[str]]]
+"""Returns those of the users (`account/extension`) who have a hot-switch PIN in AstDB. Raises BindingError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """An open installation: the use cases, and the store for what needs no use case, being only read or written."""
@@ -30,6 +34,8 @@ class Installation:
     accounts: Accounts
     numbers: Numbers
     lookups: StoreLookups
+    held_pins: HeldPins | None = None
+    """Asks Asterisk who has a hot-switch PIN; None without AMI."""
 
 
 @asynccontextmanager

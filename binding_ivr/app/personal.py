@@ -2,16 +2,31 @@
 
 import asyncio
 import contextlib
+from typing import Any
 
 from binding_ivr.app.installation import Installation
 from binding_ivr.app.live import follow
-from binding_ivr.errors import NotFoundError
+from binding_ivr.errors import BindingError, NotFoundError
 from binding_ivr.model.actors import Actor
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.store.personal import Erased
 
 CALL_ENDS_S = 20.0
 """A call that was canceled has ended by then; else it is refused, and can be asked for again."""
+
+
+async def export(installation: Installation, account: str, user_id: str) -> dict[str, Any]:
+    """Return all that is held about a user. Raises NotFoundError.
+
+    `hot_switch_pins` are the user's extensions with a PIN, None when Asterisk could not be asked.
+    """
+    told = await installation.store.personal.export(account, user_id)
+    users = [f"{account}/{extension}" for extension in (told["user"] or {}).get("extensions", ())]
+    told["hot_switch_pins"] = None
+    if installation.held_pins is not None:
+        with contextlib.suppress(BindingError):
+            told["hot_switch_pins"] = [user.partition("/")[2] for user in await installation.held_pins(users)]
+    return told
 
 
 async def erase(installation: Installation, account: str, user_id: str, actor: Actor) -> Erased:

@@ -1,6 +1,5 @@
 """The use cases of sign-in: API keys, sign-in links and the first key. It checks no request."""
 
-import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
 from binding_ivr.log import get_logger
 from binding_ivr.model import forms
+from binding_ivr.model.hosts import is_local
 from binding_ivr.model.scopes import ACCOUNT_SCOPE, ADMIN_SCOPE, FIRST_RUN, LOOKUP_SCOPE
 from binding_ivr.model.secrets import LINK_PREFIX, digest_of, new_key, new_secret
 from binding_ivr.store import Store
@@ -84,7 +84,7 @@ async def prepare_sign_in(config: Config, store: Store) -> None:
     configured = config.auth.jwt_secret or config.auth.jwks_url or config.web.user_header
     if configured or await store.web.any_key():
         return
-    if not is_loopback(config.web.bind):
+    if not is_local(config.web.bind):
         raise ConfigError(
             f"web.bind: {config.web.bind} can be reached from outside, and no sign-in is configured; set [auth] "
             "jwt_secret or jwks_url, or [web] trusted_proxies and user_header; or make an API key: "
@@ -100,14 +100,6 @@ async def prepare_sign_in(config: Config, store: Store) -> None:
         await store.web.remove_key(FIRST_RUN)
         raise
     log.info("web.first_key", file=str(path))
-
-
-def is_loopback(bind: str) -> bool:
-    """Return whether only programs on this host reach an address."""
-    try:
-        return ipaddress.ip_address(bind).is_loopback
-    except ValueError:
-        return bind == "localhost"
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -4,7 +4,7 @@ import argparse
 from importlib.resources import files
 
 from binding_ivr.cli import show
-from binding_ivr.config import check_for_service, load, load_keys
+from binding_ivr.config import advice, check_for_service, files_of, load, load_keys
 
 
 async def check_config(options: argparse.Namespace) -> int:
@@ -16,8 +16,11 @@ async def check_config(options: argparse.Namespace) -> int:
     check_for_service(config)
     if config.code.keys:
         load_keys(config)
+    unwise = advice(config, files_of(config, options.config))
     if options.json:
-        show.json_line({"status": "ok", "node": config.node})
+        show.json_line({"status": "ok", "node": config.node, "advice": unwise})
     else:
         print(f"the configuration is valid (node {config.node})")
+        for sentence in unwise:
+            show.note(f"warning: {sentence}")
     return 0

@@ -6,10 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
+from binding_ivr.app.codes import Codes
 from binding_ivr.app.lock import lock_of, locked_context, ways_out
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import installation_of
+from binding_ivr.config import load, load_keys
 from binding_ivr.errors import ConfigError
+from binding_ivr.model.lookups import AGI_KEY
 
 
 async def dialplan_policy(options: argparse.Namespace) -> int:
@@ -29,6 +32,14 @@ async def dialplan_policy(options: argparse.Namespace) -> int:
             f'the end of extensions.conf, and set endpoint = "Local/{{digits}}@{out.context}/n" and '
             f'trunk = "{out.trunk}" in [[routes]]'
         )
+    return 0
+
+
+async def dialplan_key(options: argparse.Namespace) -> int:
+    """dialplan key"""
+    config = load(options.config)
+    print(f"{AGI_KEY}={Codes(config, load_keys(config)).lookup_key()}")
+    show.note("a secret, for [globals] of an Asterisk that the service does not reach over ARI, and for nothing else")
     return 0
 
 

@@ -131,7 +131,7 @@ def _users_commands(add: _Adder) -> None:
     audit.add_argument("--user", metavar="USER")
     audit.add_argument("--since", metavar="TIME", help="ISO 8601, or an age such as 30m, 12h, 7d")
     audit.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most N (default: 100)")
-    add.command("export", "personal.export", "everything that is stored about a user, as JSON", user=True)
+    add.command("export", "export.export", "everything that is stored about a user, as JSON", user=True)
     gone = add.command("erase", "personal.erase", "forget a user; what is counted stays under a pseudonym", user=True)
     gone.add_argument("--reason", required=True, metavar="TEXT", help="why; the audit keeps it, so name nobody")
     suppress = add.group("suppress", "numbers that are never called")
@@ -218,6 +218,7 @@ def _policy(add: _Adder) -> None:
         "policy", "dialplan.dialplan_policy", "the outgoing context that dials only allowed numbers"
     )
     lock.add_argument("--output", type=Path, metavar="FILE", help="file to write (default: print it)")
+    dialplan.command("key", "dialplan.dialplan_key", "the line that lets another Asterisk ask over FastAGI")
 
 
 def _limits(add: _Adder) -> None:

@@ -1,16 +1,12 @@
-"""The commands about what is kept: the audit, and one person's data, handed over or forgotten."""
+"""The commands about what is kept: the audit, and one person's data, forgotten."""
 
 import argparse
-import sys
 from dataclasses import asdict
-
-import msgspec
 
 from binding_ivr.app.personal import erase as erase_user
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import installation_of, since_of, with_reason
 from binding_ivr.cli.facts import audit_facts, in_short
-from binding_ivr.model.times import iso
 
 AUDIT_COLUMNS = ("at", "account", "user_id", "action", "who", "address", "reason", "detail")
 
@@ -27,16 +23,6 @@ async def audit(options: argparse.Namespace) -> int:
         for row in rows:
             row["detail"] = in_short(row["detail"])
     show.table(rows, AUDIT_COLUMNS, as_json=options.json)
-    return 0
-
-
-async def export(options: argparse.Namespace) -> int:
-    """export USER"""
-    async with installation_of(options) as installation:
-        told = await installation.store.personal.export(options.account, options.user)
-        now = (await installation.store.clock.read()).now
-    text = msgspec.json.encode({"account": options.account, "user_id": options.user, "exported_at": iso(now), **told})
-    sys.stdout.write(msgspec.json.format(text, indent=0 if options.json else 2).decode() + "\n")
     return 0
 
 

@@ -1,8 +1,9 @@
 """The configuration: its keys with unit, range and default, and the one way to read it. It opens no connection."""
 
+from binding_ivr.config.advice import advice
 from binding_ivr.config.checks import LOCKED
 from binding_ivr.config.keys import Keys, load_keys
-from binding_ivr.config.reading import check_for_service, load
+from binding_ivr.config.reading import check_for_service, files_of, load
 from binding_ivr.config.sections import (
     Auth,
     Code,
@@ -40,7 +41,9 @@ __all__ = [
     "Route",
     "Web",
     "Webhook",
+    "advice",
     "check_for_service",
+    "files_of",
     "load",
     "load_keys",
 ]

@@ -12,6 +12,8 @@ from binding_ivr.config.checks import key_bytes
 from binding_ivr.config.whole import Config
 from binding_ivr.errors import ConfigError
 
+KEY_FILE = "code-keys.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:
@@ -37,7 +39,7 @@ def _code_keys(config: Config) -> tuple[str, Mapping[str, bytes]]:
     if config.code.keys:
         keys = {key_id: key_bytes(text, f"code.keys.{key_id}") for key_id, text in config.code.keys.items()}
         return config.code.active_key, keys
-    path = config.state_dir / "code-keys.json"
+    path = config.state_dir / KEY_FILE
     try:
         config.state_dir.mkdir(parents=True, exist_ok=True)
         if not path.exists():

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from binding_ivr.config import checks
+from binding_ivr.config.keys import KEY_FILE
 from binding_ivr.config.whole import Config, convert
 from binding_ivr.errors import ConfigError
 
@@ -30,12 +31,33 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
 
     Values of the environment (BINDING_IVR__SECTION__KEY) win. Raises ConfigError that names the key's path.
     """
-    named = path or (Path(environ[ENV_FILE]) if environ.get(ENV_FILE) else None)
+    named = _named(path, environ)
     tree = _read(named or DEFAULT_PATH, required=named is not None)
     _read_secret_files(tree, (named or DEFAULT_PATH).parent)
     _merge_environment(tree, environ)
     _read_webhook_secrets(tree, (named or DEFAULT_PATH).parent)
     return _checked(convert(tree))
+
+
+def files_of(config: Config, path: Path | None = None, environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return the files of *config*, loaded from the same place, that hold secrets: some may not be there."""
+    file = _named(path, environ) or DEFAULT_PATH
+    tree = _read(file, required=False)
+    tables = [(name, tree.get(name)) for name, _ in _SECRETS]
+    tables += [("webhooks", webhook) for webhook in tree.get("webhooks", ()) if isinstance(webhook, dict)]
+    secrets = {*_SECRETS, ("webhooks", "secret"), ("code", "keys")}
+    found = {config.state_dir / KEY_FILE}
+    for name, table in tables:
+        for key, value in table.items() if isinstance(table, dict) else ():
+            if (name, key) in secrets and value:
+                found.add(file)
+            elif key.endswith("_file") and (name, key.removesuffix("_file")) in secrets:
+                found.add(file.parent / str(value))
+    return sorted(found)
+
+
+def _named(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    return path or (Path(environ[ENV_FILE]) if environ.get(ENV_FILE) else None)
 
 
 def check_for_service(config: Config) -> None:

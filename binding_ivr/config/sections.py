@@ -47,6 +47,9 @@ class Ami(Struct, forbid_unknown_fields=True, frozen=True):
     secret: str = ""
 
 
+DeskEndpoint = Annotated[str, Meta(pattern=r"^(\*|([A-Za-z0-9_.-]|\{account\}|\{extension\}){1,128})$")]
+
+
 class Agi(Struct, forbid_unknown_fields=True, frozen=True):
     """[agi]"""
 
@@ -55,6 +58,8 @@ class Agi(Struct, forbid_unknown_fields=True, frozen=True):
     advertise: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]+:[0-9]{1,5})?$")] = ""
     allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     desks: Annotated[int, Meta(ge=0, le=1000)] = 20
+    desk_endpoint: DeskEndpoint = "{extension}"
+    desk_contexts: tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,79}$")], ...] = ("binding-ivr-enrol-desk",)
 
 
 class Web(Struct, forbid_unknown_fields=True, frozen=True):

@@ -145,7 +145,9 @@ class CallShell:
             self.post(ev.PlaceFailed(f"all channels of route {routed.route} are in use", network=True))
             return
         self._channel = routed.order.channel_id
-        self._conversation = self._conversations.expect(self.attempt.attempt_id, self._channel, self.post)
+        self._conversation = self._conversations.expect(
+            self.attempt.attempt_id, routed.order.channel_id, routed.order.secret, self.post
+        )
         self._telephony.watch(self._channel, self.post)
         try:
             await self._telephony.place(routed.order)
@@ -156,11 +158,13 @@ class CallShell:
     async def _hand_off(self) -> None:
         if self._channel is None or self._conversation is None:
             return
-        self._conversation.admit()
+        conversation = self._conversation
         try:
             await self._telephony.handoff(self._channel)
         except PlaceError as error:
             self.post(ev.PlaceFailed(error.detail, error.network))
+        else:
+            conversation.admit()  # only now: whoever opened a session before Asterisk was told to is not Asterisk
 
     async def _hang_up(self) -> None:
         """End the channel by both ways: without ARI the closed session still leads the dialplan to its Hangup()."""

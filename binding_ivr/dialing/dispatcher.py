@@ -15,7 +15,7 @@ from binding_ivr.call.rules import GATE_ROUNDS, Rules
 from binding_ivr.config import Config
 from binding_ivr.dialing.call import CallShell
 from binding_ivr.dialing.channels import ChannelBudget
-from binding_ivr.dialing.orders import RoutedOrder, attempt_of, orders
+from binding_ivr.dialing.orders import RoutedOrder, orders
 from binding_ivr.dialing.pacing import Pacer
 from binding_ivr.errors import BindingError
 from binding_ivr.log import get_logger, masked
@@ -84,6 +84,7 @@ class Dispatcher:
         self._unbilled: dict[UUID, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._claims = _loop("claim", self._claim_turn, POLL_S)
+        self._cancels = _loop("cancel", self._heed_cancels, UPKEEP_S, at_once=False)
         self._upkeep = _loop("upkeep", self.upkeep, UPKEEP_S, at_once=False)
         self._claiming = asyncio.Lock()
         self._draining = False
@@ -96,6 +97,10 @@ class Dispatcher:
         return self._claims.running
 
     @property
+    def _loops(self) -> tuple[Loop, ...]:
+        return self._claims, self._cancels, self._upkeep
+
+    @property
     def active(self) -> int:
         """Calls in flight on this node."""
         return len(self._calls)
@@ -105,8 +110,8 @@ class Dispatcher:
         await self._ledger.alive(self._config.node, self._version, self._config.limits.concurrent_node)
         await self._end_abandoned()
         self._unsubscribe = self._changes.subscribe(self._on_change)
-        self._claims.start()
-        self._upkeep.start()
+        for loop in self._loops:
+            loop.start()
 
     async def drain(self) -> None:
         """Claim no more and wait until every call has ended by itself."""
@@ -120,15 +125,15 @@ class Dispatcher:
         """End every call now and stop. Verdicts that cannot be committed within 10 s are left to the recovery."""
         self._draining = True
         self._unsubscribe()
-        self._claims.cancel()
-        self._upkeep.cancel()
+        for loop in self._loops:
+            loop.cancel()
         for call in self._calls.values():
             call.post(ev.Abort("the service was stopped"))
         if self._tasks:
             _, late = await asyncio.wait(set(self._tasks), timeout=10)
             for task in late:
                 task.cancel()
-        await asyncio.gather(self._claims.stop(), self._upkeep.stop(), *self._tasks, return_exceptions=True)
+        await asyncio.gather(*(loop.stop() for loop in self._loops), *self._tasks, return_exceptions=True)
         if self._unbilled:
             with contextlib.suppress(BindingError, TimeoutError):
                 async with asyncio.timeout(STOP_BILL_S):
@@ -143,11 +148,13 @@ class Dispatcher:
 
     def _on_change(self, change: Change) -> None:
         match change.kind:
-            case ChangeKind.QUEUED | ChangeKind.CLOCK | ChangeKind.RESYNC:
+            case ChangeKind.QUEUED | ChangeKind.CLOCK:
                 self._claims.wake()
+            case ChangeKind.RESYNC:
+                self._claims.wake()
+                self._cancels.wake()
             case ChangeKind.CANCEL:
-                if change.attempt_id is not None:
-                    self._cancel(change.attempt_id)
+                self._cancels.wake()  # whose call ends is read: whoever may log in to the database may notify
             case (
                 ChangeKind.ATTEMPT
                 | ChangeKind.BINDING
@@ -160,9 +167,13 @@ class Dispatcher:
             case _:
                 assert_never(change.kind)
 
-    def _cancel(self, attempt_id: UUID) -> None:
-        if call := self._calls.get(attempt_id):
-            call.post(ev.CancelRequested())
+    async def _heed_cancels(self) -> None:
+        """End the calls that somebody asked to end; also without a notice, which may be lost."""
+        if not self._calls:
+            return
+        for attempt_id in await self._ledger.cancel_requests(self._config.node):
+            if call := self._calls.get(attempt_id):
+                call.post(ev.CancelRequested())
 
     async def _claim_turn(self) -> float:
         free = max(0, self._config.limits.concurrent_node - len(self._calls))
@@ -237,8 +248,6 @@ class Dispatcher:
         if mine:
             kept = await self._ledger.renew(self._config.node, mine, LEASE_S)
             self._drop(set(mine) - kept)
-            for attempt_id in await self._ledger.cancel_requests(self._config.node):
-                self._cancel(attempt_id)
         await self._end_abandoned()
         await self._bill()
         self._rounds += 1
@@ -273,12 +282,12 @@ class Dispatcher:
 
     async def _sweep(self) -> None:
         """No channel outlives its attempt: hang up those of our application that no call of this node has."""
-        for stray in await self._telephony.strays() or ():
-            attempt_id = attempt_of(stray, self._config.ari.app)
-            call = self._calls.get(attempt_id) if attempt_id else None
-            if attempt_id is None or (call is not None and call.channel in (stray, None)):
+        there = await self._telephony.strays() or ()
+        mine = {call.channel for call in self._calls.values()}
+        for stray in there:
+            if stray in mine:
                 continue
-            log.warning("dialing.stray_ended", attempt=str(attempt_id))
+            log.warning("dialing.stray_ended", channel=stray)
             self._metrics.strays.inc()
             await self._telephony.hangup(stray)
 

@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from binding_ivr.config import Config
+from binding_ivr.model.channels import new_name, new_secret
 from binding_ivr.policy.routes import dial_string, serving, stored
 from binding_ivr.ports import CallOrder, ClaimedAttempt
 
@@ -21,22 +21,6 @@ class RoutedOrder:
     route: str
     max_channels: int
     order: CallOrder
-
-
-def channel_id(app: str, attempt_id: UUID, route: int) -> str:
-    """Return our id of the channel for the *route*-th try of an attempt."""
-    return f"{app}.{attempt_id}.{route}"
-
-
-def attempt_of(channel: str, app: str) -> UUID | None:
-    """Return the attempt that *channel* belongs to, None when the id is not one of ours."""
-    parts = channel.split(".")
-    if len(parts) != 3 or parts[0] != app:
-        return None
-    try:
-        return UUID(parts[1])
-    except ValueError:
-        return None
 
 
 def spoken(wanted: str, installed: Sequence[str]) -> str:
@@ -58,20 +42,26 @@ def orders(attempt: ClaimedAttempt, config: Config, agi_address: str) -> list[Ro
     *config* is the account's. Raises Refusal when the stored number is no longer valid.
     """
     number = stored(attempt.number)
-    ring_s = math.ceil(config.call.ring_s)
     return [
         RoutedOrder(
             route.name,
             route.max_channels,
-            CallOrder(
-                channel_id=channel_id(config.ari.app, attempt.attempt_id, at),
-                endpoint=dial_string(route.endpoint, number),
-                caller_id=route.caller_id,
-                ring_s=ring_s,
-                max_s=longest_s(config),
-                language=spoken(attempt.language, config.prompts.languages),
-                variables={"BINDING_AGI": agi_address, "BINDING_ATTEMPT": str(attempt.attempt_id)},
-            ),
+            _order(attempt, config, agi_address, dial_string(route.endpoint, number), route.caller_id),
         )
-        for at, route in enumerate(serving(config.routes, number.region))
+        for route in serving(config.routes, number.region)
     ]
+
+
+def _order(attempt: ClaimedAttempt, config: Config, agi_address: str, endpoint: str, caller_id: str) -> CallOrder:
+    secret = new_secret()
+    return CallOrder(
+        channel_id=new_name(config.ari.app),
+        secret=secret,
+        endpoint=endpoint,
+        caller_id=caller_id,
+        ring_s=math.ceil(config.call.ring_s),
+        max_s=longest_s(config),
+        language=spoken(attempt.language, config.prompts.languages),
+        # The dialplan makes the FastAGI address of it, so the session brings the secret along.
+        variables={"BINDING_AGI": agi_address, "BINDING_ATTEMPT": f"{attempt.attempt_id}/{secret}"},
+    )

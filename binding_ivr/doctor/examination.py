@@ -6,19 +6,21 @@ earlier fault is left out, so that one fault is one line.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from binding_ivr.app.installation import open_database
-from binding_ivr.config import Config, check_for_service
+from binding_ivr.config import Config, advice, check_for_service
 from binding_ivr.doctor import ami as doctor_ami
 from binding_ivr.doctor import ari as doctor_ari
 from binding_ivr.doctor import doors as doctor_doors
 from binding_ivr.doctor import notices as doctor_notices
 from binding_ivr.doctor.checks import Check, Status, fail, ok, warn
+from binding_ivr.doctor.server_log import server_log
 from binding_ivr.errors import BindingError, ConfigError
+from binding_ivr.model.hosts import is_local
 from binding_ivr.store import Store, pending
 
 __all__ = ["Check", "Status", "examine"]
@@ -28,9 +30,12 @@ EMBEDDED = "postgres"  # the folder of the embedded database under state_dir
 PART_S = 60.0
 
 
-async def examine(config: Config) -> list[Check]:
-    """Check everything; return one line per check, in the order in which they are best mended."""
-    found = _configuration(config)
+async def examine(config: Config, files: Sequence[Path] = ()) -> list[Check]:
+    """Check everything; return one line per check, in the order in which they are best mended.
+
+    *files* hold secrets (`config.files_of`).
+    """
+    found = _configuration(config, files)
     found += await _host_name(config)
     async with AsyncExitStack() as stack:
         store: Store | None = None
@@ -62,20 +67,13 @@ def _of_store(check: Check) -> bool:
     return check.check in ("postgresql", "schema")
 
 
-def _configuration(config: Config) -> list[Check]:
+def _configuration(config: Config, files: Sequence[Path]) -> list[Check]:
     try:
         check_for_service(config)
     except ConfigError as error:
         return [fail("configuration", str(error))]
-    return [ok("configuration", f"node {config.node}")]
-
-
-def is_local(host: str) -> bool:
-    """Return whether *host* names this machine's loopback."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+    unwise = [warn("configuration", sentence) for sentence in advice(config, files)]
+    return unwise or [ok("configuration", f"node {config.node}")]
 
 
 async def _host_name(config: Config) -> list[Check]:
@@ -112,7 +110,7 @@ async def _database(config: Config, store: Store | None) -> list[Check]:
         return [warn("postgresql", detail)]
     row = await store.db.row("server_version")
     version = str(row["version"]) if row is not None else "unknown"
-    found = [ok("postgresql", f"{store.db.server}, version {version.split()[0]}")]
+    found = [ok("postgresql", f"{store.db.server}, version {version.split()[0]}"), *await server_log(store)]
     try:
         missing = await pending(store.db)
     except BindingError as error:

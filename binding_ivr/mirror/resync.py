@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 from binding_ivr.app.installation import Installation
 from binding_ivr.asterisk.ami.client import AmiClient
 from binding_ivr.config import Config
 from binding_ivr.errors import BindingError, ConfigError
-from binding_ivr.mirror import astdb
+from binding_ivr.mirror import astdb, pins
 from binding_ivr.mirror.sync import ALIVE_S, make_equal
 from binding_ivr.store import MirrorState
 
@@ -48,6 +49,15 @@ async def connected(config: Config) -> AmiClient:
     ami = AmiClient(host=config.ami.host, port=config.ami.port, user=config.ami.user, secret=config.ami.secret)
     await ami.start(CONNECT_S)
     return ami
+
+
+async def held_pins(config: Config, users: Sequence[str]) -> list[str]:
+    """Like `pins.held`, over a connection of its own. Raises BindingError."""
+    ami = await connected(config)
+    try:
+        return await pins.held(ami, users)
+    finally:
+        await ami.stop()
 
 
 async def _own(installation: Installation) -> Row:

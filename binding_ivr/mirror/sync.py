@@ -8,7 +8,7 @@ Asterisk, when asked to and once a day it lists both and writes the difference.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, assert_never
@@ -18,7 +18,7 @@ from binding_ivr.background import Backoff, Loop
 from binding_ivr.errors import BindingError, ConfigError, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.mirror import astdb
+from binding_ivr.mirror import astdb, pins
 from binding_ivr.model.changes import Change, ChangeKind
 from binding_ivr.ports import Changes
 from binding_ivr.store import PgMirror
@@ -46,6 +46,9 @@ class AstDb(Protocol):
 
     async def get(self, family: str, key: str) -> str | None:
         """Return a key's value, None when it is not there."""
+
+    async def get_all(self, family: str, keys: Sequence[str]) -> list[str | None]:
+        """Return the values of *keys*, None for what is not there."""
 
     async def tree(self, family: str, key: str, sink: Callable[[str, str], None]) -> None:
         """Call *sink* with each key (family included) below `family/key` and its value."""
@@ -109,10 +112,23 @@ async def make_equal(store: PgMirror, ami: AstDb, plan: astdb.Plan) -> tuple[int
         for branch in astdb.BRANCHES:
             await ami.delete_tree(astdb.FAMILY, branch)
     await ami.apply(comparison.writes())
+    await _compare_pins(store, ami)
     if comparison.unsound:
         log.error("mirror.unsound_entries", entries=comparison.unsound)
     put, deleted = len(comparison.wanted), len(comparison.stale)
     return position, Compared(since, comparison.keys, put, deleted, round(time.monotonic() - began, 3))
+
+
+async def _compare_pins(store: PgMirror, ami: AstDb) -> None:
+    users: set[str] = set()
+
+    def saw(key: str, _: str) -> None:
+        if (user := pins.user_of(key)) is not None:
+            users.add(user)
+
+    with contextlib.suppress(UnknownActionError):  # before 18.14: then they go as their numbers change
+        await ami.tree(pins.PINS, "", saw)
+        await pins.forget_dead(ami, store, sorted(users))
 
 
 class Mirror:
@@ -237,6 +253,12 @@ class Mirror:
             if entries:
                 self._set_behind(len(entries) if len(entries) < AT_ONCE else await self._store.behind(self._position))
                 await self._apply(astdb.changes(entries))
+                # After the numbers: a PIN alone opens nothing.
+                await pins.forget_dead(
+                    self._ami,
+                    self._store,
+                    [f"{entry.account}/{entry.name}" for entry in entries if entry.kind == "ext"],
+                )
                 self._position = position
             if len(entries) < AT_ONCE:
                 break

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+AGI_KEY = "BINDING_AGI_KEY"
+"""The global variable of Asterisk that shows who asks over FastAGI."""
+
 
 class LookupStatus(StrEnum):
     """The answer's kind at every door of the look-up."""

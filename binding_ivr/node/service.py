@@ -4,7 +4,8 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from binding_ivr import __version__
@@ -27,7 +28,7 @@ from binding_ivr.jobs.schedule import Jobs
 from binding_ivr.jobs.web_upkeep import upkeep
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
-from binding_ivr.mirror import astdb
+from binding_ivr.mirror import astdb, pins
 from binding_ivr.mirror.sync import Mirror
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.ports import ClaimedAttempt
@@ -111,10 +112,12 @@ class Service:
         """Start every part and return them. Raises BindingError; parts that had started are stopped by `stop`."""
         config = self._config
         installation = await self._stack.enter_async_context(open_installation(config, self.metrics))
+        ami = self._ami_client()
+        if ami is not None:
+            installation = replace(installation, held_pins=partial(pins.held, ami))
         await installation.store.changes.start()
         if ahead_s := (await installation.store.clock.read()).ahead_s:
             log.error("clock.ahead", ahead_s=ahead_s, reason="a rehearsal moved the clock of this database")
-        ami = self._ami_client()
         outbox = self._make_outbox(installation, ami)
         self._stack.push_async_callback(outbox.stop)
         await outbox.start()
@@ -123,7 +126,10 @@ class Service:
         agi = AgiServer(
             installation.lookups,
             enrolment,
+            key=installation.codes.lookup_key(),
             desks=config.agi.desks,
+            desk_endpoint=config.agi.desk_endpoint,
+            desk_contexts=config.agi.desk_contexts,
             bind=config.agi.bind,
             port=config.agi.port,
             allow=config.agi.allow,
@@ -133,9 +139,15 @@ class Service:
         self._stack.push_async_callback(agi.stop)
         self._stack.push_async_callback(enrolment.stop)  # when the calls they tell of have ended
         ari = AriDriver(url=config.ari.url, user=config.ari.user, password=config.ari.password, app=config.ari.app)
+        agi.proof.channels = ari
         self.metrics.ari_ready.set_function(lambda: float(ari.ready))
         dispatcher = self._make_dispatcher(installation, agi, ari)
-        ari.on_connect = dispatcher.recover
+
+        async def connected() -> None:
+            await agi.proof.give()
+            await dispatcher.recover()
+
+        ari.on_connect = connected
         self._stack.push_async_callback(ari.stop)
         await ari.start()
         mirror = await self._start_mirror(installation, ami) if ami is not None else None

@@ -41,3 +41,8 @@ def pseudonym(key: bytes, account: str, user_id: str) -> str:
 def number_hash(key: bytes, e164: str) -> bytes:
     """Return the keyed hash (32 bytes) under which a number is suppressed without being stored."""
     return hmac.new(key, b"binding_ivr number\0" + e164.encode(), hashlib.sha256).digest()
+
+
+def lookup_key(key: bytes) -> str:
+    """Return the secret of the look-ups over FastAGI: 32 signs that tell nothing of *key*."""
+    return hmac.new(key, b"binding_ivr look-ups", hashlib.sha256).hexdigest()[:32]

@@ -4,6 +4,8 @@ from binding_ivr.ports.ledger import AttemptLedger, Changes, ClaimedAttempt, New
 from binding_ivr.ports.lookups import Lookups
 from binding_ivr.ports.telephony import (
     CallOrder,
+    ChannelFacts,
+    Channels,
     Conversation,
     Conversations,
     Desk,
@@ -19,6 +21,8 @@ __all__ = [
     "AttemptLedger",
     "CallOrder",
     "Changes",
+    "ChannelFacts",
+    "Channels",
     "ClaimedAttempt",
     "Conversation",
     "Conversations",

@@ -17,15 +17,17 @@ class CallOrder:
 
     `endpoint` is an Asterisk dial string, `caller_id` an E.164 number or empty, `ring_s` whole seconds (1 or more),
     `max_s` the absolute limit of the channel in seconds, ringing included, `language` an Asterisk language code.
+    `channel_id` can be seen by others on the host; the `secret` is what the channel's session proves itself with.
     """
 
     channel_id: str
+    secret: str = field(repr=False)
     endpoint: str = field(repr=False)
     caller_id: str
     ring_s: int
     max_s: int
     language: str
-    variables: Mapping[str, str]
+    variables: Mapping[str, str] = field(repr=False)
 
 
 class PlaceError(Exception):
@@ -64,6 +66,34 @@ class Telephony(Protocol):
         """Ids of all channels of this application's id prefix that exist now; None when Asterisk cannot be asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelFacts:
+    """A channel as Asterisk knows it: its name (`PJSIP/1001-0000002a`), whether it is up, and where its dialplan is."""
+
+    name: str
+    is_up: bool
+    context: str
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint that the channel is of; empty for a Local channel, which is of none."""
+        technology, _, rest = self.name.partition("/")
+        return "" if technology == "Local" else rest.rpartition("-")[0]
+
+
+class Channels(Protocol):
+    """Looks at any channel of Asterisk (ARI)."""
+
+    async def channel(self, channel_id: str) -> ChannelFacts | None:
+        """Return the channel; None when there is none, or Asterisk cannot be asked."""
+
+    async def variable(self, channel_id: str, name: str) -> str | None:
+        """Return a variable of the channel; None when there is none, or Asterisk cannot be asked."""
+
+    async def tell(self, variable: str, value: str) -> bool:
+        """Set a global variable, which all channels can read; False when Asterisk cannot be asked."""
+
+
 class Conversation(Protocol):
     """The FastAGI session of one call. Results arrive as events at the sink given to `expect`."""
 
@@ -83,8 +113,8 @@ class Conversation(Protocol):
 class Conversations(Protocol):
     """Waits for the FastAGI sessions of our own calls."""
 
-    def expect(self, attempt_id: UUID, channel_id: str, sink: EventSink) -> Conversation:
-        """Announce the one session that *channel_id* may open for *attempt_id*."""
+    def expect(self, attempt_id: UUID, channel_id: str, secret: str, sink: EventSink) -> Conversation:
+        """Announce the one session that *channel_id* may open for *attempt_id*, if it names the *secret*."""
 
 
 @dataclass(frozen=True, slots=True)

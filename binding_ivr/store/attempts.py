@@ -202,9 +202,11 @@ async def _prove(tx: Transaction, attempt: Row) -> None:
     if suppressed is not None and suppressed["there"]:
         return
     if await own_among(tx, [number]):
+        await tx.run("withdraw_kept_proofs", [number], "", "")
         await tx.run("suspend_own", [number])
         return
     await tx.run("take_over", account, user_id, number)
+    await tx.run("withdraw_kept_proofs", [number], account, user_id)
     await tx.run("verify_binding", account, user_id, number)
 
 

@@ -16,13 +16,12 @@ from binding_ivr.store.queries import queries
 
 log = get_logger()
 
-CHANNEL = "binding_ivr"
 RESYNC = Change(ChangeKind.RESYNC)
 _RETRY = Backoff(0.1, 5.0)
 
 
 def decode(payload: str) -> Change | None:
-    """Return the change of one payload, None when it is not one that we know (any database user may notify)."""
+    """Return the change of one payload, None when it is not one that we know."""
     try:
         return msgspec.json.decode(payload, type=Change)
     except (msgspec.DecodeError, UnicodeError):
@@ -98,7 +97,7 @@ class PgChanges:
         lost = asyncio.Event()
         link.add_termination_listener(lambda _link: lost.set())
         try:
-            await link.add_listener(CHANNEL, self._received)
+            await link.add_listener(await link.fetchval(queries()["notice_channel"]), self._received)
             self._connected.set()
             self._loop.works()
             log.info("changes.connected")

@@ -30,6 +30,7 @@ async def end_all(tx: Transaction, users: Collection[Key], own: Collection[str] 
     for account, user_id in sorted(users):
         ended += await tx.row("forget_binding", account, user_id) is not None
     if own:
+        await tx.run("withdraw_kept_proofs", list(own), "", "")
         ended += len(await tx.rows("suspend_own", list(own)))
     return ended, len(calls)
 

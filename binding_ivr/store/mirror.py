@@ -1,6 +1,6 @@
 """What a mirror of the trusted numbers must hold, in pages or by change; it knows no AstDB and keeps no position."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -60,6 +60,12 @@ class PgMirror(OnDatabase):
         rows = await self._db.rows("mirror_changes", position, most)
         entries = [Entry(row["kind"], row["account"], row["name"], row["value"]) for row in rows]
         return (rows[-1]["change_seq"] if rows else position), entries
+
+    async def numbers_of(self, users: Sequence[str]) -> dict[str, str]:
+        """Return the numbers that *users* (`account/extension`) have, trusted or to be trusted again when confirmed."""
+        pairs = [user.partition("/") for user in users]
+        rows = await self._db.rows("mirror_numbers_of", [p[0] for p in pairs], [p[2] for p in pairs])
+        return {f"{row['account']}/{row['extension']}": row["number"] for row in rows}
 
     async def everything(self) -> AsyncIterator[list[Entry]]:
         """Yield all entries there must be, in pages. A change meanwhile may be in it or not: its mark tells."""

@@ -28,10 +28,12 @@ LEFT JOIN LATERAL (
 ) a ON true;
 
 -- name: lock_bindings
--- $1 account, $2 user_id, $3 number: the user's own row and whoever holds the number, always locked in the same order
+-- $1 account, $2 user_id, $3 number: the user's own row and whoever holds the number or a proof of it, always locked in
+-- the same order
 SELECT account, user_id, status, reason, number, pending_number
 FROM binding_ivr.bindings
-WHERE (account = $1 AND user_id = $2) OR (number = $3 AND status = 'verified')
+WHERE (account = $1 AND user_id = $2)
+   OR (number = $3 AND (status = 'verified' OR (reason = 'admin' AND verified_at IS NOT NULL)))
 ORDER BY account, user_id
 FOR UPDATE;
 
@@ -41,6 +43,18 @@ UPDATE binding_ivr.bindings
 SET status = 'suspended', reason = 'taken_over', since = binding_ivr.clock()
 WHERE number = $3 AND status = 'verified' AND NOT (account = $1 AND user_id = $2);
 
+-- name: withdraw_kept_proofs
+-- $1 numbers, $2 account and $3 user_id of the one who keeps it ('' for nobody). A proof that was put by when its user was
+-- suspended, for resume_binding, is void as soon as the number is another's: it would come back without a call.
+WITH kept AS MATERIALIZED (
+  SELECT account, user_id FROM binding_ivr.bindings
+  WHERE number = ANY ($1::text[]) AND reason = 'admin' AND verified_at IS NOT NULL
+    AND NOT (account = $2 AND user_id = $3)
+  ORDER BY account, user_id FOR UPDATE
+)
+UPDATE binding_ivr.bindings b SET verified_at = NULL
+FROM kept WHERE b.account = kept.account AND b.user_id = kept.user_id;
+
 -- name: verify_binding
 -- $1 account, $2 user_id, $3 number
 UPDATE binding_ivr.bindings
@@ -49,14 +63,15 @@ SET status = 'verified', reason = NULL, number = $3, pending_number = NULL, sinc
 WHERE account = $1 AND user_id = $2;
 
 -- name: report_binding
--- $1 account, $2 user_id, $3 number. A number that only waited for its proof is dropped; the proven one stays.
+-- $1 account, $2 user_id, $3 number. A number that only waited for its proof is dropped; the proven one stays. Who was
+-- suspended meanwhile by the administrator stays so, but has no proof any more that could come back.
 UPDATE binding_ivr.bindings
 SET status = CASE WHEN number = $3 THEN 'suspended' ELSE status END,
-    reason = CASE WHEN number = $3 THEN 'reported' ELSE reason END,
-    since = CASE WHEN number = $3 THEN binding_ivr.clock() ELSE since END,
+    reason = CASE WHEN number = $3 AND reason IS DISTINCT FROM 'admin' THEN 'reported' ELSE reason END,
+    since = CASE WHEN number = $3 AND reason IS DISTINCT FROM 'admin' THEN binding_ivr.clock() ELSE since END,
+    verified_at = CASE WHEN number = $3 AND status = 'suspended' THEN NULL ELSE verified_at END,
     pending_number = CASE WHEN pending_number = $3 THEN NULL ELSE pending_number END
-WHERE account = $1 AND user_id = $2 AND (number = $3 OR pending_number = $3)
-  AND NOT (status = 'suspended' AND reason = 'admin');
+WHERE account = $1 AND user_id = $2 AND (number = $3 OR pending_number = $3);
 
 -- name: suspend_suppressed
 -- $1 number that is never called again. Only who has proven it is told; and `resume` gives no trust back to it.

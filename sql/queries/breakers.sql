@@ -68,7 +68,7 @@ WITH told AS (
   SELECT 'limit.alert', $3, $4, told.facts FROM told
 )
 SELECT told.name, binding_ivr.write_audit($3, $4, 'limit.alert', NULL, told.facts) AS audited,
-       pg_notify('binding_ivr', jsonb_build_object('kind', 'limits', 'account', $3::text)::text) AS noticed
+       binding_ivr.notice(jsonb_build_object('kind', 'limits', 'account', $3::text)::text) AS noticed
 FROM told;
 
 -- name: breakers

@@ -76,7 +76,8 @@ SELECT pg_advisory_xact_lock_shared(7201, 4);
 -- $1 only these, or null for all; $2 after which to go on, $3 most
 SELECT number FROM (
   SELECT b.number FROM binding_ivr.bindings b
-  WHERE b.status IN ('pending', 'verified') AND b.number > $2 AND ($1::text[] IS NULL OR b.number = ANY ($1))
+  WHERE (b.status IN ('pending', 'verified') OR (b.reason = 'admin' AND b.verified_at IS NOT NULL))
+    AND b.number > $2 AND ($1::text[] IS NULL OR b.number = ANY ($1))
   UNION
   SELECT b.pending_number FROM binding_ivr.bindings b
   WHERE b.pending_number > $2 AND ($1::text[] IS NULL OR b.pending_number = ANY ($1))
@@ -96,7 +97,8 @@ ORDER BY attempt_id FOR UPDATE;
 -- name: lock_bindings_of
 -- likewise their bindings
 SELECT account, user_id FROM binding_ivr.bindings
-WHERE (number = ANY ($3::text[]) AND status IN ('pending', 'verified')) OR pending_number = ANY ($3::text[])
+WHERE (number = ANY ($3::text[]) AND (status IN ('pending', 'verified') OR reason = 'admin'))
+   OR pending_number = ANY ($3::text[])
    OR (account, user_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 ORDER BY account, user_id FOR UPDATE;
 

@@ -33,6 +33,14 @@ WHERE b.status = 'verified' AND (b.account, b.user_id) > ($1, $2)
 ORDER BY b.account, b.user_id
 LIMIT $3;
 
+-- name: mirror_numbers_of
+-- $1 accounts, $2 extensions. The numbers of their users that a PIN may stand by: proven, or only aged.
+SELECT e.account, e.extension, b.number
+FROM unnest($1::text[], $2::text[]) AS asked(account, extension)
+JOIN binding_ivr.extensions e ON e.account = asked.account AND e.extension = asked.extension
+JOIN binding_ivr.bindings b ON b.account = e.account AND b.user_id = e.user_id
+WHERE b.number IS NOT NULL AND (b.status = 'verified' OR (b.status = 'suspended' AND b.reason = 'aged'));
+
 -- name: forget_mirror_marks
 -- $1 seconds. Marks this old are of no use: a mirror that has not read them for so long compares everything.
 -- SKIP LOCKED: never in the way of a change that marks its keys.
@@ -63,4 +71,4 @@ SELECT node, detail, behind, compare_from, keys, put, deleted,
 FROM binding_ivr.mirrors ORDER BY node;
 
 -- name: ask_to_compare
-SELECT clock_timestamp() AS asked_at, pg_notify('binding_ivr', '{"kind":"compare"}');
+SELECT clock_timestamp() AS asked_at, binding_ivr.notice('{"kind":"compare"}');

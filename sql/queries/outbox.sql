@@ -146,7 +146,7 @@ RETURNING delivery_id;
 
 -- name: tell_outbox
 -- wakes the nodes: somebody wants deliveries tried now
-SELECT pg_notify('binding_ivr', '{"kind":"outbox"}');
+SELECT binding_ivr.notice('{"kind":"outbox"}');
 
 -- name: recent_events
 -- $1 seconds, $2 most; the newest of them, oldest first, each with the user's extensions

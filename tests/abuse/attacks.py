@@ -10,6 +10,7 @@ from typing import Any
 from binding_ivr.lab.behaviours import AREA_CODES
 from tests.abuse.attacks_calls import one_victim, race, stolen_session
 from tests.abuse.attacks_codes import de_bruijn, recorded_greeting, replayed_codes, wrong_codes
+from tests.abuse.attacks_host import insiders
 from tests.abuse.attacks_money import costly_numbers
 from tests.abuse.attacks_probe import probing
 from tests.abuse.report import Result, judge
@@ -53,6 +54,7 @@ ATTACKS = (
     ),
     Attack("de-bruijn", "a stream that holds every code is keyed", de_bruijn, 1),
     Attack("probe", "who has this number, which one is suppressed?", probing, 2),
+    Attack("insiders", "a program, an AMI user, a phone and a database login on the host", insiders, 1),
     Attack("premium", "premium, satellite and faraway numbers", costly_numbers, 1),
 )
 """The longest come first, for several run at once."""

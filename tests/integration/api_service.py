@@ -108,6 +108,9 @@ class Web:
     async def get(self, path: str, headers: Mapping[str, str] | None = None, **how: Any) -> Reply:
         return await self.ask("GET", path, headers, **how)
 
+    async def form(self, path: str, fields: Mapping[str, str]) -> Reply:
+        return await self.ask("POST", path, data=dict(fields))
+
     async def put(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> Reply:
         return await self.ask("PUT", path, headers, json=body)
 

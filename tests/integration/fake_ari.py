@@ -26,12 +26,14 @@ class FakeAri:
 
     def __init__(self) -> None:
         self.channels: dict[str, str] = {}
+        self.variables: dict[str, dict[str, str]] = {}
         self.orders: list[dict[str, Any]] = []
         self.asked: Counter[str] = Counter()
         self.sockets: list[web.WebSocketResponse] = []
         self.statuses: dict[str, list[int]] = {}
         self.on_order: Handler | None = None
         self.ping_hangs = False
+        self.globals: dict[str, str] = {}
         self.version = "22.10.1"
         self.app_taken = False
         self.port = 0
@@ -139,12 +141,16 @@ class FakeAri:
                 if channel_id in self.channels:
                     return web.json_response({"message": "exists"}, status=409)
                 self.channels[channel_id] = "Down"
+                self.variables[channel_id] = body.get("variables", {})
                 return web.json_response({"id": channel_id})
             case "DELETE channels":
                 return web.Response(status=204 if self.channels.pop(channel_id, None) else 404)
             case "POST channels/continue":
                 assert request.query["extension"] == "s"
                 return web.Response(status=204 if channel_id in self.channels else 404)
+            case "GET channels" if path.endswith("/variable"):
+                value = self.variables.get(channel_id, {}).get(request.query["variable"])
+                return web.json_response({"value": value or ""}, status=404 if value is None else 200)
             case "GET channels" if channel_id:
                 return web.json_response({"id": channel_id}, status=200 if channel_id in self.channels else 404)
             case "GET channels":
@@ -153,6 +159,9 @@ class FakeAri:
                 if self.ping_hangs:
                     await self.never()
                 return web.json_response({"ping": "pong"})
+            case "POST asterisk":
+                self.globals[request.query["variable"]] = request.query["value"]
+                return web.Response(status=204)
             case "GET asterisk":
                 return web.json_response({"system": {"version": self.version}})
             case "PUT applications":

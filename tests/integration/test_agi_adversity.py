@@ -15,6 +15,7 @@ from binding_ivr.asterisk.agi.server import AgiServer
 from binding_ivr.call.events import TalkLost
 from binding_ivr.model.lookups import LookupAnswer, LookupStatus
 from tests.integration.fake_agi import (
+    LOOKUP_KEY,
     FakeLookups,
     Peer,
     looked_up,
@@ -107,7 +108,7 @@ async def test_a_peer_that_never_reads_is_closed(agi: AgiServer, lookups: FakeLo
     lookups.answer = LookupAnswer(LookupStatus.FOUND, dial="x" * 12_000_000)
     async with asyncio.timeout(10 * SLOW):
         peer = await Peer.dial(agi, "trusted-caller?number=1")
-        await until(lambda: agi.sessions == 1)
+        await peer.shows_key()
         await until(lambda: agi.sessions == 0)
         await peer.leave()
 
@@ -148,7 +149,7 @@ async def test_stop_closes_every_session_and_says_so(lookups: FakeLookups) -> No
 
 
 async def test_many_look_ups_at_once(lookups: FakeLookups) -> None:
-    agi = AgiServer(lookups, port=0)
+    agi = AgiServer(lookups, key=LOOKUP_KEY, port=0)
     await agi.start()
     async with asyncio.timeout(20 * SLOW):
         answers = await asyncio.gather(*(looked_up(agi, "trusted-caller?number=1") for _ in range(200)))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from urllib.parse import unquote
 
 import pytest
 import structlog
@@ -9,8 +10,8 @@ import structlog
 from binding_ivr.asterisk.agi import desk as agi_desk
 from binding_ivr.asterisk.agi.server import AgiServer
 from binding_ivr.call.events import Digit, Event, HangupNoticed, SayDone, Talking, TalkLost
-from binding_ivr.ports import DeskCaller, DeskConversation
-from tests.integration.fake_agi import Peer, hang_up, make, refusal
+from binding_ivr.ports import ChannelFacts, DeskCaller, DeskConversation
+from tests.integration.fake_agi import FakeChannels, Peer, hang_up, make, refusal
 from tests.integration.fake_ari import until
 from tests.patience import SLOW
 
@@ -57,14 +58,24 @@ class FakeDesk:
         return self.dialogues[-1]
 
 
+PHONE = ChannelFacts("PJSIP/1001-0000002a", True, "binding-ivr-enrol-desk")
+ID = "1700000000.1"
+
+
 @pytest.fixture
 def desk() -> FakeDesk:
     return FakeDesk()
 
 
 @pytest.fixture
-async def agi(desk: FakeDesk) -> AsyncIterator[AgiServer]:
+def channels() -> FakeChannels:
+    return FakeChannels()
+
+
+@pytest.fixture
+async def agi(desk: FakeDesk, channels: FakeChannels) -> AsyncIterator[AgiServer]:
     made = make(None, desk=desk, desks=2)
+    made.proof.channels = channels
     await made.start()
     yield made
     for dialogue in desk.dialogues:
@@ -76,7 +87,12 @@ async def agi(desk: FakeDesk) -> AsyncIterator[AgiServer]:
 async def begun(agi: AgiServer, desk: FakeDesk, target: str = TARGET) -> tuple[FakeDialogue, Peer]:
     """A dialogue that has begun, and Asterisk's side of it."""
     count = len(desk.dialogues)
-    peer = await Peer.dial(agi, target, "1700000000.1")
+    channel, channels = f"1700000000.{count}", agi.proof.channels
+    assert isinstance(channels, FakeChannels)
+    extension = unquote(target.rpartition("extension=")[2])
+    channels.there[channel] = ChannelFacts(f"PJSIP/{extension}-0000002a", True, "binding-ivr-enrol-desk")
+    peer = await Peer.dial(agi, target, channel)
+    await channels.vouches(peer, channel)
     await until(lambda: len(desk.dialogues) > count and desk.dialogues[-1].heard == [Talking()])
     return desk.dialogues[-1], peer
 
@@ -117,9 +133,109 @@ async def test_a_line_without_an_extension_is_named(agi: AgiServer, desk: FakeDe
     assert desk.dialogues == []
 
 
-async def test_only_so_many_at_once(agi: AgiServer, desk: FakeDesk) -> None:
+async def test_a_program_on_the_host_is_no_phone(agi: AgiServer, desk: FakeDesk, channels: FakeChannels) -> None:
+    """It can name a channel that is there, in the right place, of the right phone: it is not who has it."""
+    channels.there[ID] = PHONE
+    channels.left[ID, "BINDING_PROOF"] = "0123456789abcdef0123456789abcdef"  # of a session before
+    for answer in ("200 result=0", "200 result=1", "510 Invalid command"):
+        with structlog.testing.capture_logs() as logs:
+            peer = await Peer.dial(agi, TARGET, ID)
+            assert (await peer.command()).startswith("SET VARIABLE BINDING_PROOF")
+            peer.send(f"{answer}\n")
+            assert await peer.ended()
+            await until(lambda: agi.sessions == 0)
+        assert [line["detail"] for line in logs] in ([], ["not a channel of our Asterisk, or its ARI cannot be asked"])
+    assert desk.dialogues == []
+
+
+async def test_a_channel_has_one_session(agi: AgiServer, desk: FakeDesk, channels: FakeChannels) -> None:
+    """Nobody comes in beside it, and whoever only names it keeps nobody out."""
+    channels.there[ID] = PHONE
+    early = await Peer.dial(agi, TARGET, ID)
+    assert (await early.command()).startswith("SET VARIABLE BINDING_PROOF")
+    early.send("200 result=1\n")
+    assert await early.ended()
+    first = await Peer.dial(agi, TARGET, ID)
+    await channels.vouches(first, ID)
+    await until(lambda: len(desk.dialogues) == 1)
+    second = await Peer.dial(agi, TARGET, ID)
+    await channels.vouches(second, ID)
+    assert await second.ended()
+    await until(lambda: agi.refused == 2)
+    assert len(desk.dialogues) == 1
+    desk.dialogues[0].end.set()
+    desk.dialogues[0].talk.close()
+    assert await first.ended()
+
+
+@pytest.mark.parametrize("channel", ["1700000000.9", "", "../asterisk", "1700000000.1?x"])
+async def test_a_channel_that_is_not_there(
+    agi: AgiServer, desk: FakeDesk, channels: FakeChannels, channel: str
+) -> None:
+    channels.there[ID] = PHONE
+    assert "not a channel of our Asterisk" in await refusal(agi, TARGET, channel)
+    assert desk.dialogues == []
+
+
+async def test_without_ari_nobody_can_tell(agi: AgiServer, desk: FakeDesk, channels: FakeChannels) -> None:
+    channels.there[ID] = PHONE
+    channels.away = True
+    assert "ARI cannot be asked" in await refusal(agi, TARGET, ID)
+    assert desk.dialogues == []
+
+
+@pytest.mark.parametrize(
+    ("phone", "told"),
+    [
+        (ChannelFacts("PJSIP/1002-0000002a", True, "binding-ivr-enrol-desk"), "desk_endpoint"),
+        (ChannelFacts("PJSIP/trunk-1001-0000002a", True, "binding-ivr-enrol-desk"), "desk_endpoint"),
+        (ChannelFacts("Local/1001@x-0000002a;1", True, "binding-ivr-enrol-desk"), "desk_endpoint"),
+        (ChannelFacts("PJSIP/1001-0000002a", False, "binding-ivr-enrol-desk"), "desk_contexts"),
+        (ChannelFacts("PJSIP/1001-0000002a", True, "from-trunk"), "desk_contexts"),
+    ],
+)
+async def test_a_channel_that_is_no_phone_of_the_extension(
+    agi: AgiServer, desk: FakeDesk, channels: FakeChannels, phone: ChannelFacts, told: str
+) -> None:
+    """Such as one that somebody had made by AMI, of another phone or none."""
+    channels.there[ID] = phone
+    with structlog.testing.capture_logs() as logs:
+        peer = await Peer.dial(agi, TARGET, ID)
+        await channels.vouches(peer, ID)
+        assert await peer.ended()
+        await until(lambda: logs)
+    assert told in logs[0]["detail"]
+    assert desk.dialogues == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name"), [("*", "SCCP/desk-7-0000002a"), ("{account}-{extension}", "PJSIP/acme-1001-0000002a")]
+)
+async def test_endpoints_with_names_of_their_own(desk: FakeDesk, endpoint: str, name: str) -> None:
+    channels = FakeChannels()
+    agi = make(None, desk=desk, desk_endpoint=endpoint, desk_contexts=["mine"])
+    agi.proof.channels = channels
+    await agi.start()
+    channels.there[ID] = ChannelFacts(name, True, "mine")
+    peer = await Peer.dial(agi, TARGET, ID)
+    await channels.vouches(peer, ID)
+    await until(lambda: len(desk.dialogues) == 1)
+    desk.dialogues[0].end.set()
+    desk.dialogues[0].talk.close()
+    assert await peer.ended()
+    await agi.stop()
+
+
+async def test_only_so_many_at_once(agi: AgiServer, desk: FakeDesk, channels: FakeChannels) -> None:
+    assert "not a channel" in await refusal(agi, TARGET)  # takes nobody's place
     (one, peer), (two, other) = await begun(agi, desk), await begun(agi, desk)
-    assert "more than 2 desk phones at once" in await refusal(agi, TARGET)
+    channels.there["1700000000.9"] = PHONE
+    with structlog.testing.capture_logs() as logs:
+        more = await Peer.dial(agi, TARGET, "1700000000.9")
+        await channels.vouches(more, "1700000000.9")
+        assert await more.ended()
+        await until(lambda: logs)
+    assert "more than 2 desk phones at once" in logs[0]["detail"]
     one.end.set()
     one.talk.close()
     assert await peer.ended()

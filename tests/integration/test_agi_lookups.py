@@ -7,7 +7,8 @@ import structlog
 
 from binding_ivr.asterisk.agi.server import AgiServer
 from binding_ivr.model.lookups import LookupAnswer, LookupStatus
-from tests.integration.fake_agi import FakeLookups, Peer, looked_up, make
+from binding_ivr.ports import ChannelFacts
+from tests.integration.fake_agi import LOOKUP_KEY, FakeChannels, FakeLookups, Peer, looked_up, make
 
 
 @pytest.fixture
@@ -88,6 +89,7 @@ async def test_a_look_up_that_fails_or_hangs_is_an_error(agi: AgiServer, lookups
 @pytest.mark.parametrize("reply", ["511 dead", "510 unknown", "junk", "HANGUP"])
 async def test_a_look_up_whose_channel_is_gone_just_ends(agi: AgiServer, reply: str) -> None:
     peer = await Peer.dial(agi, "trusted-caller?number=1")
+    await peer.shows_key()
     assert (await peer.command()).startswith("EXEC MSet")
     peer.send(reply + "\n")
     assert await peer.ended()
@@ -95,6 +97,7 @@ async def test_a_look_up_whose_channel_is_gone_just_ends(agi: AgiServer, reply: 
 
 async def test_an_asterisk_without_mset_gets_the_values_one_by_one(agi: AgiServer) -> None:
     peer = await Peer.dial(agi, "trusted-caller?number=1")
+    await peer.shows_key()
     assert (await peer.command()).startswith("EXEC MSet")
     peer.send("200 result=-2\n")
     names = []
@@ -104,3 +107,62 @@ async def test_an_asterisk_without_mset_gets_the_values_one_by_one(agi: AgiServe
     await peer.leave()
     assert names[-1] == "BINDING_STATUS"
     assert len(names) == 6
+
+
+ID = "1700000000.1"
+ANSWER = NOTHING.format("ERROR")
+
+
+async def last(peer: Peer) -> str:
+    """The one command that is left, and nothing after it."""
+    command = await peer.command()
+    peer.send("200 result=0\n")
+    assert await peer.ended()
+    return command
+
+
+@pytest.mark.parametrize("target", ["trusted-caller?number=1", "trusted-number?extension=1001"])
+async def test_a_program_on_the_host_is_told_nothing(agi: AgiServer, lookups: FakeLookups, target: str) -> None:
+    """It may name any channel: it knows neither the key that Asterisk has nor the word that ARI leaves there."""
+    channels = agi.proof.channels = FakeChannels()
+    channels.there[ID] = ChannelFacts("PJSIP/1001-0000002a", True, "from-internal")
+    for claimed in ("", "0123456789abcdef0123456789abcdef", LOOKUP_KEY[:-1]):
+        with structlog.testing.capture_logs() as logs:
+            peer = await Peer.dial(agi, target, ID)
+            await peer.expect("GET VARIABLE BINDING_AGI_KEY", f"200 result=1 ({claimed})")
+            assert (await peer.command()).startswith("SET VARIABLE BINDING_PROOF")
+            peer.send("200 result=1\n")
+            assert await last(peer) == ANSWER
+        assert all(LOOKUP_KEY not in str(line) for line in logs)
+    assert lookups.asked == []
+    unknown = await Peer.dial(agi, target, "1700000000.9")
+    await unknown.expect("GET VARIABLE BINDING_AGI_KEY", "200 result=0")
+    await channels.vouches(unknown, "1700000000.9")
+    assert await last(unknown) == ANSWER
+    assert lookups.asked == []
+
+
+async def test_the_key_is_enough_without_ari(agi: AgiServer) -> None:
+    channels = agi.proof.channels = FakeChannels()
+    channels.away = True
+    assert "BINDING_STATUS=FOUND" in (await looked_up(agi, "trusted-caller?number=1"))[0]
+
+
+async def test_an_asterisk_that_lost_the_key_is_known_by_its_channel_and_given_the_key(agi: AgiServer) -> None:
+    channels = agi.proof.channels = FakeChannels()
+    channels.there[ID] = ChannelFacts("PJSIP/1001-0000002a", True, "from-internal")
+    peer = await Peer.dial(agi, "trusted-caller?number=1", ID)
+    await peer.expect("GET VARIABLE BINDING_AGI_KEY", "200 result=0")
+    await channels.vouches(peer, ID)
+    assert "BINDING_STATUS=FOUND" in await last(peer)
+    assert channels.told == {"BINDING_AGI_KEY": LOOKUP_KEY}
+
+
+async def test_without_key_and_ari_nobody_is_told_anything(lookups: FakeLookups) -> None:
+    agi = make(lookups, key="")
+    await agi.start()
+    try:
+        assert await looked_up(agi, "trusted-caller?number=1") == [ANSWER]
+        assert lookups.asked == []
+    finally:
+        await agi.stop()

@@ -12,6 +12,7 @@ from binding_ivr.errors import ConfigError
 from tests.integration.fake_agi import (
     ATTEMPT,
     CHANNEL,
+    SECRET,
     TARGET,
     FakeLookups,
     Heard,
@@ -40,7 +41,7 @@ async def agi(lookups: FakeLookups) -> AsyncIterator[AgiServer]:
 
 async def test_a_conversation_from_greeting_to_the_last_digit(agi: AgiServer) -> None:
     heard = Heard()
-    talk = agi.expect(ATTEMPT, CHANNEL, heard)
+    talk = agi.expect(ATTEMPT, CHANNEL, SECRET, heard)
     talk.admit()
     peer = await Peer.dial(agi, TARGET)
     await until(lambda: heard == [Talking()])
@@ -65,7 +66,7 @@ async def test_a_conversation_from_greeting_to_the_last_digit(agi: AgiServer) ->
 
 async def test_what_is_asked_before_the_session_is_done_in_order_and_a_d_are_digits(agi: AgiServer) -> None:
     heard = Heard()
-    talk = agi.expect(ATTEMPT, CHANNEL, heard)
+    talk = agi.expect(ATTEMPT, CHANNEL, SECRET, heard)
     talk.say([], "")
     talk.ask((), 1, 0, 0)
     peer = await Peer.dial(agi, TARGET)
@@ -121,6 +122,7 @@ async def test_a_late_loop_lets_asterisk_collect_the_entry(
     await peer.expect('EXEC Read "BINDING_KEYS,binding_ivr/greeting&binding_ivr/ask_code,6,,1,10"', "200 result=0")
     await peer.expect("GET VARIABLE READSTATUS", f"200 result=1 ({status})")
     await peer.expect("GET VARIABLE BINDING_KEYS", f"200 result=1 ({keys})" if keys else "200 result=0")
+    await peer.expect('SET VARIABLE BINDING_KEYS ""', "200 result=1")
     await until(lambda: heard[1:] == events)
     talk.close()
     assert await peer.ended()
@@ -143,6 +145,7 @@ async def test_words_before_a_question_take_star_alone_in_either_way(
         await peer.expect('EXEC Read "BINDING_KEYS,binding_ivr/digit_7,1,,1,10"', "200 result=0")
         await peer.expect("GET VARIABLE READSTATUS", "200 result=1 (OK)")
         await peer.expect("GET VARIABLE BINDING_KEYS", "200 result=1 (7)")
+        await peer.expect('SET VARIABLE BINDING_KEYS ""', "200 result=1")
     else:
         await peer.expect('STREAM FILE binding_ivr/digit_7 "0123456789*"', "200 result=55 endpos=100")
     await until(lambda: heard[2:] == [Digit("7")])
@@ -163,6 +166,7 @@ async def test_letters_in_an_entry_that_asterisk_collects_are_no_digits(lookups:
         await peer.expect(f'EXEC Read "BINDING_KEYS,,{most},,1,10"', "200 result=0")
         await peer.expect("GET VARIABLE READSTATUS", "200 result=1 (OK)")
         await peer.expect("GET VARIABLE BINDING_KEYS", f"200 result=1 ({keys})")
+        await peer.expect('SET VARIABLE BINDING_KEYS ""', "200 result=1")
     await until(lambda: heard[1:] == [Digit(key) for key in "1A2B3C4"])
     talk.close()
     assert await peer.ended()
@@ -195,7 +199,7 @@ async def test_a_result_that_is_no_key_is_no_digit(agi: AgiServer) -> None:
     ("prompts", "escape"), [(["a b"], ""), (['a"'], ""), (["../a"], ""), (["a"], '1"'), (["a\n"], "")]
 )
 async def test_a_prompt_that_would_break_the_line_is_refused(agi: AgiServer, prompts: list[str], escape: str) -> None:
-    talk = agi.expect(ATTEMPT, CHANNEL, Heard())
+    talk = agi.expect(ATTEMPT, CHANNEL, SECRET, Heard())
     with pytest.raises(ValueError, match=r"prompt names|escape digits"):
         talk.say(prompts, escape)
     talk.close()
@@ -304,7 +308,7 @@ async def test_a_failing_sink_does_not_end_the_listener(agi: AgiServer) -> None:
         raise RuntimeError("a call's fault")
 
     with structlog.testing.capture_logs() as logs:
-        talk = agi.expect(ATTEMPT, CHANNEL, broken)
+        talk = agi.expect(ATTEMPT, CHANNEL, SECRET, broken)
         talk.admit()
         peer = await Peer.dial(agi, TARGET)
         await until(lambda: logs)
@@ -326,7 +330,7 @@ async def test_close_ends_a_pending_command_without_an_event(agi: AgiServer) -> 
 async def test_only_the_one_expected_session_is_taken(agi: AgiServer) -> None:
     assert "no call waits" in await refusal(agi)
     heard = Heard()
-    talk = agi.expect(ATTEMPT, CHANNEL, heard)
+    talk = agi.expect(ATTEMPT, CHANNEL, SECRET, heard)
     assert "not answered" in await refusal(agi)
     talk.admit()
     assert "not the channel that was called" in await refusal(agi, channel="1700000000.1")
@@ -340,10 +344,26 @@ async def test_only_the_one_expected_session_is_taken(agi: AgiServer) -> None:
     assert agi.refused == 4
 
 
-async def test_a_new_expectation_replaces_the_earlier(agi: AgiServer) -> None:
-    earlier = agi.expect(ATTEMPT, CHANNEL, Heard())
+@pytest.mark.parametrize(
+    "secret", ["", "/", f"/{SECRET[:-1]}", f"/{SECRET}0", f"/{SECRET.upper()}", f"/{SECRET}/x", "/é"]
+)
+async def test_who_does_not_know_the_secret_is_refused(agi: AgiServer, secret: str) -> None:
+    """The attempt and the channel can be seen by others; the session that names the secret is still let in."""
     heard = Heard()
-    talk = agi.expect(ATTEMPT, CHANNEL[:-1] + "1", heard)
+    talk = agi.expect(ATTEMPT, CHANNEL, SECRET, heard)
+    talk.admit()
+    assert "does not know the call's secret" in await refusal(agi, f"attempt/{ATTEMPT}{secret}")
+    assert heard == []
+    peer = await Peer.dial(agi, TARGET)
+    await until(lambda: heard == [Talking()])
+    talk.close()
+    assert await peer.ended()
+
+
+async def test_a_new_expectation_replaces_the_earlier(agi: AgiServer) -> None:
+    earlier = agi.expect(ATTEMPT, CHANNEL, SECRET, Heard())
+    heard = Heard()
+    talk = agi.expect(ATTEMPT, CHANNEL[:-1] + "1", SECRET, heard)
     earlier.close()
     talk.admit()
     peer = await Peer.dial(agi, TARGET, CHANNEL[:-1] + "1")
@@ -354,7 +374,7 @@ async def test_a_new_expectation_replaces_the_earlier(agi: AgiServer) -> None:
 
 async def test_closing_while_a_session_waits_for_its_admission(agi: AgiServer) -> None:
     heard = Heard()
-    talk = agi.expect(ATTEMPT, CHANNEL, heard)
+    talk = agi.expect(ATTEMPT, CHANNEL, SECRET, heard)
     peer = await Peer.dial(agi, TARGET)
     await until(lambda: agi.sessions == 1)
     talk.close()

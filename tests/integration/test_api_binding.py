@@ -137,12 +137,30 @@ async def test_a_number_from_entry_to_trust_and_away(web: Web, user: dict[str, s
     dial = found["dial"]
     assert line.text == f"FOUND,{NUMBER},default,1001,{found['since']},{dial}"
     assert dial.endswith(f"{NUMBER}@trunk")
+    form = {"format": "csv", "key": (await web.key("lookup"))["Authorization"].partition(" ")[2]}
+    for question in ({"extension": "1001"}, {"account": "", "extension": "1001"}, {"number": NUMBER}):
+        assert (await web.form("/v1/look-ups", {**form, **question})).text == line.text
+    for question in ({"extension": "1002"}, {"number": "no"}, {}):
+        assert (await web.form("/v1/look-ups", {**form, **question})).text == "NONE,,,,,"
     assert (await web.ask("DELETE", binding(), user)).status == 204
     assert (await web.ask("DELETE", binding(), user)).problem == "not_found"
     none = await web.get(f"/v1/trusted-callers/{NUMBER}?format=csv", await web.key("lookup"))
     assert none.text == "NONE,,,,,"
     gone = await web.get(f"/v1/trusted-callers/{NUMBER}", await web.key("lookup"))
     assert gone.json["status"] == "NONE"
+
+
+async def test_a_look_up_by_form_needs_its_key(web: Web, user: dict[str, str]) -> None:
+    right = (await web.key("lookup"))["Authorization"].partition(" ")[2]
+    await web.installation.store.directory.add_account("other")
+    other = (await web.key("account:other"))["Authorization"].partition(" ")[2]
+    asked = {"extension": "1001", "format": "text"}
+    for key, status in (("", 401), ("bik_wrong", 401), (right[:-1], 401), (right, 200), (other, 404)):
+        assert (await web.form("/v1/look-ups", {**asked, "key": key})).status == status, status
+    assert (await web.form("/v1/look-ups", {"number": NUMBER, "format": "csv", "key": other})).text == "NONE,,,,,"
+    assert (await web.form("/v1/look-ups", {**asked, "key": right, "more": "x"})).status == 422
+    # nowhere else does a key in a body count
+    assert (await web.form(binding() + "/revalidate", {"key": right})).status == 401
 
 
 async def test_again_and_cancel(web: Web, user: dict[str, str]) -> None:

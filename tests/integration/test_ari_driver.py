@@ -15,7 +15,7 @@ from binding_ivr.errors import ConfigError
 from binding_ivr.ports import CallOrder, PlaceError
 from tests.integration.fake_ari import FakeAri, until
 
-CALL = "test.0b8f4f2e-63c5-4b5e-a5cf-7d1a2d3e4f50.0"
+CALL = "test.abcdefghijklmnopqrstuvwxy"
 TIMES = LinkTimes(heartbeat_s=5, retry_s=(0.01, 0.05), refused_s=0.05, standby_s=(0.02, 0.05))
 
 
@@ -41,7 +41,7 @@ def make(ari: FakeAri, **changes: Any) -> AriDriver:
 
 
 def order(endpoint: str = "PJSIP/+15551230001@trunk") -> CallOrder:
-    return CallOrder(CALL, endpoint, "+15550100", 30, 150, "es", {"BINDING_ATTEMPT": "0b8f"})
+    return CallOrder(CALL, "5ec3e7", endpoint, "+15550100", 30, 150, "es", {"BINDING_ATTEMPT": "0b8f/5ec3e7"})
 
 
 class Heard(list[Event]):
@@ -140,7 +140,7 @@ async def test_the_order_as_asterisk_gets_it(ari: FakeAri, driver: AriDriver) ->
             "app": "test",
             "timeout": 30,
             "callerId": "+15550100",
-            "variables": {"BINDING_ATTEMPT": "0b8f", "TIMEOUT(absolute)": "150", "CHANNEL(language)": "es"},
+            "variables": {"BINDING_ATTEMPT": "0b8f/5ec3e7", "TIMEOUT(absolute)": "150", "CHANNEL(language)": "es"},
         }
     ]
 
@@ -191,10 +191,11 @@ async def test_the_end_before_the_orders_reply(ari: FakeAri, driver: AriDriver) 
 async def test_a_lost_reply_is_asked_again_with_the_same_id(ari: FakeAri, driver: AriDriver) -> None:
     watched(driver)
 
-    async def lose(request: web.Request, _body: dict[str, Any]) -> web.StreamResponse | None:
+    async def lose(request: web.Request, body: dict[str, Any]) -> web.StreamResponse | None:
         if len(ari.orders) > 1:
             return None
         ari.channels[CALL] = "Down"
+        ari.variables[CALL] = body["variables"]
         assert request.transport is not None
         request.transport.abort()
         return web.Response()
@@ -203,6 +204,35 @@ async def test_a_lost_reply_is_asked_again_with_the_same_id(ari: FakeAri, driver
     await driver.place(order())  # the second try meets 409: it was created
     assert len(ari.orders) == 2
     assert list(ari.channels) == [CALL]
+
+
+async def test_a_channel_that_was_there_before_us_is_not_our_call(ari: FakeAri, driver: AriDriver) -> None:
+    """Whoever may originate calls made a channel of that name, and would be taken for the phone that we called."""
+    watched(driver)
+    ari.channels[CALL] = "Up"
+    ari.variables[CALL] = {"BINDING_ATTEMPT": "0b8f"}
+    with pytest.raises(PlaceError, match="not ours"):
+        await driver.place(order())
+
+
+@pytest.mark.parametrize("variables", [{}, {"BINDING_ATTEMPT": "0b8f"}, {"BINDING_ATTEMPT": "0b8f/5ec3e8"}])
+async def test_a_channel_of_somebody_else_is_not_our_call_after_a_lost_reply_either(
+    ari: FakeAri, driver: AriDriver, variables: dict[str, str]
+) -> None:
+    watched(driver)
+
+    async def lose(request: web.Request, _body: dict[str, Any]) -> web.StreamResponse | None:
+        if len(ari.orders) > 1:
+            return None
+        ari.channels[CALL] = "Up"
+        ari.variables[CALL] = variables
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    ari.on_order = lose
+    with pytest.raises(PlaceError, match="not ours"):
+        await driver.place(order())
 
 
 async def test_no_second_call_after_a_lost_reply_of_a_call_that_has_ended(ari: FakeAri, driver: AriDriver) -> None:
@@ -382,7 +412,7 @@ async def test_what_happened_during_a_drop_is_told_after_it(ari: FakeAri, driver
     for name, sink in heard.items():
         driver.watch(name, sink)
         if name != unplaced:
-            await driver.place(CallOrder(name, "PJSIP/1@trunk", "", 30, 150, "en", {}))
+            await driver.place(CallOrder(name, "5ec3e7", "PJSIP/1@trunk", "", 30, 150, "en", {}))
     await ari.drop()
     del ari.channels[gone]
     ari.channels[answered] = "Up"
@@ -462,3 +492,16 @@ async def test_a_hung_ari_is_left_by_the_watchdog(ari: FakeAri) -> None:
     ari.ping_hangs = False
     await until(lambda: driver.ready)
     await driver.stop()
+
+
+async def test_any_channel_is_looked_at_and_all_are_told_something(ari: FakeAri, driver: AriDriver) -> None:
+    ari.channels["1700000000.1"] = "Up"
+    ari.variables["1700000000.1"] = {"WORD": "x"}
+    assert await driver.variable("1700000000.1", "WORD") == "x"
+    for channel, name in (("1700000000.1", "NONE"), ("1700000000.2", "WORD"), ("../asterisk", "WORD"), ("", "WORD")):
+        assert await driver.variable(channel, name) is None
+    assert await driver.tell("KEY", "a&b=c d")
+    assert ari.globals == {"KEY": "a&b=c d"}
+    await ari.stop()
+    assert await driver.variable("1700000000.1", "WORD") is None
+    assert not await driver.tell("KEY", "y")

@@ -9,9 +9,11 @@ import pytest
 
 from binding_ivr.config import Limits
 from binding_ivr.model.outcome import Fault, Outcome, Verdict
+from binding_ivr.model.rows import User
 from binding_ivr.store import PgAttempts
 from tests.generous import follows
 from tests.integration.command import commands_on
+from tests.integration.fake_ami import FakeAmi
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World
@@ -64,6 +66,18 @@ async def test_audit_export_and_erase(world: World, dsn: str, tmp_path: Path) ->
     assert (await run("export", "1001")).err == "binding-ivr: nothing is held about a user 1001 of account default\n"
     [last] = (await run.done("audit", "--limit", "1", "--json")).json
     assert (last["action"], last["user_id"], last["reason"]) == ("user.erased", done["pseudonym"], "asked for it")
+
+
+async def test_an_export_says_who_has_a_pin(world: World, dsn: str, tmp_path: Path) -> None:
+    await world.store.directory.add_user(User("default", "1001", ("1001", "30"), "", ""))
+    assert (await commands_on(dsn, tmp_path).done("export", "1001")).json["hot_switch_pins"] is None  # no AMI
+    async with FakeAmi() as fake:
+        fake.astdb = {"hotswitch_pin/default/30": "secret", "hotswitch_pin/default/31": "secret"}
+        run = commands_on(dsn, tmp_path, ami={"port": fake.port, "user": "u", "secret": fake.secret})
+        done = await run.done("export", "1001")
+        assert (done.json["hot_switch_pins"], "secret" in done.out) == (["30"], False)
+        fake.denied = {"DBGet"}
+        assert (await run.done("export", "1001")).json["hot_switch_pins"] is None
 
 
 @pytest.mark.parametrize(

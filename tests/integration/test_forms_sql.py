@@ -27,6 +27,7 @@ OTHERS = {
     ("own_numbers", "value"),  # any of three forms; the store asks for the one of its kind
     ("api_keys", "key_id"), ("jobs", "job"),
     ("caller_plan", "country"), ("caller_plan", "national"), ("caller_plan", "international"),
+    ("notice_channel", "name"),
 }  # fmt: skip
 LOOSE = {"state": "'queued'"}
 """What else a constraint looks at."""

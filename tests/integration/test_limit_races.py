@@ -18,7 +18,6 @@ from binding_ivr.app.allowances import COUNTS, allowed
 from binding_ivr.call import events as ev
 from binding_ivr.config import Config
 from binding_ivr.dialing.dispatcher import Dispatcher
-from binding_ivr.dialing.orders import attempt_of
 from binding_ivr.errors import Refusal
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.actors import Actor, ActorKind, Source
@@ -28,7 +27,7 @@ from binding_ivr.ports import CallOrder
 from binding_ivr.store import PgAttempts, Store, open_store
 from tests.generous import follows, nothing_follows
 from tests.integration.conftest import begun, hash_of
-from tests.unit.fakes import FakeChanges, FakeConversations, FakeTelephony, until
+from tests.unit.fakes import FakeChanges, FakeConversations, FakeTelephony, attempt_of, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -275,7 +274,7 @@ async def test_no_node_has_more_calls_at_once_than_it_may(world: World, nodes: t
         assert await crowd.all(requests) == REQUESTS
         await until(lambda: sum(len(one.placed) for one in asteriskses) >= REQUESTS, 60)
         await until(lambda: not any(one.active for one in dispatchers), 20)
-    left = [attempt_of(order.channel_id, "binding_ivr") for one in asteriskses for order in one.placed]
+    left = [attempt_of(order) for one in asteriskses for order in one.placed]
     assert (len(left), len(set(left))) == (REQUESTS, REQUESTS)
     assert [one.at_once for one in asteriskses] == [2, 2]
     rows = await world.sql("SELECT outcome, count(*) AS calls FROM binding_ivr.attempts GROUP BY outcome")

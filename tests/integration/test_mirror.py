@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -318,3 +319,109 @@ async def test_looking_for_changes_reads_no_whole_table(world: World, query: str
     plan = await world.sql(f"EXPLAIN (FORMAT TEXT) {queries()[query].rstrip(';')}", *args)
     text = "\n".join(row["QUERY PLAN"] for row in plan)
     assert "Seq Scan" not in text, text
+
+
+def pin(number: str) -> str:
+    """A PIN as the dialplan keeps it, chosen for a number."""
+    salt = "0123456789abcdef"
+    return f"{salt}-{hashlib.sha1(b'...').hexdigest()}-{hashlib.sha1(f'{salt}:{number}'.encode()).hexdigest()}"
+
+
+def pins_of(fake: FakeAmi) -> set[str]:
+    return {key for key in fake.astdb if key.startswith("hotswitch_")}
+
+
+async def removed(world: World) -> None:
+    await world.store.bindings.remove("default", "1", world.actor)
+
+
+async def gone(world: World) -> None:
+    await world.store.directory.remove_user("default", "1", world.actor)
+
+
+async def replaced(world: World) -> None:
+    await world.accept("1", C)
+
+
+async def proven_by_another(world: World) -> None:
+    await world.prove("2", A)
+
+
+async def handed_on(world: World) -> None:
+    """The extension of a user goes to another, who has a number as well."""
+    await world.prove("2", B)
+    await world.store.directory.import_users([User("default", "1", (), "", ""), User("default", "2", ("1",), "", "")])
+
+
+async def suspended(world: World, reason: SuspendReason = SuspendReason.ADMIN) -> None:
+    await world.store.bindings.suspend("default", "1", reason, world.actor)
+
+
+async def reported(world: World) -> None:
+    await suspended(world, SuspendReason.REPORTED)
+
+
+PIN_KEYS = {"hotswitch_pin/default/1", "hotswitch_wrong/default/1", "hotswitch_called/default/1"}
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["at once", "when AMI is back"])
+@pytest.mark.parametrize("ends", [removed, gone, replaced, proven_by_another, handed_on, suspended, reported])
+async def test_a_pin_ends_with_its_number(
+    world: World, fake: FakeAmi, ends: Callable[[World], Awaitable[None]], away: bool
+) -> None:
+    await world.users("1", "2")
+    await world.prove("1", A)
+    fake.astdb = dict.fromkeys(PIN_KEYS, "1-1") | {"hotswitch_pin/default/1": pin(A), "hotswitch_pin/mine": "x"}
+    if away:
+        await ends(world)
+    async with mirroring(world, fake):
+        if not away:
+            assert pins_of(fake) == PIN_KEYS | {"hotswitch_pin/mine"}
+            await ends(world)
+        await until(lambda: pins_of(fake) == {"hotswitch_pin/mine"})
+
+
+async def aged(world: World) -> None:
+    await suspended(world, SuspendReason.AGED)
+
+
+async def proven_again(world: World) -> None:
+    await world.prove("1", A)
+
+
+async def given_more_extensions(world: World) -> None:
+    await world.store.directory.import_users([User("default", "1", ("1", "30"), "", "")])
+
+
+@pytest.mark.parametrize("goes_on", [aged, proven_again, given_more_extensions])
+async def test_a_pin_lives_on_with_its_number(
+    world: World, fake: FakeAmi, goes_on: Callable[[World], Awaitable[None]]
+) -> None:
+    await world.users("1", "2")
+    await world.prove("1", A)
+    fake.astdb = {"hotswitch_pin/default/1": pin(A), "hotswitch_pin/default/2": pin(A)}
+    async with mirroring(world, fake):
+        assert pins_of(fake) == {"hotswitch_pin/default/1"}
+        await goes_on(world)
+        await world.prove("2", B)  # and is seen, after what went before
+        await until(lambda: fake.astdb.get("binding/ext/default/2") == B)
+        assert pins_of(fake) == {"hotswitch_pin/default/1"}
+
+
+async def test_a_pin_without_a_number_of_its_own_is_dead(world: World, fake: FakeAmi) -> None:
+    """As it was kept before."""
+    await world.users("1")
+    await world.prove("1", A)
+    fake.astdb = {"hotswitch_pin/default/1": pin(A).rpartition("-")[0]}
+    async with mirroring(world, fake):
+        assert pins_of(fake) == set()
+
+
+async def test_an_asterisk_that_cannot_list_them_loses_pins_one_by_one(world: World, fake: FakeAmi) -> None:
+    await world.users("1", "2")
+    await world.prove("1", A)
+    fake.unknown = {"DBGetTree"}
+    fake.astdb = {"hotswitch_pin/default/1": pin(A), "hotswitch_pin/default/9": pin(A)}
+    async with mirroring(world, fake):
+        await removed(world)
+        await until(lambda: pins_of(fake) == {"hotswitch_pin/default/9"})

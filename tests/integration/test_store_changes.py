@@ -100,8 +100,8 @@ async def test_foreign_notices_and_failing_handlers_do_no_harm(heard: list[Chang
     foreign = ("", "hello", "[]", '{"kind": 5}', '{"state": "x"}', '{"kind": "of_tomorrow"}')
     with capture_logs() as lines:
         for payload in foreign:
-            await world.sql("SELECT pg_notify('binding_ivr', $1)", payload)
-        await world.sql("SELECT pg_notify('binding_ivr', $1)", '{"kind": "queued", "of_tomorrow": 1}')
+            await world.sql("SELECT binding_ivr.notice($1)", payload)
+        await world.sql("SELECT binding_ivr.notice($1)", '{"kind": "queued", "of_tomorrow": 1}')
         await until(lambda: bool(heard))
     assert [line["size"] for line in lines if line["event"] == "changes.ignored"] == [len(text) for text in foreign]
     assert heard == [Change(ChangeKind.QUEUED)]
@@ -282,3 +282,35 @@ async def test_closing_does_not_wait_for_ever(dsn: str) -> None:
         await db.close()
         assert time.monotonic() - began < 2
         assert isinstance(link, asyncpg.pool.PoolConnectionProxy)
+
+
+async def test_the_role_of_the_look_ups_hears_nothing_and_tells_nothing(
+    heard: list[Change], world: World, dsn: str
+) -> None:
+    """It is a login of the same database, and PostgreSQL lets each one listen and notify wherever it likes."""
+    said: list[str] = []
+    door = await asyncpg.connect(dsn)
+    try:
+        await door.execute("SET ROLE binding_ivr_lookup")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await door.fetch("SELECT name FROM binding_ivr.notice_channel")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await door.fetch("SELECT binding_ivr.notice('{}')")
+        await door.add_listener("binding_ivr", lambda *notice: said.append(str(notice)))
+        await door.execute("SELECT pg_notify('binding_ivr', '{\"kind\": \"cancel\"}')")
+        await world.users("1001")
+        await world.accept("1001", A)
+        await until(lambda: any(change.kind is ChangeKind.QUEUED for change in heard))
+        assert ChangeKind.CANCEL not in {change.kind for change in heard}
+        await door.fetch("SELECT 1")  # whatever was told before has arrived
+        assert [text for text in said if "queued" in text] == []
+    finally:
+        await door.close()
+
+
+async def test_every_part_of_the_schema_tells_the_secret_channel(world: World) -> None:
+    rows = await world.sql(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'binding_ivr'::regnamespace"
+        " AND prosrc LIKE '%pg_notify(%' AND proname <> 'notice'"
+    )
+    assert rows == []

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from binding_ivr.call import events as ev
 from binding_ivr.errors import NotFoundError, UnavailableError
 from binding_ivr.model.changes import Change, ChangeHandler
+from binding_ivr.model.channels import is_of
 from binding_ivr.model.outcome import AttemptState, Verdict
 from binding_ivr.ports import CallOrder, ClaimedAttempt, EventSink, PlaceError
 
@@ -15,6 +16,11 @@ from binding_ivr.ports import CallOrder, ClaimedAttempt, EventSink, PlaceError
 def attempt(number: str = "+12025550123") -> ClaimedAttempt:
     expires = datetime.now(UTC) + timedelta(minutes=10)
     return ClaimedAttempt(uuid4(), "default", "1001", number, "en", "1", expires, {})
+
+
+def attempt_of(order: CallOrder) -> UUID:
+    """Return the attempt that an order is of."""
+    return UUID(order.variables["BINDING_ATTEMPT"].partition("/")[0])
 
 
 class FakeTelephony:
@@ -51,7 +57,7 @@ class FakeTelephony:
         return True
 
     async def strays(self) -> list[str] | None:
-        return list(self.channels)
+        return [channel for channel in self.channels if is_of("binding_ivr", channel)]
 
 
 class FakeConversation:
@@ -89,7 +95,7 @@ class FakeConversations:
         self.keys = keys
         self.all: list[FakeConversation] = []
 
-    def expect(self, attempt_id: UUID, channel_id: str, sink: EventSink) -> FakeConversation:
+    def expect(self, attempt_id: UUID, channel_id: str, secret: str, sink: EventSink) -> FakeConversation:
         left = list(self.keys)
 
         def answer(prompts: tuple[str, ...]) -> ev.Event | None:
@@ -110,6 +116,7 @@ class FakeLedger:
         self.left_behind: list[UUID] = []
         self.lost: set[UUID] = set()
         self.canceled: set[UUID] = set()
+        self.asked_for_cancels = 0
         self.down = 0
         self.gone = False
         self.changed = asyncio.Event()
@@ -146,6 +153,7 @@ class FakeLedger:
         return [a for a in self.left_behind if a not in self.finished]
 
     async def cancel_requests(self, node: str) -> list[UUID]:
+        self.asked_for_cancels += 1
         return list(self.canceled)
 
     async def alive(self, node: str, version: str, capacity: int) -> None:

@@ -25,6 +25,7 @@ NEEDED: dict[str, set[str]] = {
     "dialplan": STORE | {"binding_ivr.policy.lock"},
     "doctor": STORE | AMI | NOTICES | {"aiohttp", "binding_ivr.policy.lock"},
     "exception": STORE,
+    "export": STORE | AMI | {"prometheus_client"},
     "lab": {"panoramisk", "binding_ivr.lab"},
     "limit": STORE,
     "manage": STORE,

@@ -27,7 +27,7 @@ WHY = ("--reason", "asked by phone")
 ID = "5f1f0a52-7f0b-4f0e-9b0f-0d6f2f6d7a11"
 WITHOUT_DATABASE = {
     ("check-config",), ("demo",), ("lab", "up"), ("lab", "down"), ("lab", "status"), ("prompts", "list"),
-    ("prompts", "build"),
+    ("prompts", "build"), ("dialplan", "key"),
 }  # fmt: skip
 """Commands that ask no database of the configuration (the demonstration makes its own)."""
 WORDS: dict[tuple[str, ...], tuple[str, ...]] = {

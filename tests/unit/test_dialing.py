@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -11,12 +11,13 @@ from binding_ivr.call import events as ev
 from binding_ivr.config import Code, Config, Route
 from binding_ivr.dialing.channels import ChannelBudget
 from binding_ivr.dialing.dispatcher import Dispatcher
-from binding_ivr.dialing.orders import attempt_of, channel_id, orders, spoken
+from binding_ivr.dialing.orders import orders, spoken
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.changes import Change, ChangeKind
+from binding_ivr.model.channels import LONGEST, is_of, new_name, prefix_of
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.ports import PlaceError
-from tests.unit.fakes import FakeChanges, FakeConversations, FakeLedger, FakeTelephony, attempt, until
+from tests.unit.fakes import FakeChanges, FakeConversations, FakeLedger, FakeTelephony, attempt, attempt_of, until
 
 CODE = "112334"
 ROUTES = (
@@ -45,17 +46,23 @@ class Scene:
             gate_keys=lambda count: "705"[:count],
         )
 
-    def ask(self, number: str = "+12025550123", **call: object) -> str:
+    def ask(self, number: str = "+12025550123", **call: object) -> UUID:
         new = replace(attempt(number), settings={"call": call})
         self.ledger.queued.append(new)
         self.changes.tell(Change(ChangeKind.QUEUED))
-        return channel_id("binding_ivr", new.attempt_id, 0)
+        return new.attempt_id
 
     def outcomes(self) -> list[Outcome]:
         return [verdict.outcome for verdict in self.ledger.finished.values()]
 
-    async def answer(self, channel: str) -> None:
-        await until(lambda: channel in self.telephony.sinks)
+    def channels(self, attempt_id: UUID) -> list[str]:
+        """The channels that were ordered for an attempt and that its call listens to."""
+        ordered = [order.channel_id for order in self.telephony.placed if attempt_of(order) == attempt_id]
+        return [channel for channel in ordered if channel in self.telephony.sinks]
+
+    async def answer(self, attempt_id: UUID) -> None:
+        await until(lambda: bool(self.channels(attempt_id)))
+        [channel] = self.channels(attempt_id)
         self.telephony.sinks[channel](ev.Ringing())
         self.telephony.sinks[channel](ev.Answered())
 
@@ -75,8 +82,7 @@ async def scene(keys: str = CODE, routes: tuple[Route, ...] = ROUTES, code: Code
 
 async def test_a_call_from_claim_to_verdict() -> None:
     async with scene() as h:
-        channel = h.ask()
-        await h.answer(channel)
+        await h.answer(h.ask())
         await until(lambda: h.outcomes() == [Outcome.VERIFIED] and h.dispatcher.active == 0)
         order = h.telephony.placed[0]
         assert (order.endpoint, order.caller_id, order.ring_s, order.max_s) == (
@@ -86,7 +92,7 @@ async def test_a_call_from_claim_to_verdict() -> None:
             180,
         )
         assert order.variables["BINDING_AGI"] == "127.0.0.1:4573"
-        assert h.telephony.handed == [channel]
+        assert h.telephony.handed == [order.channel_id]
         assert h.conversations.all[0].said[-1] == ("verified",)
         assert h.telephony.channels == []
         assert (
@@ -133,10 +139,12 @@ async def test_progress_is_reported() -> None:
 async def test_the_next_route_is_tried_when_the_first_cannot_place() -> None:
     async with scene() as h:
         h.telephony.refuse = [PlaceError("Asterisk has no such endpoint")]
-        channel = h.ask()
+        attempt_id = h.ask()
         await until(lambda: len(h.telephony.placed) == 2)
-        assert h.telephony.placed[1].endpoint == "Local/2025550123@spare"
-        assert h.telephony.placed[1].channel_id == channel[:-1] + "1"
+        first, second = h.telephony.placed
+        assert second.endpoint == "Local/2025550123@spare"
+        assert attempt_of(first) == attempt_of(second) == attempt_id
+        assert (first.channel_id, first.secret) != (second.channel_id, second.secret)
 
 
 async def test_no_route_serves_the_region() -> None:
@@ -159,7 +167,7 @@ async def test_not_more_than_allowed_at_once() -> None:
             h.ask(f"+1202555012{last}")
         await until(lambda: len(h.telephony.placed) == 2)
         assert len(h.ledger.queued) == 2
-        await h.answer(h.telephony.placed[0].channel_id)
+        await h.answer(attempt_of(h.telephony.placed[0]))
         await until(lambda: len(h.telephony.placed) >= 3)
 
 
@@ -167,22 +175,37 @@ async def test_cancel_reaches_the_call() -> None:
     async with scene(keys="") as h:
         h.ask()
         await until(lambda: len(h.telephony.placed) == 1)
-        (attempt_id,) = [attempt_of(o.channel_id, "binding_ivr") for o in h.telephony.placed]
-        h.changes.tell(Change(ChangeKind.CANCEL, attempt_id=attempt_id))
+        (attempt_id,) = [attempt_of(o) for o in h.telephony.placed]
+        h.ledger.canceled.add(attempt_id)
+        h.changes.tell(Change(ChangeKind.CANCEL))
         await until(lambda: h.outcomes() == [Outcome.CANCELED] and h.dispatcher.active == 0)
         assert h.telephony.channels == []
 
 
-async def test_upkeep_finds_a_cancel_whose_notice_was_lost_and_an_attempt_that_was_taken() -> None:
+async def test_a_notice_alone_ends_no_call() -> None:
+    """Any login of the database may notify; that somebody wants the call to end stands in its row."""
+    async with scene(keys="") as h:
+        h.ask()
+        await until(lambda: len(h.telephony.placed) == 1)
+        (attempt_id,) = [attempt_of(o) for o in h.telephony.placed]
+        asked = h.ledger.asked_for_cancels
+        h.changes.tell(Change(ChangeKind.CANCEL, attempt_id=attempt_id))
+        await until(lambda: h.ledger.asked_for_cancels > asked)
+        assert h.dispatcher.active == 1
+        assert h.outcomes() == []
+
+
+async def test_a_cancel_whose_notice_was_lost_and_an_attempt_that_was_taken_are_found() -> None:
     async with scene(keys="") as h:
         h.ask("+12025550123")
         h.ask("+12025550124")
         await until(lambda: len(h.telephony.placed) == 2)
-        first, second = (attempt_of(order.channel_id, "binding_ivr") for order in h.telephony.placed)
+        first, second = (attempt_of(order) for order in h.telephony.placed)
         assert first is not None
         assert second is not None
         h.ledger.canceled = {first}
         h.ledger.lost = {second}
+        h.changes.tell(Change(ChangeKind.RESYNC))
         await h.dispatcher.upkeep()
         await until(lambda: h.dispatcher.active == 0)
         assert h.ledger.finished[first].outcome is Outcome.CANCELED
@@ -218,14 +241,14 @@ async def test_nothing_is_claimed_while_asterisk_is_away() -> None:
 
 async def test_what_a_crash_left_behind_is_ended() -> None:
     h = Scene()
-    left = uuid4()
+    left, channel = uuid4(), new_name("binding_ivr")
     h.ledger.left_behind = [left]
-    h.telephony.channels = [channel_id("binding_ivr", left, 0), "1700000000.12", "other.app.0"]
+    h.telephony.channels = [channel, "1700000000.12", new_name("other")]
     await h.dispatcher.start()
     await h.dispatcher.recover()
     await h.dispatcher.stop()
     assert h.ledger.finished[left].outcome is Outcome.FAILED
-    assert h.telephony.hung_up == [channel_id("binding_ivr", left, 0)]
+    assert h.telephony.hung_up == [channel]
 
 
 async def test_it_runs_only_once_its_start_is_through() -> None:
@@ -249,9 +272,9 @@ async def test_stop_ends_every_call_with_a_verdict() -> None:
 
 async def test_drain_lets_calls_end_by_themselves() -> None:
     async with scene() as h:
-        channel = h.ask()
-        await until(lambda: channel in h.telephony.sinks)
-        h.telephony.sinks[channel](ev.Ended(17, 486))
+        attempt_id = h.ask()
+        await until(lambda: bool(h.channels(attempt_id)))
+        h.telephony.sinks[h.channels(attempt_id)[0]](ev.Ended(17, 486))
         await h.dispatcher.drain()
         assert h.outcomes() == [Outcome.BUSY]
         h.ask("+12025550124")
@@ -275,11 +298,28 @@ def test_the_language_spoken() -> None:
     ]
 
 
-def test_channel_ids() -> None:
-    own = uuid4()
-    assert attempt_of(channel_id("binding_ivr", own, 3), "binding_ivr") == own
-    for foreign in ("1700000000.12", "binding_ivr.x.0", f"other.{own}.0", ""):
-        assert attempt_of(foreign, "binding_ivr") is None
+@pytest.mark.parametrize("app", ["b", "binding_ivr", "binding-ivr-of-node-1", "binding-ivr-of-node-2", "a" * 40])
+def test_a_channels_name_tells_whose_it_is_and_no_more(app: str) -> None:
+    names = {new_name(app) for _ in range(100)}
+    assert len(names) == 100
+    for name in names:
+        assert len(name) == LONGEST
+        assert len(name) - len(prefix_of(app)) >= 18
+        assert is_of(app, name)
+        assert not is_of("other", name)
+        assert not is_of(app, name + ";2")  # the far half of a Local channel
+    assert not is_of(app, "1700000000.12")
+    assert not is_of(app, "")
+
+
+def test_applications_with_a_long_beginning_in_common_are_told_apart() -> None:
+    assert prefix_of("binding-ivr-of-node-1") != prefix_of("binding-ivr-of-node-2")
+
+
+def test_neither_secret_nor_number_is_shown() -> None:
+    [routed, *_] = orders(attempt(), Config(routes=ROUTES), "127.0.0.1:4573")
+    assert routed.order.secret in routed.order.variables["BINDING_ATTEMPT"]
+    assert routed.order.secret not in repr(routed)
 
 
 def test_a_route_gives_its_channels_back() -> None:

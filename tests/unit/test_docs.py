@@ -191,6 +191,14 @@ def test_every_path_that_contributing_names_exists() -> None:
         assert f"\n### A new {kind}\n" in text
 
 
+def test_every_test_that_a_page_names_is_there() -> None:
+    test = re.compile(r"`(tests/[a-z_0-9/]+\.py)::(\w+)`")
+    named = [(page, *found) for page in PAGES for found in test.findall(page.read_text())]
+    assert len(named) > 8
+    for page, file, name in named:
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{page.name}: {name}"
+
+
 def test_every_option_of_the_hotswitch_is_explained() -> None:
     read = set(re.findall(r"\bHOTSWITCH_[A-Z_]+", (ROOT / "dialplan/hotswitch.conf").read_text()))
     readme = (ROOT / "dialplan/README.md").read_text()

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from binding_ivr.app.signin import is_loopback
 from binding_ivr.config import Config, Web
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal, UnavailableError
+from binding_ivr.model.hosts import is_local
 from binding_ivr.model.secrets import digest_of, new_key, split_key
 from binding_ivr.web.api import schema
 from binding_ivr.web.api.calls import OPERATIONS
@@ -239,11 +239,11 @@ def test_keys_that_are_not_taken(entry: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(("bind", "loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("", False)])
 def test_loopback(bind: str, loopback: bool) -> None:
-    assert is_loopback(bind) is loopback
-    assert not is_loopback("0.0.0.0")
-    assert not is_loopback("::")
+    assert is_local(bind) is loopback
+    assert not is_local("0.0.0.0")
+    assert not is_local("::")
 
 
 def test_the_web_is_on_loopback_by_default() -> None:
-    assert is_loopback(Config().web.bind)
+    assert is_local(Config().web.bind)
     assert Web().trusted_proxies == ()

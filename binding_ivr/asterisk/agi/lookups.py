@@ -1,13 +1,14 @@
 """The look-ups that a dialplan makes over FastAGI: query in, BINDING_ variables out; it knows no SQL and no calls."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
-from binding_ivr.asterisk.agi.edge import AgiRequest
+from binding_ivr.asterisk.agi.edge import AgiRequest, PeerGoneError
+from binding_ivr.asterisk.agi.proof import Proof
 from binding_ivr.asterisk.agi.protocol import AgiProtocolError, is_plain, quoted
 from binding_ivr.asterisk.quiet import Quiet
 from binding_ivr.log import get_logger
-from binding_ivr.model.lookups import LookupAnswer, LookupStatus
+from binding_ivr.model.lookups import AGI_KEY, LookupAnswer, LookupStatus
 from binding_ivr.ports import Lookups
 
 log = get_logger()
@@ -18,9 +19,13 @@ _ERROR = LookupAnswer(LookupStatus.ERROR)
 class LookupRoutes:
     """The two routes; each answers within a bounded time, with status ERROR when it must."""
 
-    def __init__(self, lookups: Lookups, *, limit_s: float, reply_s: float) -> None:
-        """Ask *lookups* for up to *limit_s* seconds; each variable may take Asterisk *reply_s*."""
+    def __init__(self, lookups: Lookups, proof: Proof, *, limit_s: float, reply_s: float) -> None:
+        """Ask *lookups* for up to *limit_s* seconds; each variable may take Asterisk *reply_s*.
+
+        Only who passes *proof* is told anything.
+        """
         self._lookups = lookups
+        self._proof = proof
         self._limit_s = limit_s
         self._reply_s = reply_s
         self._quiet = Quiet()
@@ -31,7 +36,8 @@ class LookupRoutes:
         if query is None or "extension" not in query:
             answer = self._malformed("/trusted-number", "extension")
         else:
-            answer = await self._ask(self._lookups.trusted_number(query.get("account", "default"), query["extension"]))
+            account, extension = query.get("account", "default"), query["extension"]
+            answer = await self._ask(request, lambda: self._lookups.trusted_number(account, extension))
         await self._set(request, answer)
 
     async def trusted_caller(self, request: AgiRequest) -> None:
@@ -40,13 +46,18 @@ class LookupRoutes:
         if query is None or "number" not in query:
             answer = self._malformed("/trusted-caller", "number")
         else:
-            answer = await self._ask(self._lookups.trusted_caller(query["number"]))
+            number = query["number"]
+            answer = await self._ask(request, lambda: self._lookups.trusted_caller(number))
         await self._set(request, answer)
 
-    async def _ask(self, question: Awaitable[LookupAnswer]) -> LookupAnswer:
+    async def _ask(self, request: AgiRequest, question: Callable[[], Awaitable[LookupAnswer]]) -> LookupAnswer:
         try:
             async with asyncio.timeout(self._limit_s):
-                return await question
+                if await self._proof.is_asterisk(request):
+                    return await question()
+            self._complain("stranger", f"a look-up that does not come from Asterisk, which has [globals] {AGI_KEY}")
+        except (AgiProtocolError, PeerGoneError):
+            raise
         except TimeoutError:
             self._complain("slow", f"a look-up took more than {self._limit_s:g} s")
         except Exception as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hmac
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from uuid import UUID
@@ -10,6 +11,7 @@ from binding_ivr.asterisk.agi.desk import DeskRoute
 from binding_ivr.asterisk.agi.edge import AgiEdge, AgiRequest
 from binding_ivr.asterisk.agi.lag import LoopLag
 from binding_ivr.asterisk.agi.lookups import LookupRoutes
+from binding_ivr.asterisk.agi.proof import Proof
 from binding_ivr.asterisk.agi.talk import Talk, TalkTimes
 from binding_ivr.errors import ConfigError
 from binding_ivr.log import get_logger
@@ -28,12 +30,15 @@ class AgiServer:
         lookups: Lookups | None,
         desk: Desk | None = None,
         *,
+        key: str = "",
         bind: str = "127.0.0.1",
         port: int = 4573,
         allow: Sequence[str] = LOOPBACK,
         prefix: str = "binding_ivr",
         max_sessions: int = 1000,
         desks: int = 20,
+        desk_endpoint: str = "{extension}",
+        desk_contexts: Sequence[str] = ("binding-ivr-enrol-desk",),
         header_s: float = 5.0,
         header_limit: int = 16384,
         lookup_s: float = 1.8,
@@ -43,12 +48,16 @@ class AgiServer:
     ) -> None:
         """Prepare; nothing listens before `start`. Raises ConfigError for an *allow* entry that is no network.
 
-        *prefix* is the prompts' folder below Asterisk's sounds folder, port 0 takes a free one. When the event loop
-        was late by *late_s* seconds or more, or more than *crowd* calls are under way (so that it may become late),
-        entries are collected by Asterisk in one go (see agi_talk). At most *desks* desk phones are served at once.
+        Look-ups are answered to who knows *key* (see Proof). *prefix* is the prompts' folder below Asterisk's sounds
+        folder, port 0 takes a free one. When the event loop was late by *late_s* seconds or more, or more than *crowd*
+        calls are under way (so that it may become late), entries are collected by Asterisk in one go (see agi_talk). At
+        most *desks* desk phones are served at once; for
+        *desk_endpoint* and *desk_contexts* see DeskRoute.
         """
         self._desk = desk
         self._desks = desks
+        self._desk_endpoint = desk_endpoint
+        self._desk_contexts = desk_contexts
         self._crowd = crowd
         self._late_s = late_s
         self._lag = LoopLag()
@@ -62,6 +71,7 @@ class AgiServer:
         self._header_limit = header_limit
         self._lookup_s = lookup_s
         self._times = times or TalkTimes()
+        self.proof = Proof(key, reply_s=self._times.reply_s)
         self._expected: dict[UUID, Talk] = {}
         self._edge: AgiEdge | None = None
         self._server: asyncio.Server | None = None
@@ -76,7 +86,7 @@ class AgiServer:
         )
         edge.add_route("/attempt", self._attempt)
         if self._lookups is not None:
-            lookups = LookupRoutes(self._lookups, limit_s=self._lookup_s, reply_s=self._times.reply_s)
+            lookups = LookupRoutes(self._lookups, self.proof, limit_s=self._lookup_s, reply_s=self._times.reply_s)
             edge.add_route("/trusted-number", lookups.trusted_number)
             edge.add_route("/trusted-caller", lookups.trusted_caller)
         if self._desk is not None and self._desks > 0:
@@ -86,6 +96,9 @@ class AgiServer:
                 times=self._times,
                 is_late=self._is_late,
                 most=self._desks,
+                endpoint=self._desk_endpoint,
+                contexts=self._desk_contexts,
+                behind=self.proof.channel,
                 refuse=edge.refuse,
             )
             edge.add_route("/enrol", route.enrol)
@@ -132,8 +145,11 @@ class AgiServer:
         """How many connections were closed without a session since `start`."""
         return self._edge.refused if self._edge is not None else 0
 
-    def expect(self, attempt_id: UUID, channel_id: str, sink: EventSink) -> Conversation:
-        """Announce the one session that *channel_id* may open for *attempt_id*; an earlier one of it is closed."""
+    def expect(self, attempt_id: UUID, channel_id: str, secret: str, sink: EventSink) -> Conversation:
+        """Announce the one session that *channel_id* may open for *attempt_id*; an earlier one of it is closed.
+
+        The session's path is `/attempt/<attempt_id>/<secret>`: everything else about it can be seen on the host.
+        """
         earlier = self._expected.get(attempt_id)
         if earlier is not None:
             earlier.close()
@@ -142,7 +158,15 @@ class AgiServer:
             if self._expected.get(attempt_id) is talk:
                 del self._expected[attempt_id]
 
-        talk = Talk(channel_id, sink, prefix=self._prefix, times=self._times, forget=forget, is_late=self._is_late)
+        talk = Talk(
+            channel_id,
+            sink,
+            prefix=self._prefix,
+            times=self._times,
+            forget=forget,
+            is_late=self._is_late,
+            secret=secret,
+        )
         self._expected[attempt_id] = talk
         return talk
 
@@ -154,11 +178,13 @@ class AgiServer:
         assert self._edge is not None
         refuse = self._edge.refuse
         channel_id = request.hello.channel_id
-        talk = self._talk_for(request.hello.path)
+        talk, secret = self._talk_for(request.hello.path)
         if talk is None:
             refuse("attempt", "no call waits for this attempt")
+        elif not hmac.compare_digest(talk.secret.encode(), secret.encode()):
+            refuse("secret", "it does not know the call's secret: not Asterisk, or not for this call")
         elif talk.channel_id != channel_id:
-            refuse("channel", "not the channel that was called", expected=talk.channel_id)
+            refuse("channel", "not the channel that was called")
         elif talk.taken:
             refuse("second", "the call has its session already", channel=talk.channel_id)
         else:
@@ -169,11 +195,13 @@ class AgiServer:
                 talk.taken = False
                 refuse("admission", "the channel was not answered for us", channel=talk.channel_id)
 
-    def _talk_for(self, path: str) -> Talk | None:
+    def _talk_for(self, path: str) -> tuple[Talk | None, str]:
+        """Return who waits for the session, and the secret that it named."""
+        attempt, _, secret = path.removeprefix("/attempt/").partition("/")
         try:
-            return self._expected.get(UUID(path.removeprefix("/attempt/")))
+            return self._expected.get(UUID(attempt)), secret
         except ValueError:
-            return None
+            return None, secret
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

@@ -70,12 +70,15 @@ class Talk:
         times: TalkTimes,
         forget: Callable[["Talk"], None],
         is_late: Callable[[], bool],
+        secret: str = "",
     ) -> None:
         """Wait for the session of *channel_id*; *prefix* is the prompts' folder, *forget* is called once at the end.
 
-        *is_late* tells that the event loop is too slow to collect digit by digit.
+        *is_late* tells that the event loop is too slow to collect digit by digit. *secret* is what a session of one of
+        our own calls has to name.
         """
         self._is_late = is_late
+        self.secret = secret
         self.channel_id = channel_id
         self.taken = False
         self._sink = sink
@@ -246,6 +249,7 @@ class Talk:
             raise await self._failure(request, files.partition("&")[0] or "silence")
         status = (await self._command(request, "GET VARIABLE READSTATUS", self._times.reply_s)).data
         keys = (await self._command(request, f"GET VARIABLE {_KEYS}", self._times.reply_s)).data
+        await self._command(request, f'SET VARIABLE {_KEYS} ""', self._times.reply_s)  # for nobody else to read
         if status in ("HANGUP", "ERROR"):
             raise await self._failure(request, files.partition("&")[0] or "silence")
         for key in keys:

@@ -259,13 +259,15 @@ class AmiClient:
 
     async def get(self, family: str, key: str) -> str | None:
         """Return the value of `family/key`, None when it is not there. Raises as `put`."""
-        fields = {"Family": family, "Key": key}
-        messages = (await self._asked(lambda link: [link.begin("DBGet", fields)], self._times.reply_s))[0]
-        reply = _reply(messages)
-        if not reply.success:
-            _check_permission("DBGet", reply)
-            return None
-        return next((str(message["Val"]) for message in messages if "Val" in message), "")
+        return (await self.get_all(family, [key]))[0]
+
+    async def get_all(self, family: str, keys: Sequence[str]) -> list[str | None]:
+        """Return the values of *keys*, None for what is not there, a batch under way at once. Raises as `put`."""
+        values: list[str | None] = []
+        source = iter(keys)
+        while batch := list(islice(source, BATCH)):
+            values += map(_value, await self._asked(partial(_got, family, batch), self._times.reply_s))
+        return values
 
     async def tree(self, family: str, key: str, sink: TreeSink) -> None:
         """Call *sink* with each key (family included) below `family/key` and its value.
@@ -314,10 +316,22 @@ def _begun(writes: Sequence[Write], link: Connection) -> list[Awaitable[Any]]:
     ]
 
 
+def _got(family: str, keys: Sequence[str], link: Connection) -> list[Awaitable[Any]]:
+    return [link.begin("DBGet", {"Family": family, "Key": key}) for key in keys]
+
+
 def _reply(messages: Any) -> AmiReply:
     first = messages[0] if isinstance(messages, list) else messages
     fields = {str(name).lower(): str(value) for name, value in first.items()}
     return AmiReply(bool(first.success), fields.get("message", ""), fields)
+
+
+def _value(messages: Any) -> str | None:
+    reply = _reply(messages)
+    if not reply.success:
+        _check_permission("DBGet", reply)
+        return None
+    return next((str(message["Val"]) for message in messages if "Val" in message), "")
 
 
 def _check_write(write: Write, reply: AmiReply) -> None:

@@ -12,14 +12,17 @@ from binding_ivr.asterisk.ari.events import (
     Line,
     Stage,
     UndecodableError,
+    decode_channel,
     decode_channels,
+    decode_value,
 )
 from binding_ivr.asterisk.ari.http import LOGIN_HINT, AriHttp, RefusedError, Reply, UnreachableError
 from binding_ivr.asterisk.ari.link import AriLink, LinkState, LinkTimes
 from binding_ivr.call.events import Event
 from binding_ivr.errors import ConfigError
 from binding_ivr.log import get_logger
-from binding_ivr.ports import CallOrder, EventSink, PlaceError
+from binding_ivr.model.channels import is_of
+from binding_ivr.ports import CallOrder, ChannelFacts, EventSink, PlaceError
 
 log = get_logger()
 
@@ -30,7 +33,7 @@ _YOUNG_S = 5.0  # a channel placed less than this ago is asked for by id before 
 
 
 class AriDriver:
-    """Implements `ports.Telephony` on Asterisk's REST interface: one event socket, a few kept connections."""
+    """Implements `ports.Telephony` and `ports.Channels` on Asterisk's REST interface: one event socket, a few links."""
 
     def __init__(
         self,
@@ -47,20 +50,20 @@ class AriDriver:
     ) -> None:
         """Prepare; nothing is sent before `start`. Raises ConfigError for an unusable app name or URL.
 
-        Channel ids must begin with `<app>.`. *request_s* bounds every request, *context* is where `handoff` sends
+        Channel ids are those of `model.channels`. *request_s* bounds every request, *context* is where `handoff` sends
         answered channels, *on_connect* runs as a task of its own after each connect and reconnect.
         """
         if not _APP.match(app):
             raise ConfigError("[ari] app may hold only letters, digits, _ and -, at most 40")
         if not _URL.match(url):
             raise ConfigError("[ari] url must be like http://127.0.0.1:8088, without user and password")
-        self._prefix = app + "."
         self._app = app
         self._context = context
         self._http = AriHttp(url, user, password, timeout_s=request_s, connections=connections)
         self._link = AriLink(self._http, app, on_event=self._heard, on_up=self._up, times=times or LinkTimes())
         # Orders leave two connections free: a hand-over that waits behind them costs the callee's first digits.
         self._ordering = asyncio.Semaphore(max(1, connections - 2))
+        self._asking = asyncio.Semaphore(1)  # whoever connects to FastAGI can make us ask
         self._lines: dict[str, Line] = {}
         self._abandoned: set[str] = set()
         self._tasks: set[asyncio.Future[object]] = set()
@@ -127,7 +130,7 @@ class AriDriver:
         line = self._lines.get(channel_id) or Line(lambda _event: None)
         line.stage, epoch = Stage.PLACING, self._link.epoch
         reply = await self._post_order(order, line)
-        if reply is not None and reply.status not in (200, 409):
+        if reply is not None and reply.status != 200:
             line.stage = Stage.NEW
             raise await self._refused(order, reply)
         line.stage, line.placed_at = Stage.PLACED, time.monotonic()
@@ -174,10 +177,42 @@ class AriDriver:
         channels = await self._channels()
         return None if channels is None else [channel.id for channel in channels]
 
+    # --- other channels --------------------------------------------------------------------------------------
+
+    async def channel(self, channel_id: str) -> ChannelFacts | None:
+        """Return any channel; None when there is none, or Asterisk cannot be asked."""
+        if not _CHANNEL_ID.match(channel_id):
+            return None
+        try:
+            async with self._asking:
+                reply = await self._http.request("GET", f"/channels/{channel_id}")
+            found = decode_channel(reply.body) if reply.status == 200 else None
+        except (UnreachableError, UndecodableError):
+            return None
+        return None if found is None else ChannelFacts(found.name, found.state == "Up", found.dialplan.context)
+
+    async def variable(self, channel_id: str, name: str) -> str | None:
+        """Return a variable of any channel; None when there is none, or Asterisk cannot be asked."""
+        if not _CHANNEL_ID.match(channel_id):
+            return None
+        try:
+            async with self._asking:
+                return await self._variable(channel_id, name)
+        except UnreachableError:
+            return None
+
+    async def tell(self, variable: str, value: str) -> bool:
+        """Set a global variable, which all channels can read; False when Asterisk cannot be asked."""
+        try:
+            params = {"variable": variable, "value": value}
+            return (await self._http.request("POST", "/asterisk/variable", params=params)).status == 204
+        except UnreachableError:
+            return False
+
     # --- placing ---------------------------------------------------------------------------------------------
 
     async def _post_order(self, order: CallOrder, line: Line) -> Reply | None:
-        """Send the order, once more after a lost reply. None when the channel's own events prove it was taken."""
+        """Send the order, once more after a lost reply. None when it is known that the lost one was taken."""
         body = {
             "endpoint": order.endpoint,
             "app": self._app,
@@ -198,7 +233,10 @@ class AriDriver:
                     return None  # perhaps ended already: then the same order would call a second time
                 try:
                     async with self._ordering:
-                        return await self._http.request("POST", path, json=body)
+                        reply = await self._http.request("POST", path, json=body)
+                    if reply.status == 409 and why and await self._has(order):
+                        return None
+                    return reply
                 except UnreachableError as error:
                     why = str(error)
         except asyncio.CancelledError:
@@ -208,6 +246,18 @@ class AriDriver:
             return None
         self._abandon(order.channel_id)
         raise PlaceError(f"Asterisk did not answer the call order ({why})") from None
+
+    async def _has(self, order: CallOrder) -> bool:
+        """Return whether the channel of that name is the one that was ordered: it has what only we can have given it.
+
+        Raises UnreachableError.
+        """
+        return await self._variable(order.channel_id, "BINDING_ATTEMPT") == order.variables["BINDING_ATTEMPT"]
+
+    async def _variable(self, channel_id: str, name: str) -> str | None:
+        """Return a variable of a channel, None without it. Raises UnreachableError."""
+        reply = await self._http.request("GET", f"/channels/{channel_id}/variable", params={"variable": name})
+        return decode_value(reply.body) if reply.status == 200 else None
 
     def _abandon(self, channel_id: str) -> None:
         """End a channel that Asterisk may yet create from an order whose reply was lost."""
@@ -221,6 +271,8 @@ class AriDriver:
             return PlaceError(LOGIN_HINT[reply.status])
         if reply.status == 500 and reply.words == "Allocation failed":
             return await self._unavailable(order.endpoint)
+        if reply.status == 409:
+            return PlaceError("Asterisk has a channel of this name that is not ours; who else may originate calls?")
         if reply.status == 400:
             return PlaceError("Asterisk refuses the order as malformed: check the route's endpoint and caller_id")
         return PlaceError(f"Asterisk refuses the call order with status {reply.status}; see Asterisk's log")
@@ -317,8 +369,7 @@ class AriDriver:
         return [channel for channel in channels if self._is_ours(channel.id)]
 
     def _is_ours(self, channel_id: str) -> bool:
-        # The far half of a Local channel is called `<our id>;2`; it ends with its near half.
-        return channel_id.startswith(self._prefix) and _CHANNEL_ID.match(channel_id) is not None
+        return is_of(self._app, channel_id)
 
     def _spawn(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)

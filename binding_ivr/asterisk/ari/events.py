@@ -12,11 +12,25 @@ SILENCED = ("ChannelVarset", "ChannelDialplan", "ChannelCallerId", "ChannelConne
 """Event types that Asterisk is asked not to send: half of all bytes, and we use none of them."""
 
 
+class Place(msgspec.Struct, frozen=True):
+    """The part of ARI's DialplanCEP that is used."""
+
+    context: str = ""
+
+
 class Channel(msgspec.Struct, frozen=True):
     """The part of ARI's Channel that is used. `state` is `Down`, `Ringing`, `Up`, …"""
 
     id: str
     state: str = ""
+    name: str = ""
+    dialplan: Place = Place()
+
+
+class Variable(msgspec.Struct, frozen=True):
+    """ARI's Variable."""
+
+    value: str = ""
 
 
 class AriEvent(msgspec.Struct, frozen=True):
@@ -47,6 +61,8 @@ _HANDLED = frozenset(
 _head = msgspec.json.Decoder(_Head)
 _event = msgspec.json.Decoder(AriEvent)
 _channels = msgspec.json.Decoder(list[Channel])
+_channel = msgspec.json.Decoder(Channel)
+_variable = msgspec.json.Decoder(Variable)
 
 
 class UndecodableError(Exception):
@@ -66,12 +82,28 @@ def decode_event(data: str | bytes) -> AriEvent | None:
         raise UndecodableError(type(error).__name__) from error
 
 
+def decode_channel(data: bytes) -> Channel:
+    """Decode the reply to `GET /channels/{id}`. Raises UndecodableError."""
+    try:
+        return _channel.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise UndecodableError(type(error).__name__) from error
+
+
 def decode_channels(data: bytes) -> list[Channel]:
     """Decode the reply to `GET /channels`. Raises UndecodableError."""
     try:
         return _channels.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise UndecodableError(type(error).__name__) from error
+
+
+def decode_value(data: bytes) -> str:
+    """Return the value in the reply to `GET /channels/{id}/variable`; empty when there is none."""
+    try:
+        return _variable.decode(data).value
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""
 
 
 class Stage(Enum):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from binding_ivr.app.personal import erase as erase_user
+from binding_ivr.app.personal import export as export_user
 from binding_ivr.model.rows import User
 from binding_ivr.web.api import render, schema
 from binding_ivr.web.api.request import Answer, Call
@@ -95,7 +96,7 @@ async def audit(call: Call) -> Answer:
 
 async def export(call: Call) -> Answer:
     """GET …/users/{user_id}/export"""
-    return Answer(200, schema.Export(dict(await call.store.personal.export(*call.user))))
+    return Answer(200, schema.Export(await export_user(call.installation, *call.user)))
 
 
 async def erase(call: Call) -> Answer:

@@ -14,6 +14,7 @@ from binding_ivr.web.api.operation import Operation
 from binding_ivr.web.api.render import session
 from binding_ivr.web.api.request import Answer, Call
 from binding_ivr.web.auth.access import Access
+from binding_ivr.web.auth.credentials import LOOK_UPS
 
 ACCOUNT = "/v1/accounts/{account}"
 USER = ACCOUNT + "/users/{user_id}"
@@ -82,6 +83,11 @@ OPERATIONS = (
         "trustedCaller", GET, "/v1/trusted-callers/{e164}", "The extension whose user's trusted number this is.",
         Access.LOOKUP, api_lookup.trusted_caller, {200: schema.Lookup}, query=schema.LookupQuery,
         text_too=True, lenient_names=True,
+    ),
+    Operation(
+        "lookUp", POST, LOOK_UPS, "The same two questions with everything in the body.",
+        Access.LOOKUP, api_lookup.look_up, {200: schema.Lookup}, schema.LookupIn, form=True, text_too=True,
+        problems=(404,),
     ),
     Operation(
         "listAttempts", GET, "/v1/attempts", "Validation calls, newest first.",

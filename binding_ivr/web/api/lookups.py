@@ -4,29 +4,45 @@ from binding_ivr.model.lookups import LookupAnswer, LookupStatus
 from binding_ivr.model.scopes import LOOKUP_SCOPE
 from binding_ivr.web.api import render, schema
 from binding_ivr.web.api.request import Answer, Call
-from binding_ivr.web.auth.access import accounts_of
+from binding_ivr.web.auth.access import Access, accounts_of, authorize
 from binding_ivr.web.problems import unavailable
 
 
 async def trusted_number(call: Call) -> Answer:
     """GET …/extensions/{extension}/trusted-number"""
     answer = await call.installation.lookups.trusted_number(call.account, call.names["extension"])
-    return _answer(call, answer, answer.number)
+    return _answer(answer, answer.number, call.query.format)
 
 
 async def trusted_caller(call: Call) -> Answer:
     """GET /v1/trusted-callers/{e164}"""
-    answer = await call.installation.lookups.trusted_caller(call.names["e164"])
+    answer = _for(call, await call.installation.lookups.trusted_caller(call.names["e164"]))
+    return _answer(answer, answer.extension, call.query.format)
+
+
+async def look_up(call: Call) -> Answer:
+    """POST /v1/look-ups"""
+    asked = call.body
+    if asked.number:
+        answer = _for(call, await call.installation.lookups.trusted_caller(asked.number))
+        return _answer(answer, answer.extension, asked.format)
+    authorize(call.identity, Access.LOOKUP, asked.account or "default", None)
+    answer = await call.installation.lookups.trusted_number(asked.account or "default", asked.extension)
+    return _answer(answer, answer.number, asked.format)
+
+
+def _for(call: Call, answer: LookupAnswer) -> LookupAnswer:
+    """Leave out whose number it is where that is another account's matter."""
     identity = call.identity
-    if not (identity.is_admin or LOOKUP_SCOPE in identity.scopes) and answer.account not in accounts_of(identity):
-        answer = LookupAnswer(answer.status if answer.status is LookupStatus.ERROR else LookupStatus.NONE)
-    return _answer(call, answer, answer.extension)
+    if identity.is_admin or LOOKUP_SCOPE in identity.scopes or answer.account in accounts_of(identity):
+        return answer
+    return LookupAnswer(answer.status if answer.status is LookupStatus.ERROR else LookupStatus.NONE)
 
 
-def _answer(call: Call, answer: LookupAnswer, text: str) -> Answer:
+def _answer(answer: LookupAnswer, text: str, kind: str) -> Answer:
     if answer.status is LookupStatus.ERROR:
         raise unavailable()
-    match call.query.format:
+    match kind:
         case "text":
             return Answer(200, text)
         case "csv":

@@ -15,6 +15,7 @@ from binding_ivr.web.api.operation import Operation
 from binding_ivr.web.api.request import JSON
 from binding_ivr.web.api.schema import NoQuery
 from binding_ivr.web.auth.access import Access
+from binding_ivr.web.auth.guard import FORM
 from binding_ivr.web.problems import CONTENT_TYPE, ProblemDocument
 
 _REF = "#/components/schemas/{name}"
@@ -83,7 +84,7 @@ def _operation(operation: Operation, components: dict[str, Any]) -> dict[str, An
     if operation.body is not None:
         described["requestBody"] = {
             "required": not operation.body_optional,
-            "content": {JSON: {"schema": _ref(operation.body)}},
+            "content": {FORM if operation.form else JSON: {"schema": _ref(operation.body)}},
         }
     for status in statuses(operation):
         described["responses"][str(status)] = _problem(status)
@@ -98,7 +99,7 @@ def statuses(operation: Operation) -> list[int]:
     if "{" in operation.path or operation.name in ("listAttempts", "listAudit"):
         found.add(404)
     if operation.body is not None:
-        found |= {415, 422}
+        found |= {422} if operation.form else {415, 422}
     if operation.keyed:
         found |= {409, 422}
     return sorted(found)

@@ -15,6 +15,7 @@ from binding_ivr.web.api import idempotency
 from binding_ivr.web.api.request import JSON, Answer, Call, Run
 from binding_ivr.web.api.schema import NoQuery
 from binding_ivr.web.auth.access import Access, authorize, not_here
+from binding_ivr.web.auth.guard import fields_of
 from binding_ivr.web.auth.identity import identity_of
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import INSTALLATION
@@ -44,11 +45,13 @@ class Operation:
     """Without a body, its defaults count."""
     lenient_names: bool = False
     """Names of any form are answered (a look-up's answer to nonsense is NONE)."""
+    form: bool = False
+    """The body is a form, as a dialplan's CURL() sends it; it changes nothing."""
 
     @property
     def keyed(self) -> bool:
         """True when the call takes an Idempotency-Key."""
-        return self.method in (hdrs.METH_PUT, hdrs.METH_POST)
+        return self.method in (hdrs.METH_PUT, hdrs.METH_POST) and not self.form
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check a request and run it. Raises Problem and BindingError."""
@@ -59,8 +62,10 @@ class Operation:
             raise not_here()
         query = read_query(request, self.query)
         raw = await request.read()
-        if self.body_optional and self.body is not None and raw.strip() in (b"", b"{}"):
-            body: Struct | None = self.body()
+        if self.form and self.body is not None:
+            body: Struct | None = read_form(raw, self.body)
+        elif self.body_optional and self.body is not None and raw.strip() in (b"", b"{}"):
+            body = self.body()
         else:
             body = read_body(request, raw, self.body)
         call = Call(request, identity, request.app[INSTALLATION], names, query, body, uuid4())
@@ -100,6 +105,16 @@ def read_body(request: web.Request, raw: bytes, kind: type[Struct] | None) -> St
         raise Problem(422, "bad_body", _told(str(error), "body")) from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise Problem(400, "bad_json", "the body is not well-formed JSON") from None
+
+
+def read_form(raw: bytes, kind: type[Struct]) -> Struct:
+    """Return a form as *kind*. Raises Problem 400 or 422."""
+    if not raw.strip():
+        raise Problem(422, "bad_body", "body: expected the fields of a form")
+    try:
+        return msgspec.convert(fields_of(raw), kind)
+    except msgspec.ValidationError as error:
+        raise Problem(422, "bad_body", _told(str(error), "body")) from None
 
 
 def _told(message: str, where: str) -> str:

@@ -93,6 +93,19 @@ class UsersQuery(Struct, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
+class LookupIn(Struct, forbid_unknown_fields=True):
+    """Either `number` (a caller's), or `extension` with `account`. `key`: an API key, for who can send no header.
+
+    Nothing of it stands in an address, so that no log of addresses holds it. For `format` see the other look-ups.
+    """
+
+    key: str = ""
+    account: str = "default"
+    extension: str = ""
+    number: str = ""
+    format: Literal["json", "text", "csv"] = "json"
+
+
 class LookupQuery(Struct, forbid_unknown_fields=True):
     """`text`: only the number (or extension) in plain text, empty when there is none; for CURL() of a dialplan.
 

@@ -13,6 +13,7 @@ from binding_ivr.model import forms
 from binding_ivr.model.rows import KeyRow
 from binding_ivr.model.scopes import ADMIN_SCOPE, FIRST_RUN
 from binding_ivr.model.secrets import KEY_PREFIX, csrf_of, keyed_csrf
+from binding_ivr.web.auth.guard import fields_of
 from binding_ivr.web.auth.identity import Identity
 from binding_ivr.web.auth.jwks import KeySet
 from binding_ivr.web.auth.peers import Peers
@@ -21,6 +22,8 @@ from binding_ivr.web.problems import Problem
 
 log = get_logger()
 
+LOOK_UPS = "/v1/look-ups"
+"""The one address that takes an API key in its body: func_curl can keep no header to one request."""
 COOKIE = "binding_ivr"
 SECURE_COOKIE = "__Host-binding_ivr"
 DEFAULT_ACCOUNT = "default"
@@ -58,13 +61,16 @@ class Credentials:
             await self._keys.stop()
 
     async def identity(self, request: web.Request) -> Identity | None:
-        """Return who sent *request*, None when it carries no (living) credential.
+        """Return who sent *request*, None when it carries no (living) credential. Raises Problem 400 and 401.
 
         `Authorization` comes first and must be good: Problem 401. Then a session of an API key, then the proxy's
         header, then a session of a user: the proxy knows better than an old cookie who sits there.
         """
         if hdrs.AUTHORIZATION in request.headers:
             return await self._bearer(request)
+        is_form = request.method == hdrs.METH_POST and request.path == LOOK_UPS
+        if is_form and (key := fields_of(await request.read()).get("key")):
+            return key_identity(await self.key(key))
         session = await self._session(request)
         if session is not None and not session.is_user:
             return session

@@ -182,10 +182,50 @@ async def test_what_the_other_end_of_the_trunk_verified(lab: Lab, take: Take, ve
     assert await calls_in(lab, take, "verstat", header) == status
 
 
-async def test_what_was_verified_of_another_number(lab: Lab, take: Take) -> None:
-    """The caller's own number passed, but the caller ID that is shown is somebody else's."""
-    header = "P-Asserted-Identity: <sip:+13055550153;verstat=TN-Validation-Passed@carrier.example;user=phone>"
-    assert await calls_in(lab, take, "verstat", header) == REFUSED
+OTHER = "+13055550153"
+PASSED = ";verstat=TN-Validation-Passed"
+FAILED = ";verstat=TN-Validation-Failed"
+
+
+@pytest.mark.parametrize(
+    ("identities", "status"),
+    [
+        # one identity, written in the ways of RFC 3325 and 3GPP TS 24.229
+        ([f"<tel:{CELL}{PASSED}>"], 200),
+        ([f"<sip:{CELL}@carrier.example:5060;user=phone{PASSED}>"], 200),
+        ([f'"DOE, JOHN" <sip:{CELL}{PASSED}@carrier.example;user=phone>'], 200),
+        ([f'"Doe; John: 1" <sips:{CELL}{PASSED}@[2001:db8::1]>'], 200),
+        # several, in one header or two: each must have passed
+        ([f"<sip:{CELL}{PASSED}@carrier.example>, <tel:{CELL}{PASSED}>"], 200),
+        ([f"<sip:{CELL}{PASSED}@carrier.example>", f"<tel:{CELL}{PASSED}>"], 200),
+        ([f"<sip:{CELL}{PASSED}@carrier.example>, <tel:{CELL}{FAILED}>"], REFUSED),
+        ([f"<sip:{CELL}{PASSED}@carrier.example>", f"<tel:{CELL}{FAILED}>"], REFUSED),
+        ([f"<sip:{CELL}{FAILED}@carrier.example>", f"<tel:{CELL}{PASSED}>"], REFUSED),
+        ([f"<sip:{CELL}{PASSED}@carrier.example>", f"<tel:{CELL}>"], REFUSED),
+        ([f"<sip:{CELL}{PASSED}@carrier.example>", f"<sip:{OTHER}{PASSED}@carrier.example>"], REFUSED),
+        # the caller's own number passed, but the caller ID that is shown is somebody else's
+        ([f"<sip:{OTHER}{PASSED}@carrier.example;user=phone>"], REFUSED),
+        # what a caller may write into the name
+        ([f'"Bob{PASSED}>" <sip:{CELL}{FAILED}@carrier.example>'], REFUSED),
+        ([f'"<sip:{CELL}{PASSED}@x>" <sip:{CELL}{FAILED}@carrier.example>'], REFUSED),
+        ([f'"<sip:{CELL}{PASSED}@x>" <sip:{CELL}@carrier.example>'], REFUSED),
+        ([f'"<sip:{CELL}{PASSED}@x" <sip:{CELL}@carrier.example>'], REFUSED),
+        ([f'"Bob{PASSED}" <sip:{CELL}@carrier.example>'], REFUSED),
+        ([f'"Bob\\"{PASSED}>" <sip:{CELL}@carrier.example>'], REFUSED),
+        ([f"<sip:{CELL}@carrier.example>{PASSED}"], REFUSED),
+        # not what a carrier writes
+        ([f"<sip:{CELL}{PASSED}{FAILED}@carrier.example>"], REFUSED),
+        ([f"<sip:{CELL}{FAILED}{PASSED}@carrier.example>"], REFUSED),
+        ([f"<sip:{CELL}{FAILED}@carrier.example{PASSED}>"], REFUSED),
+        ([f"<sip:x@{CELL}{PASSED}>"], REFUSED),
+        ([f"<sip:{CELL}:1{PASSED}@carrier.example>"], REFUSED),
+        ([f"sip:{CELL}@carrier.example{PASSED}"], REFUSED),
+        ([f"<http:{CELL}{PASSED}>"], REFUSED),
+    ],
+)
+async def test_whose_identity_was_verified(lab: Lab, take: Take, identities: list[str], status: int) -> None:
+    headers = [f"P-Asserted-Identity: {identity}" for identity in identities]
+    assert await calls_in(lab, take, "verstat", *headers) == status
 
 
 @pytest.mark.parametrize("dialled", ["2300%5e1002", "2300)v(HS_OWNER%3dx"])
