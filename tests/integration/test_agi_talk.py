@@ -173,6 +173,19 @@ async def test_letters_in_an_entry_that_asterisk_collects_are_no_digits(lookups:
     await agi.stop()
 
 
+async def test_an_entry_counts_although_the_phone_hangs_up_at_once(lookups: FakeLookups) -> None:
+    agi = AgiServer(lookups, port=0, late_s=0.0)
+    await agi.start()
+    heard, talk, peer = await talking(agi)
+    talk.ask([], 2, 10, 5)
+    await peer.expect('EXEC Read "BINDING_KEYS,,2,,1,10"', "200 result=0")
+    await peer.expect("GET VARIABLE READSTATUS", "200 result=1 (OK)")
+    await peer.expect("GET VARIABLE BINDING_KEYS", "200 result=1 (12)")
+    await hang_up(peer)
+    await until(lambda: heard[1:] == [Digit("1"), Digit("2"), HangupNoticed()])
+    await agi.stop()
+
+
 async def test_a_hangup_in_an_entry_that_asterisk_collects(lookups: FakeLookups) -> None:
     agi = AgiServer(lookups, port=0, late_s=0.0)
     await agi.start()

@@ -241,7 +241,7 @@ class Talk:
             prompts, most = (), letters
 
     async def _read_once(self, request: AgiRequest, prompts: Sequence[str], most: int, seconds: float) -> int:
-        """Read once; return how many digits are missing because letters stood in their places."""
+        """Read once; return how many digits more to ask for."""
         files = "&".join(f"{self._prefix}/{name}" for name in prompts)
         limit_s = len(prompts) * self._times.prompt_s + most * seconds + self._times.reply_s
         answer = await self._command(request, f'EXEC Read "{_KEYS},{files},{most},,1,{seconds:g}"', limit_s)
@@ -249,9 +249,15 @@ class Talk:
             raise await self._failure(request, files.partition("&")[0] or "silence")
         status = (await self._command(request, "GET VARIABLE READSTATUS", self._times.reply_s)).data
         keys = (await self._command(request, f"GET VARIABLE {_KEYS}", self._times.reply_s)).data
-        await self._command(request, f'SET VARIABLE {_KEYS} ""', self._times.reply_s)  # for nobody else to read
         if status in ("HANGUP", "ERROR"):
             raise await self._failure(request, files.partition("&")[0] or "silence")
+        left = self._tell_keys(keys, most, status)
+        # For nobody else to read; last, since a phone that hangs up at once has keyed them all the same.
+        await self._command(request, f'SET VARIABLE {_KEYS} ""', self._times.reply_s)
+        return left
+
+    def _tell_keys(self, keys: str, most: int, status: str) -> int:
+        """Tell what Read() collected; return how many digits are missing because letters stood in their places."""
         for key in keys:
             if key in DIGITS:
                 self._tell(Digit(key))
