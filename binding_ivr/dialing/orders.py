@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from binding_ivr.config import Config
-from binding_ivr.model.channels import new_name, new_secret
+from binding_ivr.model.channels import new_name
+from binding_ivr.model.secrets import new_secret
 from binding_ivr.policy.routes import dial_string, serving, stored
 from binding_ivr.ports import CallOrder, ClaimedAttempt
 

@@ -37,19 +37,15 @@ def is_pin_for(value: str, number: str) -> bool:
     return len(rest) == 2 and hmac.compare_digest(digest.encode(), rest[1].encode())
 
 
-async def forget_dead(ami: AstDb, store: PgMirror, users: Sequence[str]) -> int:
-    """Remove the PINs of these *users* (`account/extension`) that are not their number's; return how many.
-
-    Raises BindingError.
-    """
+async def forget_dead(ami: AstDb, store: PgMirror, users: Sequence[str]) -> None:
+    """Remove the PINs of these *users* (`account/extension`) that are not their number's. Raises BindingError."""
     held = dict(zip(users, await ami.get_all(PINS, users), strict=True))
     there: Mapping[str, str] = {user: value for user, value in held.items() if value is not None}
     if not there:
-        return 0
+        return
     numbers = await store.numbers_of(list(there))
     dead = [user for user, value in there.items() if not is_pin_for(value, numbers.get(user, ""))]
     await ami.apply([Write(family, user, None) for user in dead for family in FAMILIES])
-    return len(dead)
 
 
 async def held(ami: AstDb, users: Sequence[str]) -> list[str]:
@@ -58,6 +54,6 @@ async def held(ami: AstDb, users: Sequence[str]) -> list[str]:
 
 
 def user_of(key: str) -> str | None:
-    """Return `account/extension` of a key of AstDB, family included; None when it is not of that form."""
+    """Return `account/extension` of a PIN's key, family included; None when it is not of that form."""
     family, _, user = key.partition("/")
-    return user if family in FAMILIES and forms.fits(_USER, user) else None
+    return user if family == PINS and forms.fits(_USER, user) else None

@@ -28,8 +28,3 @@ def is_of(app: str, name: str) -> bool:
     The far half of a Local channel is called `<its name>;2`: it ends with its near half, and is not meant.
     """
     return name.startswith(prefix_of(app)) and re.fullmatch(r"[A-Za-z0-9._-]{1,140}", name) is not None
-
-
-def new_secret() -> str:
-    """Return what the one session of a call has to name: 128 bits."""
-    return secrets.token_hex(16)

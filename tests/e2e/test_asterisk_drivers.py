@@ -26,8 +26,9 @@ from binding_ivr.call.events import (
     TalkLost,
 )
 from binding_ivr.lab import Lab
-from binding_ivr.model.channels import new_name, new_secret
+from binding_ivr.model.channels import new_name
 from binding_ivr.model.lookups import LookupAnswer, LookupStatus
+from binding_ivr.model.secrets import new_secret
 from binding_ivr.ports import CallOrder, Conversation, PlaceError
 from tests.patience import SLOW
 

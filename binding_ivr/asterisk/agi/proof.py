@@ -1,5 +1,6 @@
 """Finds out whether a session's other end is Asterisk, and on which channel: what it says of itself can be made up."""
 
+import asyncio
 import hmac
 import secrets
 import time
@@ -13,6 +14,8 @@ log = get_logger()
 
 WORD = "BINDING_PROOF"
 GIVE_AGAIN_S = 10.0
+LONGEST_S = 8.0
+"""How long a desk phone waits for the proof, in silence."""
 
 
 class Proof:
@@ -49,11 +52,16 @@ class Proof:
     async def channel(self, request: AgiRequest) -> ChannelFacts | None:
         """Return the channel whose session this is, None when it is not one or Asterisk cannot be asked.
 
-        Raises what `AgiRequest.ask` raises.
+        Raises what `AgiRequest.ask` raises, but for TimeoutError: then nobody can tell.
         """
-        if self.channels is None or not await self._knows_word(request):
+        if self.channels is None:
             return None
-        return await self.channels.channel(request.hello.channel_id)
+        try:
+            async with asyncio.timeout(LONGEST_S):  # ARI answers one after another, and others may have asked before
+                known = await self._knows_word(request)
+                return await self.channels.channel(request.hello.channel_id) if known else None
+        except TimeoutError:
+            return None
 
     async def _knows_word(self, request: AgiRequest) -> bool:
         """Have the session leave a fresh value on its channel, and look there by ARI: only Asterisk can do it."""

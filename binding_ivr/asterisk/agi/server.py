@@ -51,8 +51,7 @@ class AgiServer:
         Look-ups are answered to who knows *key* (see Proof). *prefix* is the prompts' folder below Asterisk's sounds
         folder, port 0 takes a free one. When the event loop was late by *late_s* seconds or more, or more than *crowd*
         calls are under way (so that it may become late), entries are collected by Asterisk in one go (see agi_talk). At
-        most *desks* desk phones are served at once; for
-        *desk_endpoint* and *desk_contexts* see DeskRoute.
+        most *desks* desk phones are served at once; for *desk_endpoint* and *desk_contexts* see DeskRoute.
         """
         self._desk = desk
         self._desks = desks
