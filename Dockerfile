@@ -5,14 +5,17 @@
 # --- the wheel, and what is built with it -----------------------------------------------------------------------
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-RUN pip install --no-cache-dir "hatchling>=1.27,<2"
+# Exactly the files that the lock names, by their hashes: `make lock` brings them up to date.
+COPY requirements/ requirements/
+RUN pip install --no-cache-dir --require-hashes --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY binding_ivr/ binding_ivr/
 COPY dialplan/ dialplan/
 COPY sql/ sql/
 RUN python -m venv /opt/binding-ivr \
     && pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel . \
-    && /opt/binding-ivr/bin/pip install --no-cache-dir /wheel/*.whl
+    && /opt/binding-ivr/bin/pip install --no-cache-dir --require-hashes --requirement requirements/service.txt \
+    && /opt/binding-ivr/bin/pip install --no-cache-dir --no-deps /wheel/*.whl
 # The same command that an operator runs beside a plain Asterisk.
 RUN /opt/binding-ivr/bin/binding-ivr prompts build --output /sounds
 

