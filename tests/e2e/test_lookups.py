@@ -1,6 +1,7 @@
 """The look-ups' four doors in a real Asterisk: one answer to each of 1,000 questions, and what each does in trouble."""
 
 import asyncio
+import contextlib
 import re
 import socket
 import time
@@ -157,6 +158,66 @@ async def write(one: Installation, made: World) -> None:
                 *(account, user, status, state if status == "suspended" else None),
                 None if status == "none" else number,
             )
+
+
+def reply(status: str, *headers: str) -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status}", "Content-Length: 0", "Connection: close", *headers, "", ""]).encode()
+
+
+FAULTS: dict[str, bytes | None] = {
+    "the key is refused": reply("401 Unauthorized"),
+    "the service is out of order": reply("503 Service Unavailable"),
+    "it is elsewhere, where nobody answers": reply("302 Found", "Location: http://127.0.0.1:1/v1/look-ups"),
+    "it is elsewhere and wants the question again": reply("307 Temporary", "Location: http://127.0.0.1:1/v1/look-ups"),
+    "it speaks something else": b"220 mail.example.com ESMTP\r\n",
+    "it breaks off": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nFO",
+    "it says nothing and hangs up": b"",
+    "it says nothing": None,
+    "nobody listens": None,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_asterisks_log_quotes_neither_key_nor_number_of_a_question_by_http_that_failed(
+    lab: Lab, fault: str
+) -> None:
+    asked: list[bytes] = []
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            asked.append(await reader.read(65_536))
+            answer = FAULTS[fault]
+            if answer is None:
+                await over.wait()
+            else:
+                writer.write(answer)
+                await writer.drain()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    if fault == "nobody listens":
+        server.close()
+        await server.wait_closed()
+    key, digits = "bik_4fTq8sLrZ0wVn2hXyM6d", "2025550147"
+    began = lab.pbx.log_path.stat().st_size
+    try:
+        async with Asker(lab) as asker:
+            await asker.learn([Question("caller", f"+1{digits}"), Question("number", "default", "1001")])
+            door = {"BINDING_LOOKUP": "http", "BINDING_HTTP": f"http://lookup:{key}@127.0.0.1:{port}"}
+            answers = [*await asker.ask("caller", 0, 1, 20, **door), *await asker.ask("number", 1, 2, 20, **door)]
+    finally:
+        over.set()
+        server.close()
+    assert [answer.status for answer in answers] == ["ERROR", "ERROR"]
+    assert bool(asked) == (fault != "nobody listens")
+    for question in asked:  # the key is in the body, and in no line that a server or proxy keeps
+        assert key.encode() not in question.partition(b"\r\n\r\n")[0]
+    with lab.pbx.log_path.open() as log:
+        log.seek(began)
+        told = log.read()
+    assert key not in told
+    assert digits not in told
 
 
 @pytest.mark.alone
