@@ -62,7 +62,9 @@ class MirrorTimes:
     """How often, all in seconds.
 
     `poll_s` is the pause between two looks without a change, `retry_s` after a fault, `tell_s` between two reports to
-    the other nodes, `compare_s` between two whole comparisons. Marks of changes are kept for `marks_s`; a mirror that
+    the other nodes, `compare_s` between two whole comparisons, `settle_s` between the first comparison of a connection
+    and the second, in which Asterisk must have carried out what a lost connection, or a service that died, had sent.
+    Marks of changes are kept for `marks_s`; a mirror that
     could not read them for half of that compares everything.
     """
 
@@ -70,14 +72,19 @@ class MirrorTimes:
     retry_s: float = 1.0
     tell_s: float = 5.0
     compare_s: float = 86_400.0
+    settle_s: float = 15.0
     marks_s: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The result of a whole comparison. `since` is the database's time at its beginning."""
+    """The result of a whole comparison.
+
+    `since` is the database's time at its beginning; `listed` is False where Asterisk could not tell what AstDB holds.
+    """
 
     since: datetime
+    listed: bool
     keys: int
     put: int
     deleted: int
@@ -102,10 +109,11 @@ async def make_equal(store: PgMirror, ami: AstDb, plan: astdb.Plan) -> tuple[int
             await ami.apply([Write(astdb.FAMILY, key, value or None)])
     # The position is read first: whatever changes from here on is looked at again by its mark.
     position, since = await store.position()
-    comparison = astdb.Comparison()
+    listed = True
     try:
         comparison = await compare(store, ami)
     except UnknownActionError:  # before 18.14 AstDB cannot be listed: begin from nothing
+        listed = False
         comparison = astdb.Comparison()
         async for entries in store.everything():
             comparison.want(entries)
@@ -116,7 +124,7 @@ async def make_equal(store: PgMirror, ami: AstDb, plan: astdb.Plan) -> tuple[int
     if comparison.unsound:
         log.error("mirror.unsound_entries", entries=comparison.unsound)
     put, deleted = len(comparison.wanted), len(comparison.stale)
-    return position, Compared(since, comparison.keys, put, deleted, round(time.monotonic() - began, 3))
+    return position, Compared(since, listed, comparison.keys, put, deleted, round(time.monotonic() - began, 3))
 
 
 async def _compare_pins(store: PgMirror, ami: AstDb) -> None:
@@ -164,6 +172,7 @@ class Mirror:
             fault="mirror.fault",
         )
         self._must_compare = True
+        self._again_at = float("inf")
         self._position = 0
         self._read_at = self._compared_at = self._told_at = float("-inf")
         self._in_step_at: float | None = None
@@ -206,6 +215,9 @@ class Mirror:
 
     def _up(self) -> None:
         self._must_compare = True
+        # A connection that ended is no order withdrawn: Asterisk carries out what it has read of it, in its own time. A
+        # number that was put there may have ended meanwhile.
+        self._again_at = time.monotonic() + self._times.settle_s
         self._loop.wake()
 
     def _on_change(self, change: Change) -> None:
@@ -245,8 +257,9 @@ class Mirror:
     async def _keep_in_step(self) -> None:
         now = time.monotonic()
         too_old = now - self._read_at > self._times.marks_s / 2
-        if self._must_compare or too_old or now - self._compared_at > self._times.compare_s:
-            await self._compare()
+        settled = now >= self._again_at
+        if self._must_compare or too_old or settled or now - self._compared_at > self._times.compare_s:
+            await self._compare(settled=settled)
         while True:
             position, entries = await self._store.changes(self._position, AT_ONCE)
             self._read_at = time.monotonic()
@@ -265,13 +278,17 @@ class Mirror:
         self._set_behind(0)
         self._in_step_at = time.monotonic()
 
-    async def _compare(self) -> None:
+    async def _compare(self, *, settled: bool) -> None:
         self._must_compare = False
         try:
             self._position, compared = await make_equal(self._store, self._ami, self._plan)
         except BaseException:
             self._must_compare = True
             raise
+        if (
+            settled or not compared.listed
+        ):  # where it cannot be listed each comparison takes all numbers away for a moment
+            self._again_at = float("inf")
         self._compared_at = self._read_at = time.monotonic()
         self._count(compared.put, compared.deleted)
         self._metrics.mirror_keys.set(compared.keys)

@@ -189,6 +189,21 @@ async def test_cut_in_the_middle_of_a_push(world: World, fake: FakeAmi) -> None:
         await until(lambda: len(known(fake)) == 3000)
 
 
+async def test_what_a_lost_connection_had_sent_may_be_carried_out_after_the_comparison(
+    world: World, fake: FakeAmi
+) -> None:
+    await fill(world, 3)
+    times = MirrorTimes(poll_s=0.02, retry_s=0.02, tell_s=0.0, settle_s=0.3)
+    async with mirroring(world, fake, times) as mirror:
+        fake.cut()
+        await until(lambda: fake.logins == 2 and mirror.health == "ok")
+        await until(lambda: sum(action["Action"] == "DBGetTree" for action in fake.actions) >= 6)
+        fake.astdb["binding/ext/default/9"] = A  # the old connection's, whose trust has ended since
+        fake.astdb["binding/num/12025550101"] = "default/9"
+        await until(lambda: "binding/ext/default/9" not in fake.astdb)
+        assert len(known(fake)) == 6
+
+
 async def test_a_late_boot_and_a_request_compare_again(world: World, fake: FakeAmi) -> None:
     await fill(world, 3)
     async with mirroring(world, fake):
@@ -241,9 +256,13 @@ async def test_an_asterisk_that_cannot_list(world: World, fake: FakeAmi) -> None
     await fill(world, 3)
     fake.unknown = {"DBGetTree"}
     fake.astdb = {"binding/ext/default/stale": "+1", "binding/num/1": "a/b", "cidname/1": "x"}
-    async with mirroring(world, fake):
+    async with mirroring(world, fake, MirrorTimes(poll_s=0.02, retry_s=0.02, tell_s=0.0, settle_s=0.0)):
         assert len(known(fake)) == 7
         assert fake.astdb["cidname/1"] == "x"
+        await world.store.bindings.remove("default", "1", world.actor)
+        await until(lambda: len(known(fake)) == 5)
+    # Each comparison takes all numbers away for a moment here, so there is no second one.
+    assert sum(action["Action"] == "DBDelTree" for action in fake.actions) == 2
 
 
 async def test_marks_are_forgotten_in_time(world: World, fake: FakeAmi) -> None:
