@@ -123,7 +123,7 @@ class Server:
             if await database.emptied():
                 self.ready.append(database)
                 return
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
             pass  # such as a schema that is gone, or this connection
         database.link.terminate()
         await self.admin(f"DROP DATABASE IF EXISTS {database.name} WITH (FORCE)")

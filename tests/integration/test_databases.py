@@ -26,7 +26,7 @@ async def used(server: Server, *statements: str) -> tuple[Migrated, list[object]
     if statements:
         assert await content(link) != before
     await server.take_back(database)  # with a connection of the test still open
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
         await link.fetchval("SELECT 1")
     return database, before
 
