@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from binding_ivr.config import Config
@@ -26,6 +27,7 @@ from binding_ivr.model.outcome import Outcome
 from binding_ivr.model.rows import BindingStatus, SuspendReason, User
 from binding_ivr.policy.code import pseudonym
 from binding_ivr.policy.masking import masked, short
+from binding_ivr.resources import data_dir
 from binding_ivr.store import Database, PgClock, Store, migrate, open_store
 from binding_ivr.store.queries import queries
 from tests.generous import nothing_follows
@@ -439,6 +441,31 @@ async def roles(server: Server) -> AsyncIterator[TwoRoles]:
     await server.admin(f"DROP DATABASE {mark} WITH (FORCE)")
     for role in ("owner", "service"):
         await server.admin(f"DROP ROLE {mark}_{role}")
+
+
+async def test_a_service_that_owns_nothing_may_run_every_query(roles: TwoRoles) -> None:
+    """EXPLAIN asks for every right that the statement needs, and runs nothing."""
+    of_the_owner = re.findall(r"(?m)^-- name: (\w+)", (data_dir("sql") / "queries/migrations.sql").read_text())
+    of_the_owner.append("move_clock")  # only tests move the clock
+    refused = []
+    link = await asyncpg.connect(roles.service)
+    try:
+        await link.execute("SET plan_cache_mode = force_generic_plan")
+        for name, statement in queries().items():
+            if name in of_the_owner:
+                continue
+            count = len((await link.prepare(statement)).get_parameters())
+            nothing = f"({', '.join(['NULL'] * count)})" if count else ""
+            await link.execute(f"PREPARE asked AS {statement}")
+            try:
+                await link.execute(f"EXPLAIN EXECUTE asked{nothing}")
+            except asyncpg.InsufficientPrivilegeError as error:
+                refused.append((name, str(error)))
+            finally:
+                await link.execute("DEALLOCATE asked")
+    finally:
+        await link.close()
+    assert refused == []
 
 
 async def test_a_service_that_owns_nothing_does_everything_but_touch_the_audit(roles: TwoRoles, tmp_path: Path) -> None:
