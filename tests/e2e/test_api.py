@@ -19,7 +19,9 @@ async def test_a_number_is_proven_over_http(installation: Installation) -> None:
     assert link.startswith(f"{base}/signin?token=")
     mine = f"{base}/v1/accounts/default/users/{user}/binding"
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), headers={"Origin": base}) as browser:
-        async with browser.get(link) as reply:
+        async with browser.get(link) as reply:  # opened, and its button pressed
+            assert reply.status == 200
+        async with browser.post(f"{base}/signin", data={"link": link.rpartition("=")[2]}) as reply:
             assert reply.status == 200
         async with browser.get(f"{mine}/events") as stream:
             key = {"Idempotency-Key": str(uuid4())}

@@ -96,10 +96,18 @@ class Web:
 
     async def cookie(self, user: str, account: str = "default") -> dict[str, str]:
         """Headers of a browser that signed in by a link."""
-        link = await make_link(self.service._config, self.installation.store, account, user)
-        reply = await self.get(link.split(":0", 1)[1])
+        reply = await self.signs_in(link=await self.link(user, account))
         assert reply.status == 200, reply
         return {"Cookie": reply.headers["Set-Cookie"].split(";")[0], "Origin": self.url}
+
+    async def link(self, user: str = "1001", account: str = "default") -> str:
+        """What is secret in a sign-in link."""
+        address = await make_link(self.service._config, self.installation.store, account, user)
+        return address.partition("/signin?token=")[2]
+
+    async def signs_in(self, headers: Mapping[str, str] | None = None, **fields: str) -> Reply:
+        """Send the form of a sign-in link or of an API key from a page of ours."""
+        return await self.ask("POST", "/signin", {"Origin": self.url, **(headers or {})}, data=fields)
 
     async def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, **how: Any) -> Reply:
         async with self.http.request(method, self.url + path, headers=headers, allow_redirects=False, **how) as reply:

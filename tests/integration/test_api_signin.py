@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,12 +18,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from binding_ivr.app.signin import add_key, make_link, remove_key
+from binding_ivr.app.signin import add_key, remove_key
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
 from binding_ivr.node.service import Service
 from binding_ivr.web.api.calls import OPERATIONS
 from binding_ivr.web.auth import jwks
 from binding_ivr.web.auth.access import Access
+from binding_ivr.web.auth.cookies import HOST_ONLY, SESSION, SIGN_IN_FORM
 from tests.integration.api_service import (
     NUMBER,
     SECRET,
@@ -99,7 +101,8 @@ async def test_a_bad_token_opens_nothing(web: Web, name: str) -> None:
     assert (reply.status, reply.headers["WWW-Authenticate"]) == (401, 'Bearer realm="binding_ivr"')
     assert reply.problem in ("bad_token", "bad_key")
     assert text not in reply.text
-    assert (await web.get("/signin", params={"token": text})).status == 401
+    opened = await web.get("/signin", params={"token": text})  # that of a link shows a button
+    assert (opened if name != "link" else await web.signs_in(link=text)).status == 401
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a b", "Token x"])
@@ -159,17 +162,87 @@ async def test_two_browsers_with_one_token(web: Web) -> None:
 
 
 async def test_a_link_works_once_and_only_in_time(web: Web) -> None:
-    config = web.service._config
-    link = (await make_link(config, web.installation.store, "default", "1001")).split(":0", 1)[1]
-    assert (await web.get(link, {"Sec-Purpose": "prefetch"})).status == 425
-    assert (await web.get(link)).status == 200
-    assert (await web.get(link)).problem == "bad_link"
-    late = (await make_link(config, web.installation.store, "default", "1001")).split(":0", 1)[1]
+    link = await web.link()
+    assert (await web.signs_in(link=link)).status == 200
+    assert (await web.signs_in(link=link)).problem == "bad_link"
+    late = await web.link()
     async with web.installation.store.db.link() as db:
         await db.execute("UPDATE binding_ivr.signin_links SET expires_at = now() - interval '1 second'")
-    assert (await web.get(late)).problem == "bad_link"
+    assert (await web.signs_in(link=late)).problem == "bad_link"
     with pytest.raises(NotFoundError):
-        await make_link(config, web.installation.store, "default", "nobody")
+        await web.link("nobody")
+
+
+async def test_two_browsers_with_one_link(web: Web) -> None:
+    link = await web.link()
+    replies = await asyncio.gather(*(web.signs_in(link=link) for _ in range(8)))
+    assert sorted(reply.status for reply in replies) == [200] + [401] * 7
+
+
+async def test_who_only_looks_at_a_link_neither_uses_it_up_nor_learns_anything(web: Web) -> None:
+    """Programs that look at mails open every link in them, some of them with a browser that runs scripts."""
+    link, used = await web.link(), await web.link()
+    assert (await web.signs_in(link=used)).status == 200
+    shown = {
+        text: await web.get(
+            "/signin", {"Cookie": f"{SIGN_IN_FORM}=same", "Accept-Language": "de"}, params={"token": text}
+        )
+        for text in (link, used, "bil_nothing")
+    }
+    assert {(reply.status, reply.text.replace(text, "LINK")) for text, reply in shown.items()} == {
+        (200, shown[link].text.replace(link, "LINK"))
+    }
+    page = shown[link]
+    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    assert (re.findall(r"<script|http-equiv|https?://", page.text), "Anmelden" in page.text) == ([], True)
+    for how in ("HEAD", "GET", "HEAD"):
+        assert (await web.ask(how, "/signin", params={"token": link})).status == 200
+    assert (await web.ask("OPTIONS", "/signin", params={"token": link})).status == 405
+    assert (await web.get("/signin", {"Sec-Purpose": "prefetch"}, params={"token": link})).status == 200
+    # a user token in an address is for portals' frames, which nobody looks at before
+    assert (await web.ask("HEAD", "/signin", params={"token": token(jti="head")})).status == 200
+    assert (await web.get("/signin", params={"token": token(jti="head")})).status == 200
+    assert (await web.signs_in(link=link)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Origin": "null"}, 403),
+        ({}, 403),
+        ({"Origin": "null", "csrf": "of another browser"}, 403),
+        ({"Origin": "null", "csrf": "right"}, 200),
+        ({"csrf": "right"}, 200),
+        ({"Origin": "http://evil.example", "csrf": "right"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "csrf": "right"}, 403),
+        ({"Origin": "null", "Sec-Fetch-Site": "same-origin"}, 200),
+    ],
+)
+@pytest.mark.parametrize("what", ["link", "key"])
+async def test_nobody_is_signed_in_by_another_site(web: Web, what: str, headers: dict[str, str], status: int) -> None:
+    """Neither as somebody else: whoever binds a number then would bind it to the attacker's user."""
+    if what == "link":
+        fields = {"link": await web.link()}
+        page = await web.get("/signin", params={"token": fields["link"]})
+    else:
+        fields = {"key": (await add_key(web.installation.store, "boss", ["admin"])).text}
+        page = await web.get("/admin", {"Accept": "text/html"})
+    headers = dict(headers)
+    cookie, csrf = page.headers["Set-Cookie"].split(";")[0], re.search(r'name="csrf" value="(\w+)"', page.text)
+    assert csrf is not None
+    if which := headers.pop("csrf", ""):
+        cookie = cookie if which == "right" else f"{SIGN_IN_FORM}=another"
+        headers, fields = {**headers, "Cookie": cookie}, {**fields, "csrf": csrf[1]}
+    reply = await web.ask("POST", "/signin", headers, data=fields)
+    assert reply.status == status, reply
+    assert ("Set-Cookie" in reply.headers) is (status == 200)
 
 
 async def test_sessions_end(web: Web) -> None:
@@ -190,11 +263,9 @@ async def test_sessions_end(web: Web) -> None:
 
 async def test_a_key_becomes_a_session_and_takes_it_along(web: Web) -> None:
     key = (await add_key(web.installation.store, "boss", ["admin"])).text
-    assert (await web.ask("POST", "/signin", data={"key": "bik_0123456789ab_x"})).status == 401
+    assert (await web.signs_in(key="bik_0123456789ab_x")).status == 401
     assert (await web.ask("POST", "/signin", json={"key": key})).status == 415
-    elsewhere = {"Sec-Fetch-Site": "cross-site"}
-    assert (await web.ask("POST", "/signin", elsewhere, data={"key": key})).problem == "cross_site"
-    reply = await web.ask("POST", "/signin", data={"key": key})
+    reply = await web.signs_in(key=key)
     browser = {"Cookie": reply.headers["Set-Cookie"].split(";")[0]}
     assert (await web.get("/v1/accounts", browser)).status == 200
     await remove_key(web.installation.store, "boss")
@@ -264,10 +335,7 @@ async def test_a_portal_may_embed_when_it_is_listed(dsn: str, tmp_path: Path) ->
         assert "frame-ancestors https://portal.example" in headers["Content-Security-Policy"]
         assert "X-Frame-Options" not in headers
         await web.users("1001")
-        link = (await make_link(web.service._config, web.installation.store, "default", "1001")).split(
-            "https://pbx.example"
-        )[1]
-        cookie = (await web.get(link)).headers["Set-Cookie"]
+        cookie = (await web.signs_in({"Origin": "https://pbx.example"}, link=await web.link())).headers["Set-Cookie"]
         assert cookie.startswith("__Host-binding_ivr=")
         assert "Secure" in cookie
         browser = {"Cookie": cookie.split(";")[0]}
@@ -339,6 +407,73 @@ async def test_nobody_else_does(dsn: str, tmp_path: Path) -> None:
             assert (await web.get(binding(), headers)).problem == "not_signed_in"
         plain = (await web.get("/signin", {"X-Forwarded-Proto": "https"}, params={"token": token()})).headers
         assert "Secure" not in plain["Set-Cookie"]
+
+
+# --- cookies under https
+
+
+@pytest.mark.parametrize(
+    ("public_url", "proto", "https"),
+    [
+        ("", None, False),
+        ("", "http", False),
+        ("", "https", True),
+        ("", "HTTPS", True),
+        ("", "https,http", True),
+        ("", "https , http", True),
+        ("", "http,https", False),
+        ("", "httpsx", False),
+        ("https://pbx.example", None, True),
+        ("https://pbx.example", "http", True),
+        ("HTTPS://pbx.example", None, True),
+    ],
+)
+async def test_under_https_only_cookies_of_this_very_host_count(
+    dsn: str, tmp_path: Path, public_url: str, proto: str | None, https: bool
+) -> None:
+    """A neighbour of the same domain, or whoever answers over http, can set any cookie but one with the prefix."""
+    settings = {**PROXY, "public_url": public_url}
+    async with running_web(config_for(dsn, tmp_path, web=settings)) as web:
+        await web.users("1001", "1002")
+        said = {"Origin": public_url.lower() or web.url.replace("http:", "https:" if https else "http:")}
+        if proto is not None:
+            said["X-Forwarded-Proto"] = proto
+        prefix = HOST_ONLY if https else ""
+        link = await web.link()
+        page = await web.get("/signin", said, params={"token": link})
+        mine = await web.signs_in(said, link=link)
+        for reply, name in ((page, SIGN_IN_FORM), (mine, SESSION)):
+            cookie = reply.headers["Set-Cookie"]
+            assert cookie.startswith(f"{prefix}{name}=")
+            assert ("Secure" in cookie, "Path=/" in cookie, "Domain" in cookie) == (https, True, False)
+            assert "HttpOnly" in cookie
+            assert "SameSite=Strict" in cookie
+        value = mine.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+        others = (await web.signs_in(said, link=await web.link("1002"))).headers["Set-Cookie"].split(";")[0]
+        planted = others.partition("=")[2]
+        for name in (SESSION, HOST_ONLY + SESSION):
+            good = name == prefix + SESSION
+            assert (await web.get("/v1/session", {**said, "Cookie": f"{name}={value}"})).status == (
+                200 if good else 401
+            )
+        # what was planted beside the right one changes nothing
+        for beside in (f"{SESSION}={planted}", f'x="; {SESSION}={planted}', f"\u2000{HOST_ONLY}{SESSION}={planted}"):
+            if not https and not beside.startswith("\u2000"):
+                continue
+            for both in (f"{beside}; {prefix}{SESSION}={value}", f"{prefix}{SESSION}={value}; {beside}"):
+                reply = await web.get("/v1/session", {**said, "Cookie": both})
+                assert reply.json["user_id"] == "1001", both
+        # and whoever is shown two of one name believes none
+        twice = f"{prefix}{SESSION}={value}; {prefix}{SESSION}={planted}"
+        assert (await web.get("/v1/session", {**said, "Cookie": twice})).status == 401
+
+
+async def test_a_page_over_http_is_not_ours_where_users_have_https(dsn: str, tmp_path: Path) -> None:
+    async with running_web(config_for(dsn, tmp_path, web=PROXY)) as web:
+        await web.users("1001")
+        by = {"X-Remote-User": "1001", "X-Forwarded-Proto": "https"}
+        for origin, problem in ((web.url, "cross_site"), (web.url.replace("http:", "https:"), "not_found")):
+            assert (await web.ask("DELETE", binding(), {**by, "Origin": origin})).problem == problem
 
 
 # --- published keys
@@ -552,7 +687,7 @@ async def everybody(web: Web, how: str) -> dict[str, dict[str, str]]:
         headers = await web.key(scope)
         if how == "cookie":
             key = headers["Authorization"].removeprefix("Bearer ")
-            reply = await web.ask("POST", "/signin", data={"key": key})
+            reply = await web.signs_in(key=key)
             headers = {"Cookie": reply.headers["Set-Cookie"].split(";")[0], "Origin": web.url}
         who[name] = headers
     return who

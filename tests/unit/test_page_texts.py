@@ -104,7 +104,7 @@ def test_every_sentence_that_the_templates_name_is_there_and_every_one_there_is_
     sentences = set(texts("en").sentences)
     assert named - sentences == set()
     built = re.compile(
-        r"^(undo\.by_\w+|outcome|refusal|limit|rule|reason|status|live|help|form\.replace_\w+|signed_out|admitted|broken|missing|unknown|forbidden)\b"
+        r"^(undo\.by_\w+|outcome|refusal|limit|rule|reason|status|live|help|form\.replace_\w+|signed_out|bad_link|admitted|broken|missing|unknown|forbidden)\b"
     )
     assert {key for key in sentences - named if not built.match(key) and f'"{key}"' not in python} == set()
 

@@ -13,10 +13,11 @@ from binding_ivr.model import forms
 from binding_ivr.model.rows import KeyRow
 from binding_ivr.model.scopes import ADMIN_SCOPE, FIRST_RUN
 from binding_ivr.model.secrets import KEY_PREFIX, csrf_of, keyed_csrf
+from binding_ivr.web.auth import cookies
 from binding_ivr.web.auth.guard import fields_of
 from binding_ivr.web.auth.identity import Identity
 from binding_ivr.web.auth.jwks import KeySet
-from binding_ivr.web.auth.peers import Peers
+from binding_ivr.web.auth.peers import peers_of
 from binding_ivr.web.auth.tokens import Tokens, UserToken, refused
 from binding_ivr.web.problems import Problem
 
@@ -24,10 +25,7 @@ log = get_logger()
 
 LOOK_UPS = "/v1/look-ups"
 """The one address that takes an API key in its body: func_curl can keep no header to one request."""
-COOKIE = "binding_ivr"
-SECURE_COOKIE = "__Host-binding_ivr"
 DEFAULT_ACCOUNT = "default"
-LONGEST_COOKIE = 200
 _MOST_TOLD = 100
 _READING = (hdrs.METH_GET, hdrs.METH_HEAD)
 """Methods for which an API key may come by HTTP Basic, as from an address http://name:KEY@host of a CURL().
@@ -47,7 +45,7 @@ class Credentials:
         self._secret = secret
         self._config = config
         self.stored = stored
-        self._peers = Peers(config.web.trusted_proxies)
+        self._peers = peers_of(config.web)
         self._keys = KeySet(config.auth.jwks_url) if config.auth.jwks_url else None
         self.tokens = Tokens(config.auth, self._keys)
         self._told: set[str] = set()
@@ -105,7 +103,7 @@ class Credentials:
         return token
 
     async def _session(self, request: web.Request) -> Identity | None:
-        cookie = cookie_of(request)
+        cookie = cookies.read(request, cookies.SESSION)
         row = await self.stored.session(cookie) if cookie else None
         if row is None:
             return None
@@ -146,12 +144,6 @@ class Credentials:
         if peer not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(peer)
             log.warning("web.unlisted_proxy", address=peer, header=self._config.web.user_header)
-
-
-def cookie_of(request: web.Request) -> str:
-    """The session cookie; empty without one."""
-    cookie = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE) or ""
-    return cookie if len(cookie) <= LONGEST_COOKIE else ""
 
 
 def key_identity(key: KeyRow) -> Identity:

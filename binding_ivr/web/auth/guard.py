@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -13,9 +13,10 @@ from binding_ivr.errors import BindingError, StatementRefused, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.secrets import same
+from binding_ivr.web.auth import origin
 from binding_ivr.web.auth.buckets import Buckets
 from binding_ivr.web.auth.identity import ADDRESS, AUTHENTICATE, IDENTITY, Identity
-from binding_ivr.web.auth.peers import Peers
+from binding_ivr.web.auth.peers import peers_of
 from binding_ivr.web.operations import SPOKEN
 from binding_ivr.web.problems import Problem, problem_of
 
@@ -29,7 +30,6 @@ SAFE = {hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS}
 FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 20
 CSRF_HEADER = "X-CSRF-Token"
-CSRF_FIELD = "csrf"
 FAILURES_PER_SECOND = 1.0
 FAILURES_AT_ONCE = 30.0
 
@@ -43,8 +43,7 @@ class Guard:
 
     def __init__(self, config: Web, metrics: Metrics) -> None:
         """Rates are of this node alone; the limits of calls are counted in PostgreSQL."""
-        self._public = config.public_url
-        self._peers = Peers(config.trusted_proxies)
+        self._peers = peers_of(config)
         self._metrics = metrics
         self._addresses = Buckets(config.requests_per_second, time.monotonic)
         self._callers = Buckets(config.requests_per_second, time.monotonic)
@@ -114,39 +113,25 @@ class Guard:
     def check_origin(self, request: web.Request, identity: Identity) -> None:
         """Raise Problem 403 unless the request comes from a page of ours.
 
-        Sec-Fetch-Site and Origin decide where the browser sends them. Where it sends neither (a form of a page with
-        Referrer-Policy no-referrer has `Origin: null`), the session's token must come with it: in the header here,
-        or in the form's field, which whoever reads the form checks (`check_form`; the API takes no forms).
+        Where the browser does not say, the session's token must come with it: in the header here, or in the form's
+        field, which whoever reads the form checks (`check_form`; the API takes no forms).
         """
-        site = request.headers.get("Sec-Fetch-Site")
-        origin = request.headers.get(hdrs.ORIGIN)
-        if site is not None and site != "same-origin":
-            raise _cross_site()
-        if origin is not None and origin != "null":
-            if not self._ours(request, origin):
-                raise _cross_site()
+        if origin.is_proven(request):
             return
         token = request.headers.get(CSRF_HEADER)
         is_form = request.content_type == FORM and not request.path.startswith("/v1/")
-        if site == "same-origin" or (token is None and is_form):
+        if token is None and is_form:
             return
         if token is None or not same(token.encode("utf-8", "replace"), identity.csrf.encode()):
-            raise _cross_site()
-
-    def _ours(self, request: web.Request, origin: str) -> bool:
-        asked = urlsplit(origin)
-        if self._public:
-            public = urlsplit(self._public)
-            if (asked.scheme, asked.netloc) == (public.scheme, public.netloc):
-                return True
-        return asked.scheme in ("http", "https") and asked.netloc == request.host
+            raise origin.cross_site()
 
 
 async def check_form(request: web.Request, identity: Identity) -> dict[str, str]:
     """Return the fields of a form that a page of ours sent. Raises Problem 403, 415 when it is not one."""
     fields = await form_of(request)
-    if identity.ambient and not same(fields.get(CSRF_FIELD, "").encode("utf-8", "replace"), identity.csrf.encode()):
-        raise _cross_site()
+    token = fields.get(origin.CSRF_FIELD, "")
+    if identity.ambient and not same(token.encode("utf-8", "replace"), identity.csrf.encode()):
+        raise origin.cross_site()
     return fields
 
 
@@ -222,10 +207,6 @@ def route_of(request: web.Request) -> str:
 
 def _method(request: web.Request) -> str:
     return request.method if request.method in hdrs.METH_ALL else "other"
-
-
-def _cross_site() -> Problem:
-    return Problem(403, "cross_site", "this request does not come from a page of this service")
 
 
 def secure_headers(config: Web) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:

@@ -2,20 +2,26 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from html import escape
 
 from aiohttp import hdrs, web
 
 from binding_ivr.config import Config
 from binding_ivr.model.rows import SessionRow
 from binding_ivr.model.secrets import LINK_PREFIX
-from binding_ivr.web.auth.credentials import COOKIE, SECURE_COOKIE, Credentials, cookie_of
+from binding_ivr.web.auth import cookies
+from binding_ivr.web.auth.credentials import Credentials
 from binding_ivr.web.auth.guard import FORM, check_form, form_of
 from binding_ivr.web.auth.identity import identity_or_none
-from binding_ivr.web.auth.peers import Peers
+from binding_ivr.web.auth.origin import CSRF_FIELD, check_sign_in_form
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import CONFIG
 
+LinkPage = Callable[[web.Request, str], web.Response]
+LINK_PAGE: web.AppKey[LinkPage] = web.AppKey("binding_ivr.link_page")
+"""Set it to a page with a button that sends a sign-in link back (a form with the field `link`).
+
+Whoever opens the link gets the page, whatever the link is worth: programs that look at mails open every link in them.
+"""
 AdmittedPage = Callable[[web.Request, str], web.Response]
 ADMITTED_PAGE: web.AppKey[AdmittedPage] = web.AppKey("binding_ivr.admitted_page")
 """Set it to a page that leads on to the given path by itself.
@@ -26,10 +32,10 @@ cookie along a redirection, and the user would seem not to be signed in.
 
 
 def add_routes(app: web.Application, credentials: Credentials) -> None:
-    """Add `/signin` (GET by token or link, POST by API key) and `/signout`."""
+    """Add `/signin` (GET shows a link's button or takes a token, POST takes a link or an API key) and `/signout`."""
     sessions = _Sessions(app[CONFIG], credentials)
-    app.router.add_get("/signin", sessions.by_token, allow_head=False)
-    app.router.add_post("/signin", sessions.by_key)
+    app.router.add_get("/signin", sessions.opened)
+    app.router.add_post("/signin", sessions.by_form)
     app.router.add_post("/signout", sessions.sign_out)
 
 
@@ -38,39 +44,49 @@ class _Sessions:
 
     def __init__(self, config: Config, credentials: Credentials) -> None:
         self._minutes = config.auth.session_minutes
-        self._public = config.web.public_url
-        self._peers = Peers(config.web.trusted_proxies)
         self._credentials = credentials
 
-    async def by_token(self, request: web.Request) -> web.StreamResponse:
-        """GET /signin?token=…: a sign-in link or a user token; works once."""
+    async def opened(self, request: web.Request) -> web.StreamResponse:
+        """GET /signin?token=…: a sign-in link shows its button; a user token signs in, once. HEAD does nothing."""
         text = request.query.get("token", "")
         if not text or len(request.query) != 1:
             raise Problem(400, "no_token", "open the sign-in link unchanged")
+        if text.startswith(LINK_PREFIX):
+            return request.app[LINK_PAGE](request, text)
+        if request.method == hdrs.METH_HEAD:
+            return web.Response()
         if request.headers.get("Sec-Purpose", "").startswith("prefetch"):
             raise Problem(425, "prefetch", "open the sign-in link; do not fetch it ahead")
-        now = datetime.now(UTC)
-        stored = self._credentials.stored
-        if text.startswith(LINK_PREFIX):
-            user = await stored.redeem_link(text)
-            if user is None:
-                raise Problem(401, "bad_link", "this sign-in link has been used or has expired; ask for a new one")
-            session = self._session(*user, now)
-        else:
-            token = await self._credentials.token(text)
-            if not await stored.spend(token.digest, token.expires_at):
-                raise Problem(
-                    401, "bad_token", "this user token is refused: it has been used to sign in, which works only once"
-                )
-            session = self._session(token.account, token.user_id, token.signed_in_at or now)
-        return await self._admit(request, session, None, "/")
+        return await self._by_token(request, text)
 
-    async def by_key(self, request: web.Request) -> web.StreamResponse:
-        """POST /signin with the form field `key`: a session for the holder of an API key, such as an administrator."""
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            raise Problem(403, "cross_site", "this form does not come from a page of this service")
+    async def _by_token(self, request: web.Request, text: str) -> web.StreamResponse:
+        token = await self._credentials.token(text)
+        if not await self._credentials.stored.spend(token.digest, token.expires_at):
+            raise Problem(
+                401, "bad_token", "this user token is refused: it has been used to sign in, which works only once"
+            )
+        now = datetime.now(UTC)
+        return await self._admit(
+            request, self._session(token.account, token.user_id, token.signed_in_at or now), None, "/"
+        )
+
+    async def by_form(self, request: web.Request) -> web.StreamResponse:
+        """POST /signin with the form field `link` (the button of a sign-in link) or `key` (an API key)."""
         fields = await form_of(request)
-        key = await self._credentials.key(fields.get("key", "").strip())
+        check_sign_in_form(request, fields.get(CSRF_FIELD, ""))
+        if "link" in fields:
+            return await self._by_link(request, fields["link"])
+        return await self._by_key(request, fields.get("key", "").strip())
+
+    async def _by_link(self, request: web.Request, text: str) -> web.StreamResponse:
+        user = await self._credentials.stored.redeem_link(text)
+        if user is None:
+            raise Problem(401, "bad_link", "this sign-in link has been used or has expired; ask for a new one")
+        return await self._admit(request, self._session(*user, datetime.now(UTC)), None, "/")
+
+    async def _by_key(self, request: web.Request, text: str) -> web.StreamResponse:
+        """Open a session for the holder of an API key, such as an administrator."""
+        key = await self._credentials.key(text)
         now = datetime.now(UTC)
         until = now + timedelta(minutes=self._minutes)
         session = SessionRow("", "", key.name, key.scopes, now, until)
@@ -81,12 +97,11 @@ class _Sessions:
         identity = identity_or_none(request)
         if identity is not None and request.content_type == FORM:
             await check_form(request, identity)
-        cookie = cookie_of(request)
+        cookie = cookies.read(request, cookies.SESSION)
         if cookie:
             await self._credentials.stored.close_session(cookie)
         response = web.Response(status=303, headers={hdrs.LOCATION: "/"})
-        response.del_cookie(COOKIE, path="/")
-        response.del_cookie(SECURE_COOKIE, path="/", secure=True)
+        cookies.forget(response, cookies.SESSION)
         return response
 
     def _session(self, account: str, user_id: str, signed_in_at: datetime) -> SessionRow:
@@ -98,28 +113,8 @@ class _Sessions:
     ) -> web.StreamResponse:
         """Open *session* under a fresh cookie; a session that the browser had before ends."""
         cookie = await self._credentials.stored.open_session(session, key_id)
-        if before := cookie_of(request):
+        if before := cookies.read(request, cookies.SESSION):
             await self._credentials.stored.close_session(before)
-        secure = self._public.startswith("https:") or self._peers.over_tls(request)
-        response = request.app.get(ADMITTED_PAGE, admitted_page)(request, path)
-        response.set_cookie(
-            SECURE_COOKIE if secure else COOKIE,
-            cookie,
-            max_age=self._minutes * 60,
-            path="/",
-            httponly=True,
-            secure=secure,
-            samesite="Strict",
-        )
+        response = request.app[ADMITTED_PAGE](request, path)
+        cookies.keep(request, response, cookies.SESSION, cookie, self._minutes * 60)
         return response
-
-
-def admitted_page(_: web.Request, path: str) -> web.Response:
-    """A page that leads on to *path* by itself."""
-    target = escape(path, quote=True)
-    text = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Signed in</title>'
-        f'<meta http-equiv="refresh" content="0; url={target}"></head>'
-        f'<body><p><a href="{target}">Continue</a></p></body></html>'
-    )
-    return web.Response(text=text, content_type="text/html")

@@ -14,7 +14,7 @@ from binding_ivr.policy.numbers import example_of
 from binding_ivr.web.auth.credentials import is_fresh
 from binding_ivr.web.auth.guard import ERROR_PAGE, check_form
 from binding_ivr.web.auth.identity import Identity, address_of, identity_of
-from binding_ivr.web.auth.signin import ADMITTED_PAGE
+from binding_ivr.web.auth.signin import ADMITTED_PAGE, LINK_PAGE
 from binding_ivr.web.page import assets as page_assets
 from binding_ivr.web.page.qr import svg, vcard
 from binding_ivr.web.page.render import (
@@ -22,6 +22,7 @@ from binding_ivr.web.page.render import (
     draw,
     error_page,
     language_of,
+    link_page,
     note,
     query_of,
 )
@@ -42,6 +43,7 @@ def add_routes(app: web.Application) -> None:
     """Add the page's routes."""
     app[ERROR_PAGE] = error_page
     app[ADMITTED_PAGE] = admitted_page
+    app[LINK_PAGE] = link_page
     app.router.add_get("/", show)
     app.router.add_get("/static/{name}", page_assets.serve)
     app.router.add_get("/caller.vcf", caller_card)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import jinja2
 from aiohttp import hdrs, web
 
+from binding_ivr.web.auth.origin import SignInForm
 from binding_ivr.web.page import assets as page_assets
 from binding_ivr.web.page.texts import LANGUAGES, Texts, choose, texts
 from binding_ivr.web.page.view import grouped
@@ -65,13 +66,20 @@ _NOTES: Mapping[int, tuple[str, str, str | None]] = {
     HTTPStatus.NOT_FOUND: ("missing", "dash", "page.close"),
 }
 _BROKEN = ("broken", "warn", "broken.retry")
+_BAD_LINK = ("bad_link", "key", None)
 
 
 def error_page(request: web.Request, problem: Problem) -> web.StreamResponse:
     """Return *problem* as a page for people (see guard.ERROR_PAGE), with its status and headers."""
-    if problem.status == HTTPStatus.UNAUTHORIZED and _is_for_keys(request):
+    if problem.code == "bad_link":
+        response = note(request, *_BAD_LINK, status=problem.status)
+    elif problem.status == HTTPStatus.UNAUTHORIZED and _is_for_keys(request):
         refused = problem.detail if request.method == hdrs.METH_POST else ""
-        response = draw(request, "admin_signin.html", texts("en"), status=problem.status, refused=refused)
+        form = SignInForm(request)
+        response = draw(
+            request, "admin_signin.html", texts("en"), status=problem.status, refused=refused, csrf=form.token
+        )
+        form.shown(response)
     else:
         key, picture, again = _NOTES.get(problem.status, _BROKEN)
         response = note(request, key, picture, again, status=problem.status)
@@ -84,6 +92,13 @@ def error_page(request: web.Request, problem: Problem) -> web.StreamResponse:
 def _is_for_keys(request: web.Request) -> bool:
     """True for the administrator's page, and for the sign-in by API key that it asks for."""
     return request.path.startswith("/admin") or (request.path == "/signin" and request.method == hdrs.METH_POST)
+
+
+def link_page(request: web.Request, link: str) -> web.Response:
+    """Return a page whose button sends a sign-in link back (see signin.LINK_PAGE)."""
+    form = SignInForm(request)
+    t = texts(language_of(request))
+    return form.shown(draw(request, "signin.html", t, link=link, csrf=form.token))
 
 
 def admitted_page(request: web.Request, path: str) -> web.Response:

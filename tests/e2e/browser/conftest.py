@@ -53,10 +53,11 @@ class Office:
     async def signed_in(
         self, user: str = "", account: str = "default", language: str = "", **how: Any
     ) -> AsyncIterator[Person]:
-        """A person who opened the sign-in link and sees the page."""
+        """A person who opened the sign-in link, pressed its button and sees the page."""
         user = user or await self.user(account, language)
         async with person(self.browser, self.origin, **how) as made:
             await made.page.goto(await self.link(user, account))
+            await made.page.locator("main button").click()
             await expect(made.page.locator("#status")).to_be_visible()
             yield made
 
