@@ -14,7 +14,7 @@ LONGEST_CODE_S = 600
 
 def advice(config: Config, files: Iterable[Path] = ()) -> list[str]:
     """Return what an auditor would ask about; *files* are those that hold secrets (`reading.files_of`)."""
-    return [*_in_the_clear(config), *_long_codes(config), *_open_files(files)]
+    return [*_in_the_clear(config), *_any_issuer(config), *_long_codes(config), *_open_files(files)]
 
 
 def _in_the_clear(config: Config) -> list[str]:
@@ -36,6 +36,16 @@ def _in_the_clear(config: Config) -> list[str]:
             "and the network between Asterisk and the service private"
         )
     return found
+
+
+def _any_issuer(config: Config) -> list[str]:
+    """Published keys that may sign for others than the users of this PBX."""
+    if not config.auth.jwks_url or config.auth.issuer:
+        return []
+    return [
+        "auth.issuer: any token for the audience that a key of auth.jwks_url has signed is taken, whoever issued it; "
+        "set it to the iss that your tokens carry"
+    ]
 
 
 def _long_codes(config: Config) -> list[str]:

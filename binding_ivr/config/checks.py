@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from binding_ivr.config.sections import Auth, Call, Code, Mail, Notices, Number, Prompts, Retention, Route, Web, Webhook
 from binding_ivr.errors import ConfigError
 from binding_ivr.model import daytimes, forms, regions
+from binding_ivr.model.hosts import is_local
 
 NOTICE_RECEIVERS = ("mail", "mail-admin", "sip-message", "lamp")
 """The names under which notices wait in the outbox; webhooks may not have them."""
@@ -122,8 +123,23 @@ def check_web(web: Web, auth: Auth) -> None:
         raise ConfigError("web.admin_users: needs web.user_header, which names them")
     if auth.jwt_secret and len(auth.jwt_secret.encode()) < _SHORTEST_JWT_SECRET:
         raise ConfigError("auth.jwt_secret: needs at least 32 characters; make one: openssl rand -hex 32")
-    if auth.jwks_url and not re.match(r"^https?://[^/\s]+/?\S*$", auth.jwks_url):
+    if auth.jwks_url:
+        _check_jwks_url(auth.jwks_url)
+
+
+def _check_jwks_url(url: str) -> None:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    if not host or not re.match(r"^https?://[^/\s]+/?\S*$", url):
         raise ConfigError("auth.jwks_url: must be a URL such as https://id.example/jwks.json")
+    if url.startswith("http:") and not is_local(host):
+        raise ConfigError(
+            "auth.jwks_url: must begin with https://; over http anybody on the way can answer with a key of their own "
+            "and sign in as anybody. If the issuer has no https, let a web server or a tunnel on this machine fetch "
+            "its keys, and write http://127.0.0.1/..."
+        )
 
 
 def check_routes(routes: tuple[Route, ...]) -> None:

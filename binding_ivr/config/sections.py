@@ -82,7 +82,8 @@ class Auth(Struct, forbid_unknown_fields=True, frozen=True):
 
     jwt_secret: str = ""
     jwks_url: str = ""
-    audience: str = "binding_ivr"
+    issuer: Annotated[str, Meta(max_length=500)] = ""
+    audience: Annotated[str, Meta(min_length=1, max_length=500)] = "binding_ivr"
     session_minutes: Annotated[int, Meta(ge=1, le=1440)] = 30
     step_up_minutes: Annotated[int, Meta(ge=0, le=1440)] = 0
     leeway_s: Annotated[int, Meta(ge=0, le=60)] = 30

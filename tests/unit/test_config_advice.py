@@ -24,6 +24,8 @@ ROUTES = [{"name": "main", "endpoint": "PJSIP/{e164}@trunk"}]
         ({"ari": {"url": "https://10.0.0.5:8089"}}, []),
         ({"ami": {"host": "10.0.0.5"}}, []),  # AMI is not used
         ({"ami": {"host": "10.0.0.5", "user": "u"}}, ["ami.host"]),
+        ({"auth": {"jwks_url": "https://id.example/keys"}}, ["auth.issuer"]),
+        ({"auth": {"jwks_url": "https://id.example/keys", "issuer": "https://id.example"}}, []),
         ({"code": {"attempt_s": 600}}, []),
         ({"code": {"attempt_s": 601}}, ["code.attempt_s"]),
     ],
