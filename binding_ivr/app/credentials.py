@@ -1,8 +1,9 @@
 """The credentials that the web checks: API keys, sessions, sign-in links, used-up tokens. Only digests are stored."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from binding_ivr.model.rows import KeyRow, SessionRow
+from binding_ivr.model.rows import Credential, KeyRow, SessionRow
 from binding_ivr.model.secrets import digest_of, new_secret, same, split_key
 from binding_ivr.store import Store
 
@@ -15,12 +16,12 @@ class StoredCredentials:
         self._web = store.web
 
     async def key(self, text: str) -> KeyRow | None:
-        """Return the API key *text*, None when there is none; and note that it is used."""
+        """Return the API key *text*, None when there is none; and note that it is used, unless it has ended."""
         parts = split_key(text)
         row = await self._web.key(parts[0]) if parts else None
         if row is None or parts is None or not same(row.digest, parts[1]):
             return None
-        if row.use_is_due:
+        if row.use_is_due and not row.has_ended:
             await self._web.used(row.key_id)
         return row
 
@@ -51,3 +52,9 @@ class StoredCredentials:
     async def spent(self, digest: bytes) -> bool:
         """Return whether a token was used up."""
         return await self._web.spent(digest)
+
+    async def ended(
+        self, credentials: Collection[Credential], users: Collection[tuple[str, str]]
+    ) -> set[Credential | tuple[str, str]]:
+        """Return which *credentials* no longer let anybody in, and which *users* (account and id) are gone."""
+        return await self._web.ended(credentials, users)

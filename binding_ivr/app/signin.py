@@ -1,8 +1,10 @@
 """The use cases of sign-in: API keys, sign-in links and the first key. It checks no request."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from binding_ivr.config import Config
@@ -10,13 +12,16 @@ from binding_ivr.errors import ConfigError, NotFoundError, Refusal
 from binding_ivr.log import get_logger
 from binding_ivr.model import forms
 from binding_ivr.model.hosts import is_local
+from binding_ivr.model.rows import KeyRow
 from binding_ivr.model.scopes import ACCOUNT_SCOPE, ADMIN_SCOPE, FIRST_RUN, LOOKUP_SCOPE
-from binding_ivr.model.secrets import LINK_PREFIX, digest_of, new_key, new_secret
+from binding_ivr.model.secrets import KEY_DAYS, LINK_PREFIX, LONGEST_KEY_DAYS, digest_of, new_key, new_secret
 from binding_ivr.store import Store
 
 log = get_logger()
 
 LINK_S = 600.0
+SOON_DAYS = 30
+"""So long before its end a key is called to mind."""
 FIRST_KEY_FILE = "first-admin-key"
 
 
@@ -28,15 +33,20 @@ class ShownOnce:
     text: str = field(repr=False)
 
 
-async def add_key(store: Store, name: str, scopes: Sequence[str]) -> ShownOnce:
-    """Make an API key. Raises Refusal (`exists`, `invalid`) and NotFoundError (account of a scope)."""
+async def add_key(store: Store, name: str, scopes: Sequence[str], days: int = KEY_DAYS) -> ShownOnce:
+    """Make an API key that ends in *days* (0: never).
+
+    Raises Refusal (`exists`, `invalid`) and NotFoundError (account of a scope).
+    """
     forms.check(forms.KEY_NAME, name)
+    if not 0 <= days <= LONGEST_KEY_DAYS:
+        raise Refusal("invalid", f"days: write 0 (no end), or 1 to {LONGEST_KEY_DAYS}")
     if name == FIRST_RUN:
         raise Refusal("invalid", f"{FIRST_RUN} is the name of the first key; choose another name")
     for scope in scopes:
         await _check_scope(store, scope)
     key = new_key()
-    if not await store.web.add_key(key.key_id, name, sorted(set(scopes)), key.digest):
+    if not await store.web.add_key(key.key_id, name, sorted(set(scopes)), key.digest, days or None):
         raise Refusal(
             "exists", f"there is already an API key {name}; remove it first: binding-ivr api-key remove {name}"
         )
@@ -49,6 +59,24 @@ async def _check_scope(store: Store, scope: str) -> None:
     if not scope.startswith(ACCOUNT_SCOPE):
         raise Refusal("invalid", f"{scope}: a scope is admin, account:NAME or lookup")
     await store.directory.account(scope.removeprefix(ACCOUNT_SCOPE))
+
+
+def days_left(key: KeyRow, now: datetime) -> float:
+    """Return how many days *key* has before its end: 0 when it has come, infinite without one."""
+    if key.has_ended:
+        return 0
+    return math.inf if key.expires_at is None else max(1, math.ceil((key.expires_at - now) / timedelta(days=1)))
+
+
+def end_of_key(key: KeyRow, now: datetime) -> str:
+    """Return what an administrator should hear of the end of *key*, in one sentence; empty when that is far off."""
+    left = days_left(key, now)
+    renew = "make another key, let its program use that, and remove this one"
+    if not left:
+        return f"API key {key.name} has come to its end: {renew}"
+    if key.expires_at is None:
+        return f"API key {key.name} has no end: {renew}"
+    return f"API key {key.name} ends in {left:g} days: {renew}" if left <= SOON_DAYS else ""
 
 
 async def remove_key(store: Store, name: str) -> None:
@@ -92,7 +120,7 @@ async def prepare_sign_in(config: Config, store: Store) -> None:
         )
     key = new_key()
     path = config.state_dir / FIRST_KEY_FILE
-    if not await store.web.add_key(key.key_id, FIRST_RUN, [ADMIN_SCOPE], key.digest, only_first=True):
+    if not await store.web.add_key(key.key_id, FIRST_RUN, [ADMIN_SCOPE], key.digest, KEY_DAYS, only_first=True):
         return  # another node was first
     try:
         _write_private(path, key.text)

@@ -3,20 +3,23 @@
 import argparse
 import sys
 
-from binding_ivr.app.signin import add_key, make_link, remove_key
+from binding_ivr.app.signin import add_key, end_of_key, make_link, remove_key
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import installation_of
+from binding_ivr.model.secrets import KEY_DAYS
 
 
 async def api_key_add(options: argparse.Namespace) -> int:
     """api-key add NAME --scope SCOPE"""
     async with installation_of(options) as installation:
-        key = await add_key(installation.store, options.name, options.scope)
+        days = KEY_DAYS if options.days is None else options.days
+        key = await add_key(installation.store, options.name, options.scope, days)
     if options.json:
-        show.json_line({"name": key.name, "scopes": sorted(set(options.scope)), "key": key.text})
-    else:
-        print(key.text)
-        print("this key is shown only once; keep it like a password", file=sys.stderr)
+        show.json_line({"name": key.name, "scopes": sorted(set(options.scope)), "days": days, "key": key.text})
+        return 0
+    print(key.text)
+    end = f"it ends in {days} days" if days else "it has no end, so remove it when it is not needed"
+    show.note(f"this key is shown only once; keep it like a password; {end}")
     return 0
 
 
@@ -31,10 +34,14 @@ async def api_key_list(options: argparse.Namespace) -> int:
             "scopes": sorted(key.scopes),
             "created_at": key.created_at,
             "used_at": key.used_at,
+            "expires_at": key.expires_at or (None if options.json else "no end"),
         }
         for key in keys
     ]
-    show.table(rows, ("name", "id", "scopes", "created_at", "used_at"), as_json=options.json)
+    show.table(rows, ("name", "id", "scopes", "created_at", "used_at", "expires_at"), as_json=options.json)
+    if not options.json:
+        for sentence in filter(None, (end_of_key(key, show.now()) for key in keys)):
+            show.note(sentence)
     return 0
 
 
@@ -53,5 +60,5 @@ async def link(options: argparse.Namespace) -> int:
         show.json_line({"account": options.account, "user_id": options.user, "link": address})
     else:
         print(address)
-        print("it works once, within 10 minutes", file=sys.stderr)
+        print("it works once, within 10 minutes; the user opens it and presses the button", file=sys.stderr)
     return 0

@@ -179,7 +179,8 @@ def _management(add: _Adder) -> None:
     new.add_argument(
         "--scope", action="append", required=True, metavar="SCOPE", help="admin, account:NAME, lookup; may be repeated"
     )
-    key.command("list", "access.api_key_list", "list them, without the keys themselves")
+    new.add_argument("--days", type=int, metavar="N", help="days until its end, 0 for none (default: 365)")
+    key.command("list", "access.api_key_list", "list them with their last use and end, without the keys themselves")
     gone = key.command("remove", "access.api_key_remove", "revoke a key, and end the sessions opened with it")
     gone.add_argument("name", metavar="NAME")
 

@@ -16,6 +16,7 @@ from binding_ivr.config import Config, advice, check_for_service
 from binding_ivr.doctor import ami as doctor_ami
 from binding_ivr.doctor import ari as doctor_ari
 from binding_ivr.doctor import doors as doctor_doors
+from binding_ivr.doctor import keys as doctor_keys
 from binding_ivr.doctor import notices as doctor_notices
 from binding_ivr.doctor.checks import Check, Status, fail, ok, warn
 from binding_ivr.doctor.server_log import server_log
@@ -47,7 +48,7 @@ async def examine(config: Config, files: Sequence[Path] = ()) -> list[Check]:
             found.append(fail("postgresql", str(error)))
         migrated = store if store is not None and not any(check.is_bad for check in found if _of_store(check)) else None
         if migrated is not None:
-            found.append(await doctor_doors.sql_door(config, migrated))
+            found += [await doctor_doors.sql_door(config, migrated), *await doctor_keys.examine(migrated)]
         if config.ari.user:
             found += await _bounded("ari", lambda: doctor_ari.examine(config, migrated))
         found += await _bounded("ami", lambda: doctor_ami.examine(config, migrated))

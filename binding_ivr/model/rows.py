@@ -164,7 +164,10 @@ class AuditRow:
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """An API key as stored; the key itself is not. `use_is_due`: who lets it in should note that it is used now."""
+    """An API key as stored; the key itself is not. `use_is_due`: who lets it in should note that it is used now.
+
+    `expires_at` is None for a key without an end.
+    """
 
     key_id: str
     name: str
@@ -172,7 +175,21 @@ class KeyRow:
     digest: bytes = field(repr=False)
     created_at: datetime
     used_at: datetime | None
+    expires_at: datetime | None
+    has_ended: bool
     use_is_due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """By what a request was let in, as it is stored: one of the three, or none of them (a trusted proxy's header)."""
+
+    session: bytes = field(default=b"", repr=False)
+    key_id: str = ""
+    token: bytes = field(default=b"", repr=False)
+
+
+NO_CREDENTIAL = Credential()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 KEY_PREFIX = "bik_"
 LINK_PREFIX = "bil_"
+KEY_DAYS = 365
+"""So long an API key is good if nobody says otherwise."""
+LONGEST_KEY_DAYS = 3650
 _ID_LENGTH = 12
 _BYTES = 32
 

@@ -25,7 +25,7 @@ from binding_ivr.errors import BindingError
 from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.retention import Retention
 from binding_ivr.jobs.schedule import Jobs
-from binding_ivr.jobs.web_upkeep import upkeep
+from binding_ivr.jobs.web_upkeep import reminder, upkeep
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror import astdb, pins
@@ -219,9 +219,9 @@ class Service:
 
     async def _start_web(self, installation: Installation, readiness: Readiness) -> WebServer:
         await prepare_sign_in(self._config, installation.store)
-        purging = upkeep(installation.store.web)
-        self._stack.push_async_callback(purging.stop)
-        purging.start()
+        for loop in (upkeep(installation.store.web), reminder(installation.store.web)):
+            self._stack.push_async_callback(loop.stop)
+            loop.start()
         web = WebServer(
             self._config,
             installation=installation,

@@ -1,11 +1,11 @@
 """What the web keeps: API keys, sessions, links, used-up tokens, replies. It knows no secret in clear."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from binding_ivr.model.rows import BindingStatus, KeyRow, SessionRow, User
+from binding_ivr.model.rows import BindingStatus, Credential, KeyRow, SessionRow, User
 from binding_ivr.store.database import OnDatabase
 from binding_ivr.store.rows import made
 
@@ -46,11 +46,18 @@ class PgWeb(OnDatabase):
         return [made(KeyRow, row) for row in await self._db.rows("api_keys")]
 
     async def add_key(
-        self, key_id: str, name: str, scopes: Sequence[str], digest: bytes, *, only_first: bool = False
+        self,
+        key_id: str,
+        name: str,
+        scopes: Sequence[str],
+        digest: bytes,
+        days: int | None,
+        *,
+        only_first: bool = False,
     ) -> bool:
-        """Add a key; False when its name is taken, or (*only_first*) when there is any key."""
+        """Add a key that ends in *days* (None: never); False when its name is taken, or there is any (*only_first*)."""
         query = "add_first_api_key" if only_first else "add_api_key"
-        return await self._db.row(query, key_id, name, list(scopes), digest) is not None
+        return await self._db.row(query, key_id, name, list(scopes), digest, days) is not None
 
     async def remove_key(self, name: str) -> bool:
         """Remove a key and its sessions; False when there is none of that name."""
@@ -100,6 +107,26 @@ class PgWeb(OnDatabase):
         """Return whether a token was used up."""
         row = await self._db.row("token_is_spent", digest)
         return row is not None and bool(row["there"])
+
+    async def ended(
+        self, credentials: Collection[Credential], users: Collection[tuple[str, str]]
+    ) -> set[Credential | tuple[str, str]]:
+        """Return which *credentials* no longer let anybody in, and which *users* (account and id) are gone."""
+        kinds: dict[str, list[Credential | tuple[str, str]]] = {
+            "session": [each for each in credentials if each.session],
+            "key": [each for each in credentials if each.key_id],
+            "token": [each for each in credentials if each.token],
+            "user": list(users),
+        }
+        rows = await self._db.rows(
+            "ended_credentials",
+            [each.session for each in credentials if each.session],
+            [each.key_id for each in credentials if each.key_id],
+            [each.token for each in credentials if each.token],
+            [account for account, _ in users],
+            [user_id for _, user_id in users],
+        )
+        return {kinds[row["kind"]][row["at"] - 1] for row in rows}
 
     # --- replies
 

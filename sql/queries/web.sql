@@ -1,22 +1,26 @@
 -- name: api_key
-SELECT key_id, name, scopes, digest, created_at, used_at,
+SELECT key_id, name, scopes, digest, created_at, used_at, expires_at,
+       coalesce(expires_at <= clock_timestamp(), false) AS has_ended,
        used_at IS NULL OR used_at < clock_timestamp() - interval '1 minute' AS use_is_due
 FROM binding_ivr.api_keys WHERE key_id = $1;
 
 -- name: api_keys
-SELECT key_id, name, scopes, digest, created_at, used_at,
+SELECT key_id, name, scopes, digest, created_at, used_at, expires_at,
+       coalesce(expires_at <= clock_timestamp(), false) AS has_ended,
        used_at IS NULL OR used_at < clock_timestamp() - interval '1 minute' AS use_is_due
 FROM binding_ivr.api_keys ORDER BY name;
 
 -- name: add_api_key
--- $1 key_id, $2 name, $3 scopes, $4 digest; no row: the name is taken
-INSERT INTO binding_ivr.api_keys (key_id, name, scopes, digest) VALUES ($1, $2, $3, $4)
+-- $1 key_id, $2 name, $3 scopes, $4 digest, $5 days until its end or null; no row: the name is taken
+INSERT INTO binding_ivr.api_keys (key_id, name, scopes, digest, expires_at)
+VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(days => $5))
 ON CONFLICT DO NOTHING RETURNING key_id;
 
 -- name: add_first_api_key
 -- the same, only while there is no key at all; two nodes that start together make one
-INSERT INTO binding_ivr.api_keys (key_id, name, scopes, digest)
-SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM binding_ivr.api_keys)
+INSERT INTO binding_ivr.api_keys (key_id, name, scopes, digest, expires_at)
+SELECT $1, $2, $3, $4, clock_timestamp() + make_interval(days => $5)
+WHERE NOT EXISTS (SELECT FROM binding_ivr.api_keys)
 ON CONFLICT DO NOTHING RETURNING key_id;
 
 -- name: remove_api_key
@@ -32,9 +36,9 @@ WHERE key_id = $1 AND (used_at IS NULL OR used_at < clock_timestamp() - interval
 
 -- name: web_session
 SELECT s.account, s.user_id, coalesce(k.name, '') AS key_name, coalesce(k.scopes, '{}') AS scopes,
-       s.signed_in_at, s.expires_at
+       s.signed_in_at, least(s.expires_at, k.expires_at) AS expires_at
 FROM binding_ivr.web_sessions s LEFT JOIN binding_ivr.api_keys k ON k.key_id = s.key_id
-WHERE s.digest = $1 AND s.expires_at > clock_timestamp();
+WHERE s.digest = $1 AND s.expires_at > clock_timestamp() AND coalesce(k.expires_at > clock_timestamp(), true);
 
 -- name: add_web_session
 -- $1 digest, $2 account, $3 user_id, $4 key_id or null, $5 signed_in_at, $6 expires_at
@@ -64,6 +68,28 @@ ON CONFLICT DO NOTHING RETURNING digest;
 
 -- name: token_is_spent
 SELECT EXISTS (SELECT FROM binding_ivr.spent_tokens WHERE digest = $1) AS there;
+
+-- name: ended_credentials
+-- $1 digests of sessions, $2 ids of API keys, $3 digests of tokens, $4 accounts and $5 ids of users.
+-- Which of them (by place, from 1) no longer let anybody in.
+SELECT 'session' AS kind, asked.at::integer
+FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (digest, at)
+WHERE NOT EXISTS (SELECT FROM binding_ivr.web_sessions s LEFT JOIN binding_ivr.api_keys k ON k.key_id = s.key_id
+                  WHERE s.digest = asked.digest AND s.expires_at > clock_timestamp()
+                    AND coalesce(k.expires_at > clock_timestamp(), true))
+UNION ALL
+SELECT 'key', asked.at::integer
+FROM unnest($2::text[]) WITH ORDINALITY AS asked (key_id, at)
+WHERE NOT EXISTS (SELECT FROM binding_ivr.api_keys k
+                  WHERE k.key_id = asked.key_id AND coalesce(k.expires_at > clock_timestamp(), true))
+UNION ALL
+SELECT 'token', asked.at::integer
+FROM unnest($3::bytea[]) WITH ORDINALITY AS asked (digest, at)
+WHERE EXISTS (SELECT FROM binding_ivr.spent_tokens t WHERE t.digest = asked.digest)
+UNION ALL
+SELECT 'user', asked.at::integer
+FROM unnest($4::text[], $5::text[]) WITH ORDINALITY AS asked (account, user_id, at)
+WHERE NOT EXISTS (SELECT FROM binding_ivr.users u WHERE u.account = asked.account AND u.user_id = asked.user_id);
 
 -- name: begin_reply
 -- $1 caller, $2 digest of the key, $3 digest of the request, $4 attempt_id for a new one. A request that got no reply

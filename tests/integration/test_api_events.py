@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +16,7 @@ import aiohttp
 import pytest
 
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome, Verdict
+from binding_ivr.model.rows import Credential
 from binding_ivr.web.api import events
 from tests.integration.api_service import NUMBER, Web, bearer, binding, config_for, running_web, token
 from tests.patience import SLOW
@@ -173,6 +175,77 @@ async def test_keepalives_and_the_end_of_a_credential(web: Web, monkeypatch: pyt
         await short.next()
         with pytest.raises(EOFError):
             await short.until("never")
+
+
+async def removed(web: Web, what: str, *args: object) -> None:
+    """What another node would do: it shares nothing with this one but the database."""
+    async with web.installation.store.db.link() as db:
+        await db.execute(what, *args)
+
+
+SESSIONS, KEYS = "binding_ivr.web_sessions", "binding_ivr.api_keys"
+ENDS: dict[str, tuple[str, str]] = {
+    "signed out": ("session", f"DELETE FROM {SESSIONS} WHERE user_id = '1001'"),
+    "the session was too old": ("session", f"UPDATE {SESSIONS} SET expires_at = now() WHERE user_id = '1001'"),
+    "the user was removed": ("session", "DELETE FROM binding_ivr.users WHERE user_id = '1001'"),
+    "the token's user was removed": ("token", "DELETE FROM binding_ivr.users WHERE user_id = '1001'"),
+    "the token was used to sign in": ("token", "spend"),
+    "the token was too old": ("short token", "SELECT 1"),
+    "the key was removed": ("key", f"DELETE FROM {KEYS}"),
+    "the key came to its end": ("key", f"UPDATE {KEYS} SET expires_at = now()"),
+    "the key of the session was removed": ("key session", f"DELETE FROM {KEYS}"),
+    "the key of the session came to its end": ("key session", f"UPDATE {KEYS} SET expires_at = now()"),
+    "the key's session was signed out": ("key session", f"DELETE FROM {SESSIONS} WHERE user_id = ''"),
+    "the user whom a key looks at was removed": ("key", "DELETE FROM binding_ivr.users WHERE user_id = '1001'"),
+    "the proxy's user was removed": ("proxy", "DELETE FROM binding_ivr.users WHERE user_id = '1001'"),
+}
+
+
+async def opened_by(web: Web, how: str, moment: str) -> dict[str, str]:
+    if how == "session":
+        return await web.cookie("1001")
+    if how == "proxy":
+        return {"X-Remote-User": "1001"}
+    if how.endswith("token"):
+        return bearer(token(life_s=-27 if how == "short token" else 300, jti=moment))  # 3 s of the leeway are left
+    key = await web.key("admin")
+    if how == "key":
+        return key
+    reply = await web.signs_in(key=key["Authorization"].removeprefix("Bearer "))
+    return {"Cookie": reply.headers["Set-Cookie"].split(";")[0]}
+
+
+@pytest.mark.parametrize("moment", ENDS)
+async def test_a_stream_ends_with_what_opened_it(dsn: str, tmp_path: Path, moment: str) -> None:
+    how, statement = ENDS[moment]
+    proxies = {"trusted_proxies": ["127.0.0.0/8"], "user_header": "X-Remote-User"}
+    async with running_web(config_for(dsn, tmp_path, web=proxies)) as web:
+        await web.users("1001", "1002")
+        headers = await opened_by(web, how, moment)
+        async with (
+            web.http.get(web.url + binding() + "/events", headers=headers) as reply,
+            listening(web, "1002") as other,
+        ):
+            it = Listener(reply)
+            await it.next()
+            await other.next()
+            if statement == "spend":
+                used = await web.get("/signin", params={"token": token(jti=moment)})
+                assert used.status == 200
+            else:
+                await removed(web, statement)
+            began = time.monotonic()
+            with pytest.raises(EOFError):
+                await it.until("never")
+            assert time.monotonic() - began < (3.5 if how == "short token" else 2)  # a promise: not for slow machines
+            await web.put(binding("1002"), {"number": NUMBER}, bearer(token("1002")))
+            await other.until("binding", status="pending")  # whose credential is good goes on
+
+
+def test_there_is_an_end_for_every_kind_of_credential() -> None:
+    kinds = {field.name for field in dataclasses.fields(Credential)}
+    assert kinds == {"session", "key_id", "token"}
+    assert {how.split()[-1] for how, _ in ENDS.values()} == {"session", "key", "token", "proxy"}
 
 
 async def test_a_removed_user_and_too_many_pages(web: Web) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from aiohttp import web as aioweb
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from structlog.testing import capture_logs
 
 from binding_ivr.app.signin import add_key, remove_key
+from binding_ivr.doctor import keys
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
+from binding_ivr.jobs.web_upkeep import remind
 from binding_ivr.node.service import Service
 from binding_ivr.web.api.calls import OPERATIONS
 from binding_ivr.web.auth import jwks
@@ -271,6 +275,47 @@ async def test_a_key_becomes_a_session_and_takes_it_along(web: Web) -> None:
     await remove_key(web.installation.store, "boss")
     assert (await web.get("/v1/accounts", browser)).status == 401
     assert (await web.get("/v1/accounts", bearer(key))).status == 401
+
+
+async def test_a_key_comes_to_its_end(web: Web) -> None:
+    store = web.installation.store
+    key = (await add_key(store, "boss", ["admin"], 2)).text
+    endless = (await add_key(store, "old", ["admin"], 0)).text
+    browser = {"Cookie": (await web.signs_in(key=key)).headers["Set-Cookie"].split(";")[0]}
+    for headers in (bearer(key), basic("x", key), browser):
+        assert (await web.get("/v1/accounts", headers)).status == 200
+    (row,) = [row for row in await store.web.keys() if row.name == "boss"]
+    assert row.expires_at is not None
+    assert timedelta(days=1.9) < row.expires_at - row.created_at < timedelta(days=2.1)
+    async with store.db.link() as db:
+        await db.execute("UPDATE binding_ivr.api_keys SET expires_at = now(), used_at = NULL WHERE name = 'boss'")
+    for headers in (bearer(key), basic("x", key)):
+        assert (await web.get("/v1/accounts", headers)).problem == "expired_key"
+    assert (await web.signs_in(key=key)).problem == "expired_key"
+    assert (await web.get("/v1/accounts", browser)).status == 401
+    question = {"key": key, "account": "default", "extension": "1001"}
+    assert (await web.form("/v1/look-ups", question)).problem == "expired_key"
+    # only whoever has the whole key is told that there was one
+    assert (await web.get("/v1/accounts", bearer(key[:-1] + "_"))).problem == "bad_key"
+    rows = {row.name: row for row in await store.web.keys()}
+    assert (rows["boss"].has_ended, rows["boss"].used_at) == (True, None)
+    assert (await web.get("/v1/accounts", bearer(endless))).status == 200
+    assert rows["old"].expires_at is None
+    with capture_logs() as lines:
+        await remind(store.web)
+        await remove_key(store, "boss")
+        await add_key(store, "soon", ["lookup"], 30)
+        await add_key(store, "later", ["lookup"], 31)
+        await remind(store.web)
+    assert [(line["event"], line["key"], line.get("days")) for line in lines] == [
+        ("web.key_ended", "boss", None),
+        ("web.key_ends", "soon", 30),
+    ]
+    told = {check.detail.partition(":")[0]: check.status for check in await keys.examine(store)}
+    assert told == {"API key old has no end": "warn", "API key soon ends in 30 days": "warn"}
+    for days in (-1, 4000):
+        with pytest.raises(Refusal):
+            await add_key(store, "never", ["lookup"], days)
 
 
 async def test_keys_are_named_and_scoped(web: Web) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 from aiohttp import hdrs, web
 
+from binding_ivr.app.credentials import StoredCredentials
 from binding_ivr.app.view import Shown, View
 from binding_ivr.background import Loop
 from binding_ivr.config import Web
@@ -28,8 +29,11 @@ from binding_ivr.web.settings import CONFIG, INSTALLATION, METRICS
 log = get_logger()
 
 KEEPALIVE_S = 15.0
+WATCH_S = 1.0
+"""So often one question asks for all streams whether what opened them is still stored: nobody sees more of a user for
+longer than this after the sign-out, the end of a key or the end of a user, on whichever node that was."""
 CHECK_S = 60.0
-"""So often a stream asks whether its credential is still good."""
+"""So often a stream asks by itself whether it would be opened again: by the keys of the issuer, too."""
 SLOW_S = 10.0
 MOST_BUFFERED = 64 * 1024
 """A client that takes no byte for SLOW_S seconds, or leaves MOST_BUFFERED bytes lying, is dropped."""
@@ -51,6 +55,9 @@ class Stream:
     """One open stream: a flag and the last steps of the call, so that a slow client costs next to nothing."""
 
     request: web.Request
+    identity: Identity
+    ended: bool = False
+    """True once what opened the stream is no longer good."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     steps: deque[Change] = field(default_factory=lambda: deque(maxlen=MOST_STEPS))
 
@@ -59,6 +66,16 @@ class Stream:
         """False once the client has gone."""
         transport = self.request.transport
         return transport is not None and not transport.is_closing()
+
+    @property
+    def expired(self) -> bool:
+        """True once the credential is too old."""
+        return self.identity.expires_at is not None and self.identity.expires_at.timestamp() <= time.time()
+
+    def end(self) -> None:
+        """Tell nothing more."""
+        self.ended = True
+        self.changed.set()
 
 
 class Hub:
@@ -77,7 +94,7 @@ class Hub:
         """True once the service stops."""
         return self._closing
 
-    def enter(self, user: tuple[str, str], request: web.Request) -> Stream:
+    def enter(self, user: tuple[str, str], request: web.Request, identity: Identity) -> Stream:
         """Add a stream. Raises Problem 429."""
         if self._closing:
             raise Problem(503, "stopping", "this node is stopping; connect again", retry_after=1)
@@ -87,7 +104,7 @@ class Hub:
             raise Problem(
                 429, "too_many_streams", "this page is open too many times", limit="streams_per_user", retry_after=30
             )
-        stream = Stream(request)
+        stream = Stream(request, identity)
         self._streams[user].add(stream)
         self._count += 1
         return stream
@@ -117,6 +134,19 @@ class Hub:
                 if not stream.open:
                     stream.changed.set()
 
+    async def watch(self, credentials: StoredCredentials) -> None:
+        """End the streams whose credential or user is gone."""
+        streams = [(user, stream) for user, of_user in self._streams.items() for stream in of_user]
+        for _, stream in streams:
+            if stream.expired:
+                stream.end()
+        if streams:
+            used = {stream.identity.credential for _, stream in streams}
+            ended = await credentials.ended(used, {user for user, _ in streams})
+            for user, stream in streams:
+                if user in ended or stream.identity.credential in ended:
+                    stream.end()
+
     async def close(self, _: web.Application | None = None) -> None:
         """End all streams now; no new ones."""
         self._closing = True
@@ -133,11 +163,18 @@ def add_hub(app: web.Application) -> None:
     hub = app[HUB] = Hub(app[CONFIG].web)
 
     async def listening(app: web.Application) -> AsyncIterator[None]:
-        unwatch = app[INSTALLATION].store.changes.subscribe(hub.on_change)
-        sweeping = Loop("event streams", hub.sweep, poll_s=SWEEP_S, fault="web.fault", at_once=False)
-        sweeping.start()
+        store = app[INSTALLATION].store
+        unwatch = store.changes.subscribe(hub.on_change)
+        stored = StoredCredentials(store)
+        loops = [
+            Loop("event streams", hub.sweep, poll_s=SWEEP_S, fault="web.fault", at_once=False),
+            Loop("credentials of streams", lambda: hub.watch(stored), poll_s=WATCH_S, fault="web.fault", at_once=False),
+        ]
+        for loop in loops:
+            loop.start()
         yield
-        await sweeping.stop()
+        for loop in loops:
+            await loop.stop()
         unwatch()
 
     app.cleanup_ctx.append(listening)
@@ -148,7 +185,7 @@ async def stream(call: Call) -> web.StreamResponse:
     """GET …/binding/events"""
     hub = call.request.app[HUB]
     view = await call.bindings.view(*call.user, call.actor)  # an unknown user is told before the stream begins
-    entry = hub.enter(call.user, call.request)
+    entry = hub.enter(call.user, call.request, call.identity)
     streams = call.request.app[METRICS].streams
     streams.inc()
     try:
@@ -183,7 +220,7 @@ class _Teller:
             await self._tell(view)
             while await self._still_good():
                 woken = await self._wait()
-                if self._hub.is_closing() or not self._entry.open:
+                if self._hub.is_closing() or self._entry.ended or not self._entry.open:
                     break
                 lost = woken and not self._entry.steps
                 view, stale = await self._tell_steps(view)
@@ -264,10 +301,7 @@ class _Teller:
 
     async def _still_good(self) -> bool:
         """Return whether the credential still opens this stream: not expired, not signed out, key not removed."""
-        identity = self._call.identity
-        if self._hub.is_closing():
-            return False
-        if identity.expires_at is not None and identity.expires_at.timestamp() <= time.time():
+        if self._hub.is_closing() or self._entry.ended or self._entry.expired:
             return False
         if time.monotonic() - self._checked_at < CHECK_S:
             return True

@@ -1,6 +1,7 @@
 """Finds out who sent a request: API key, user token, session cookie or trusted proxy header. It opens no session."""
 
 import base64
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -10,10 +11,11 @@ from binding_ivr.app.credentials import StoredCredentials
 from binding_ivr.config import Config
 from binding_ivr.log import get_logger
 from binding_ivr.model import forms
-from binding_ivr.model.rows import KeyRow
+from binding_ivr.model.rows import Credential, KeyRow
 from binding_ivr.model.scopes import ADMIN_SCOPE, FIRST_RUN
-from binding_ivr.model.secrets import KEY_PREFIX, csrf_of, keyed_csrf
+from binding_ivr.model.secrets import KEY_PREFIX, csrf_of, digest_of, keyed_csrf
 from binding_ivr.web.auth import cookies
+from binding_ivr.web.auth.buckets import Buckets
 from binding_ivr.web.auth.guard import fields_of
 from binding_ivr.web.auth.identity import Identity
 from binding_ivr.web.auth.jwks import KeySet
@@ -26,6 +28,8 @@ log = get_logger()
 LOOK_UPS = "/v1/look-ups"
 """The one address that takes an API key in its body: func_curl can keep no header to one request."""
 DEFAULT_ACCOUNT = "default"
+REFUSALS_S = 60.0
+"""So often a reason for which tokens are refused is logged: strangers can send as many as they like."""
 _MOST_TOLD = 100
 _READING = (hdrs.METH_GET, hdrs.METH_HEAD)
 """Methods for which an API key may come by HTTP Basic, as from an address http://name:KEY@host of a CURL().
@@ -49,6 +53,7 @@ class Credentials:
         self._keys = KeySet(config.auth.jwks_url) if config.auth.jwks_url else None
         self.tokens = Tokens(config.auth, self._keys)
         self._told: set[str] = set()
+        self._refusals = Buckets(1 / REFUSALS_S, time.monotonic, burst=1)
 
     async def running(self, _: web.Application) -> AsyncIterator[None]:
         """Keep the client of the published keys open while the application runs."""
@@ -91,15 +96,24 @@ class Credentials:
         row = await self.stored.key(text)
         if row is None:
             raise Problem(401, "bad_key", "there is no such API key; see: binding-ivr api-key list")
+        if row.has_ended:
+            raise Problem(
+                401, "expired_key", "this API key has come to its end; make a new one: binding-ivr api-key add"
+            )
         return row
 
     async def token(self, text: str) -> UserToken:
         """Return a good user token that was not used up. Raises Problem 401."""
         if not self.tokens.accepted:
             raise Problem(401, "bad_credential", "user tokens are not accepted here; send an API key")
-        token = await self.tokens.check(text)
-        if await self.stored.spent(token.digest):
-            raise refused("it has been used to sign in, which works only once")
+        try:
+            token = await self.tokens.check(text)
+            if await self.stored.spent(token.digest):
+                raise refused("it has been used to sign in, which works only once")
+        except Problem as problem:
+            if problem.status == 401 and not self._refusals.wait(problem.detail):
+                log.warning("web.token_refused", reason=problem.detail)
+            raise
         return token
 
     async def _session(self, request: web.Request) -> Identity | None:
@@ -116,6 +130,7 @@ class Credentials:
             signed_in_at=row.signed_in_at,
             expires_at=row.expires_at,
             ambient=True,
+            credential=Credential(session=digest_of(cookie)),
             csrf=csrf_of(cookie),
         )
 
@@ -149,7 +164,13 @@ class Credentials:
 def key_identity(key: KeyRow) -> Identity:
     """The identity of an API key."""
     first = key.name == FIRST_RUN and ADMIN_SCOPE in key.scopes
-    return Identity(kind="first_run" if first else "key", scopes=key.scopes, name=key.name)
+    return Identity(
+        kind="first_run" if first else "key",
+        scopes=key.scopes,
+        name=key.name,
+        expires_at=key.expires_at,
+        credential=Credential(key_id=key.key_id),
+    )
 
 
 def token_identity(token: UserToken) -> Identity:
@@ -160,6 +181,7 @@ def token_identity(token: UserToken) -> Identity:
         user_id=token.user_id,
         signed_in_at=token.signed_in_at,
         expires_at=token.expires_at,
+        credential=Credential(token=token.digest),
     )
 
 

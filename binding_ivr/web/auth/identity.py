@@ -8,6 +8,7 @@ from typing import Literal
 from aiohttp import web
 
 from binding_ivr.model.actors import Actor, ActorKind, Source
+from binding_ivr.model.rows import NO_CREDENTIAL, Credential
 from binding_ivr.web.problems import Problem
 
 Kind = Literal["user", "key", "proxy", "first_run"]
@@ -30,6 +31,8 @@ class Identity:
     signed_in_at: datetime | None = None
     expires_at: datetime | None = None
     ambient: bool = False
+    credential: Credential = NO_CREDENTIAL
+    """What must stay good while something is shown that lasts."""
     csrf: str = field(default="", repr=False)
     """The token that forms of this session must send back; empty without a session."""
 
