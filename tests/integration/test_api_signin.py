@@ -368,6 +368,7 @@ async def test_security_headers(web: Web) -> None:
         assert "unsafe" not in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
         assert headers["Cache-Control"] == "no-store"
         assert "Access-Control-Allow-Origin" not in headers
         assert "Python" not in headers.get("Server", "")
@@ -387,6 +388,46 @@ async def test_a_portal_may_embed_when_it_is_listed(dsn: str, tmp_path: Path) ->
         ours = {**browser, "Origin": "https://pbx.example"}
         assert (await web.ask("DELETE", binding(), ours)).problem == "not_found"
         assert (await web.ask("DELETE", binding(), {**browser, "Origin": "https://portal.example"})).status == 403
+
+
+MAY_BE_FRAMED = {
+    "/health/live": False, "/health/ready": False, "/metrics": False, "/openapi.json": False,
+    "/": True, "/bind": True, "/revalidate": True, "/undo": True, "/cancel": True, "/remove": True,
+    "/caller.vcf": True, "/caller.svg": False, "/static/{name}": False,
+    "/signin": False, "/signout": False,
+    "/admin": False, "/admin/user": False, "/admin/suppressions": False, "/admin/limits": False,
+}  # fmt: skip
+"""What a portal that is listed may show in its frame; nothing of the API (`/v1/…`)."""
+
+
+async def test_a_portal_frames_the_users_page_and_nothing_else(dsn: str, tmp_path: Path) -> None:
+    portal = "https://portal.example"
+    async with running_web(config_for(dsn, tmp_path, web={"frame_ancestors": [portal]})) as web:
+        await web.users("1001")
+        routes = {
+            (route.method, route.resource.canonical) for route in web.parts.web._app.router.routes() if route.resource
+        }
+        assert {path for _, path in routes if not path.startswith("/v1/")} == set(MAY_BE_FRAMED)
+        who = {"nobody": {}, "user": await web.cookie("1001"), "admin": await web.key("admin")}
+        values = {"account": "default", "user_id": "1001", "name": "page.css", "number": NUMBER, "e164": NUMBER}
+        values |= {"extension": "1001", "region": "US", "attempt": "x"}
+        for method, path in sorted(routes):
+            for name, headers in who.items():
+                asked = web.url + path.format(**values)
+                async with web.http.request(
+                    method, asked, headers={"Accept": "text/html", **headers}, allow_redirects=False
+                ) as reply:
+                    policy, framed = reply.headers["Content-Security-Policy"], MAY_BE_FRAMED.get(path, False)
+                    assert policy.endswith(f"frame-ancestors {portal if framed else chr(39) + 'none' + chr(39)}"), (
+                        name,
+                        path,
+                    )
+                    assert ("X-Frame-Options" in reply.headers) is not framed, (name, path)
+        link = await web.get("/signin", params={"token": "bil_x"})
+        assert "frame-ancestors 'none'" in link.headers["Content-Security-Policy"]
+        for _ in range(2):  # the second time the token was used
+            admitted = await web.get("/signin", params={"token": token(jti="framed")})
+            assert f"frame-ancestors {portal}" in admitted.headers["Content-Security-Policy"]
 
 
 # --- proxies

@@ -26,6 +26,10 @@ LARGEST_BODY = 16 * 1024
 BODY_S = 10.0
 OPEN = ("/health/", "/metrics", "/static/", "/openapi.json")
 """Paths without sign-in and without rates."""
+FRAMED = {"/", "/bind", "/revalidate", "/undo", "/cancel", "/remove", "/caller.vcf"}
+"""What a portal may show in its frame: a user's own page. Never a page with power over others, or that signs in."""
+IN_FRAME = web.RequestKey("binding_ivr.in_frame", bool)
+"""Set it for an answer that a portal may show in its frame as well."""
 SAFE = {hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS}
 FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 20
@@ -211,22 +215,24 @@ def _method(request: web.Request) -> str:
 
 def secure_headers(config: Web) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Return what sets the security headers of every response; a handler's own headers win."""
-    ancestors = " ".join(config.frame_ancestors) or "'none'"
     policy = (
         "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        f"frame-ancestors {ancestors}"
+        "frame-ancestors "
     )
+    portals = " ".join(config.frame_ancestors)
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
-        headers.setdefault("Content-Security-Policy", policy)
+        framed = portals if portals and (route_of(request) in FRAMED or request.get(IN_FRAME)) else ""
+        headers.setdefault("Content-Security-Policy", policy + (framed or "'none'"))
         headers.setdefault("X-Content-Type-Options", "nosniff")
         headers.setdefault("Referrer-Policy", "no-referrer")
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
         if not request.path.startswith("/static/"):
             headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
-        if not config.frame_ancestors:
+        if not framed:
             headers.setdefault("X-Frame-Options", "DENY")
         if headers.get(hdrs.SERVER, "").startswith("Python"):
             del headers[hdrs.SERVER]

@@ -10,7 +10,7 @@ from binding_ivr.model.rows import SessionRow
 from binding_ivr.model.secrets import LINK_PREFIX
 from binding_ivr.web.auth import cookies
 from binding_ivr.web.auth.credentials import Credentials
-from binding_ivr.web.auth.guard import FORM, check_form, form_of
+from binding_ivr.web.auth.guard import FORM, IN_FRAME, check_form, form_of
 from binding_ivr.web.auth.identity import identity_or_none
 from binding_ivr.web.auth.origin import CSRF_FIELD, check_sign_in_form
 from binding_ivr.web.problems import Problem
@@ -53,6 +53,7 @@ class _Sessions:
             raise Problem(400, "no_token", "open the sign-in link unchanged")
         if text.startswith(LINK_PREFIX):
             return request.app[LINK_PAGE](request, text)
+        request[IN_FRAME] = True  # a portal that knows its users signs them in in its frame
         if request.method == hdrs.METH_HEAD:
             return web.Response()
         if request.headers.get("Sec-Purpose", "").startswith("prefetch"):
