@@ -71,14 +71,27 @@ async def test_keys_are_managed_by_commands(installation: Installation) -> None:
         "api-key", "add", "portal", "--scope", "account:default", "--scope", "lookup"
     )
     assert made["key"].startswith("bik_")
+    await installation.json_command("api-key", "add", "short", "--scope", "lookup", "--days", "7")
+    await installation.json_command("api-key", "add", "endless", "--scope", "lookup", "--days", "0")
+    _, table, advice = await installation.command("api-key", "list")
+    assert [("no end" in line, "-  no end" in line) for line in table.splitlines() if line.startswith("endless")] == [
+        (True, True)
+    ]
+    for sentence in ("API key short ends in 7 days", "API key endless has no end"):
+        assert sentence in advice
+    assert "API key portal" not in advice
     status, _, told = await installation.command("api-key", "add", "portal", "--scope", "admin")
     assert (status, "already" in told) == (1, True)
     status, _, told = await installation.command("api-key", "add", "other", "--scope", "root")
     assert (status, "a scope is admin, account:NAME or lookup" in told) == (1, True)
     listed = {row["name"]: row for row in await installation.json_command("api-key", "list")}
     assert listed["portal"]["scopes"] == ["account:default", "lookup"]
+    assert listed["portal"]["expires_at"] > listed["portal"]["created_at"]
+    assert (listed["endless"]["expires_at"], listed["endless"]["used_at"]) == (None, None)
     assert made["key"] not in json.dumps(listed)
     assert (await installation.command("api-key", "remove", "portal"))[0] == 0
     assert (await installation.command("api-key", "remove", "portal"))[0] == 1
+    for name in ("short", "endless"):
+        assert (await installation.command("api-key", "remove", name))[0] == 0
     status, _, told = await installation.command("link", "nobody")
     assert (status, "binding-ivr user add nobody" in told) == (1, True)

@@ -37,6 +37,12 @@ class Listener:
     def __init__(self, reply: aiohttp.ClientResponse) -> None:
         self._reply = reply
         self.keepalives = 0
+        self.last: dict[str, str] = {}
+
+    @property
+    def said_goodbye(self) -> bool:
+        """True when the stream said why it ends."""
+        return self.last == {"event": "signed_out", "data": "{}"}
 
     async def _block(self) -> dict[str, str]:
         lines = []
@@ -46,6 +52,7 @@ class Listener:
             lines.append(line.rstrip("\n").partition(": "))
         found = {name: value for name, _, value in lines}
         self.keepalives += "" in found
+        self.last = found
         return found
 
     async def next(self) -> Event:
@@ -53,7 +60,7 @@ class Listener:
         async with asyncio.timeout(10 * SLOW):
             while True:
                 found = await self._block()
-                if "event" in found:
+                if "id" in found:
                     return Event(found["event"], int(found["id"]), json.loads(found["data"]))
 
     async def keepalive(self) -> None:
@@ -237,6 +244,7 @@ async def test_a_stream_ends_with_what_opened_it(dsn: str, tmp_path: Path, momen
             began = time.monotonic()
             with pytest.raises(EOFError):
                 await it.until("never")
+            assert it.said_goodbye or "removed" in moment  # a user's removal may end it as a change before
             assert time.monotonic() - began < (3.5 if how == "short token" else 2)  # a promise: not for slow machines
             await web.put(binding("1002"), {"number": NUMBER}, bearer(token("1002")))
             await other.until("binding", status="pending")  # whose credential is good goes on

@@ -57,6 +57,8 @@ def test_the_sample_route_is_valid(tmp_path: Path) -> None:
         ("[number]\ndeny = ['1900']", "number.deny[0]: expected `str` matching regex '^\\\\+[1-9][0-9X]{0,14}$'"),
         ("[number]\ndefault_region = 'DE'", "number.default_region: must be one of number.regions"),
         ("[code]\nlength = 5", "code.length: expected `int` >= 6"),
+        ("[auth]\njwks_url = 'http://['", "auth.jwks_url: must be a URL such as https://id.example/jwks.json"),
+        ("[auth]\naudience = ''", "auth.audience: expected `str` of length >= 1"),
         (
             "[code]\nreveal = 'later'",
             "code.reveal: invalid enum value 'later'; see the sample file for what is allowed",
@@ -138,6 +140,13 @@ def test_the_environment_wins(tmp_path: Path) -> None:
 def test_bad_environment(tmp_path: Path, variable: str, value: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         read(tmp_path, "", **{variable: value})
+
+
+@pytest.mark.parametrize(
+    "url", ["https://id.example/keys", "http://127.0.0.1:8/k", "http://[::1]/k", "http://localhost"]
+)
+def test_published_keys_come_over_https_or_from_this_machine(tmp_path: Path, url: str) -> None:
+    assert read(tmp_path, f"[auth]\njwks_url = '{url}'").auth.jwks_url == url
 
 
 def test_secrets_from_files(tmp_path: Path) -> None:

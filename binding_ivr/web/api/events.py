@@ -73,7 +73,7 @@ class Stream:
         return self.identity.expires_at is not None and self.identity.expires_at.timestamp() <= time.time()
 
     def end(self) -> None:
-        """Tell nothing more."""
+        """Tell nothing more but that."""
         self.ended = True
         self.changed.set()
 
@@ -229,6 +229,8 @@ class _Teller:
                 told = await self._tell(view)
                 if not told and not woken:
                     await self._write(b": keepalive\n\n")
+            if self._entry.open and not self._hub.is_closing():
+                await self._write(b"event: signed_out\ndata: {}\n\n")
         except (ConnectionError, TimeoutError):  # gone, or too slow
             if self._entry.open and self._call.request.transport is not None:
                 self._call.request.transport.abort()

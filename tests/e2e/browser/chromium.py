@@ -118,7 +118,13 @@ async def violations(page: Page, scheme: Scheme = "light") -> list[dict[str, Any
 
 @asynccontextmanager
 async def person(
-    browser: Browser, origin: str, *, locale: str = "en-US", javascript: bool = True, phone: bool = False
+    browser: Browser,
+    origin: str,
+    *,
+    locale: str = "en-US",
+    javascript: bool = True,
+    phone: bool = False,
+    ignore_https_errors: bool = False,
 ) -> AsyncIterator[Person]:
     """A person with a new profile; at the end nothing may have gone wrong in the window."""
     context = await browser.new_context(
@@ -128,6 +134,7 @@ async def person(
         has_touch=phone,
         java_script_enabled=javascript,
         timezone_id="America/New_York",
+        ignore_https_errors=ignore_https_errors,
     )
     context.set_default_timeout(PATIENCE_MS)
     page = await context.new_page()

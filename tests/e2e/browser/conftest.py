@@ -18,6 +18,8 @@ from tests.e2e.installation import Installation, installed
 
 SITE = "Acme Telecom"
 SECRET = "a secret that only the tests' portal knows"
+PROXY_ADDRESS = "127.0.0.2"
+"""From which a reverse proxy comes, and nobody else."""
 PATIENT_CALL = {"delay_s": 0, "first_digit_s": 15, "loops": 1, "next_digit_s": 6, "ring_s": 60, "max_s": 60}
 BRISK = {"call": {"ring_s": 3, "first_digit_s": 2, "loops": 1, "next_digit_s": 2, "max_s": 20}}
 """The account whose calls end soon."""
@@ -91,7 +93,13 @@ async def office(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
         "call": PATIENT_CALL,
         "prompts": {"site_name": SITE},
         "auth": {"jwt_secret": SECRET},
-        "web": {"port": web_port, "frame_ancestors": [f"http://127.0.0.1:{portal_port}"], "requests_per_second": 200},
+        "web": {
+            "port": web_port,
+            "frame_ancestors": [f"http://127.0.0.1:{portal_port}"],
+            "requests_per_second": 200,
+            "trusted_proxies": [PROXY_ADDRESS],
+            "user_header": "X-Remote-User",
+        },
     }
     async with AsyncExitStack() as stack:
         made = await stack.enter_async_context(installed(lab, folder, node="page", app="page", sections=sections))

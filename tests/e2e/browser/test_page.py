@@ -323,8 +323,7 @@ async def test_signed_out_means_signed_out(office: Office) -> None:
         await other.get_by_role("button", name="Sign out").click()
         await expect(other.get_by_role("heading", name="Please sign in")).to_be_visible()
         await me.shot("signed-out", other, judged=True)
-        await me.page.get_by_label("New Number Binding").fill("+12025550150")
-        await me.page.get_by_role("button", name="Call me now").click()
+        # and the first window shows nothing more, although nobody touches it
         await expect(me.page.get_by_role("heading", name="Please sign in")).to_be_visible()
         await other.goto(link)
         await me.shot("sign-in-link", other, judged=True)

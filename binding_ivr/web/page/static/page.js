@@ -177,6 +177,7 @@ function listen() {
   const source = new EventSource(main.dataset.events);
   // Both are also the first words of every stream: after a loss nothing is missed.
   source.addEventListener("binding", refresh);
+  source.addEventListener("signed_out", refresh); // what is on the screen is not for whoever sits there now
   source.addEventListener("attempt", (event) => {
     if (!countDigits(JSON.parse(event.data))) refresh();
   });
