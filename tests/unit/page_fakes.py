@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from aiohttp import web
@@ -247,7 +248,7 @@ async def ask(
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     request = make_mocked_request("POST" if form is not None else "GET", path, headers, app=app)
     if form is not None:
-        request._post = cast(Any, {"csrf": "token", **form})
+        request._read_bytes = urlencode({"csrf": "token", **form}).encode()
     if identity is not None:
         request[IDENTITY] = identity
     found = await app.router.resolve(request)

@@ -12,10 +12,11 @@ from binding_ivr.app.view import View
 from binding_ivr.config import Auth, Config
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.outcome import AttemptState, Outcome
+from binding_ivr.model.secrets import csrf_of
 from binding_ivr.policy.lifecycle import Life
 from binding_ivr.policy.limit_state import Paused
 from binding_ivr.web.page.assets import assets, version
-from binding_ivr.web.page.render import error_page
+from binding_ivr.web.page.render import error_page, link_page
 from binding_ivr.web.page.texts import LANGUAGES, texts
 from binding_ivr.web.problems import Problem
 from tests.unit.page_fakes import (
@@ -399,3 +400,16 @@ async def test_numbers_are_suppressed_and_allowed_again() -> None:
     missing = await ask(fake, "/admin/suppressions", {**form, "do": "allow"}, identity=ADMIN)
     assert missing.status == 404
     assert "not suppressed" in checked(missing.text)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_sign_in_link_has_its_button_in_every_language(language: str) -> None:
+    headers = {"Accept-Language": language, "Cookie": "binding_ivr_form=kept"}
+    request = make_mocked_request("GET", "/signin?token=x", headers, app=application(FakeInstallation()))
+    answer = link_page(request, '"><script>bil_')
+    assert answer.text is not None
+    assert texts(language).plain("signin.button") in answer.text
+    assert 'value="&#34;&gt;&lt;script&gt;bil_"' in answer.text
+    assert f'value="{csrf_of("kept")}"' in answer.text
+    assert "<script" not in answer.text
+    assert answer.cookies["binding_ivr_form"].value == "kept"

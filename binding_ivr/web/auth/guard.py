@@ -110,16 +110,20 @@ class Guard:
         if identity is not None:
             request[IDENTITY] = identity
             too_many(self._callers.wait(identity.caller))
-            if identity.ambient and request.method not in SAFE:
+            if identity.ambient:
                 self.check_origin(request, identity)
         return await handler(request)
 
     def check_origin(self, request: web.Request, identity: Identity) -> None:
-        """Raise Problem 403 unless the request comes from a page of ours.
+        """Raise Problem 403 unless the request comes from a page of ours, or only looks.
 
+        Who only looks may come from elsewhere by a link or a frame, but not as a part of another site's page.
         Where the browser does not say, the session's token must come with it: in the header here, or in the form's
         field, which whoever reads the form checks (`check_form`; the API takes no forms).
         """
+        if request.method in SAFE:
+            origin.check_not_embedded(request)
+            return
         if origin.is_proven(request):
             return
         token = request.headers.get(CSRF_HEADER)
@@ -140,10 +144,10 @@ async def check_form(request: web.Request, identity: Identity) -> dict[str, str]
 
 
 async def form_of(request: web.Request) -> dict[str, str]:
-    """Return the text fields of a form. Raises Problem 415."""
+    """Return the text fields of a form. Raises Problem 400 and 415."""
     if request.content_type != FORM:
         raise Problem(415, "not_a_form", f"send it as {FORM}")
-    return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    return fields_of(await request.read())
 
 
 def fields_of(raw: bytes) -> dict[str, str]:
@@ -171,6 +175,9 @@ def too_many(wait_s: float) -> None:
 
 async def _read(request: web.Request) -> None:
     """Read the body; aiohttp keeps it for the handler. Whoever sends slowly holds nothing but a connection."""
+    if hdrs.CONTENT_ENCODING in request.headers:
+        # The library unpacks while it reads; nothing that is taken here is large enough to be packed.
+        raise Problem(415, "packed", "send the body without Content-Encoding", headers={hdrs.CONNECTION: "close"})
     try:
         async with asyncio.timeout(BODY_S):
             await request.read()

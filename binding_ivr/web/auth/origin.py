@@ -31,6 +31,17 @@ def is_proven(request: web.Request) -> bool:
     return True
 
 
+def check_not_embedded(request: web.Request) -> None:
+    """Raise Problem 403 for what another site's page asks for as its picture, script, stream or the like.
+
+    It could not read the answer, but would learn from its size, time or failure, and could use up somebody's streams.
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none"):
+        return
+    if request.headers.get("Sec-Fetch-Mode") != "navigate":
+        raise cross_site()
+
+
 def _is_ours(request: web.Request, origin: str) -> bool:
     try:
         asked = urlsplit(origin)
