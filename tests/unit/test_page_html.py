@@ -413,3 +413,9 @@ def test_a_sign_in_link_has_its_button_in_every_language(language: str) -> None:
     assert f'value="{csrf_of("kept")}"' in answer.text
     assert "<script" not in answer.text
     assert answer.cookies["binding_ivr_form"].value == "kept"
+
+
+async def test_the_page_says_whose_it_is() -> None:
+    """Whoever was signed in by somebody else's link must not prove a number there unawares."""
+    answer = await ask(FakeInstallation(), accept="de")
+    assert "Nebenstelle 1001" in checked(answer.text)

@@ -188,6 +188,7 @@ async def _page(
         status=status,
         shows=shown,
         csrf=identity.csrf,
+        whose=", ".join(user.extensions) or user_id,
         refused=refused,
         refused_at=refused_at,
         typed=typed[:LONGEST_TYPED],
