@@ -29,9 +29,9 @@ from binding_ivr.web.settings import CONFIG, INSTALLATION, METRICS
 log = get_logger()
 
 KEEPALIVE_S = 15.0
-WATCH_S = 1.0
-"""So often one question asks for all streams whether what opened them is still stored: nobody sees more of a user for
-longer than this after the sign-out, the end of a key or the end of a user, on whichever node that was."""
+WATCH_S = 0.5
+"""So often one question asks for all streams whether what opened them is still stored: within 2 s after a sign-out, or
+the end of a key or a user, on whichever node that was, nobody sees more."""
 CHECK_S = 60.0
 """So often a stream asks by itself whether it would be opened again: by the keys of the issuer, too."""
 SLOW_S = 10.0
