@@ -18,6 +18,7 @@ from binding_ivr.lab.asterisk import apt
 SHOTS = Path(__file__).resolve().parents[3] / "build" / "screenshots"
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 SHELL = "chromium-headless-shell"
