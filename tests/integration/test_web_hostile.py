@@ -106,3 +106,23 @@ async def test_nothing_private_is_kept_by_anybody_on_the_way(dsn: str, tmp_path:
                     assert reply.headers["Cache-Control"] == "no-store", path
                     assert "Access-Control-Allow-Origin" not in reply.headers, path
                     assert reply.headers["X-Content-Type-Options"] == "nosniff", path
+
+
+async def test_nothing_is_changed_for_another_site(dsn: str, tmp_path: Path) -> None:
+    """Every route that takes more than a look, with a session, sent by another site or by a page of it in our name."""
+    async with running_web(config_for(dsn, tmp_path)) as web:
+        await web.users("1001")
+        key = (await web.key("admin"))["Authorization"].removeprefix("Bearer ")
+        admin = (await web.signs_in(key=key)).headers["Set-Cookie"].split(";")[0]
+        user = (await web.cookie("1001"))["Cookie"]
+        routes = {(r.method, r.resource.canonical) for r in web.parts.web._app.router.routes() if r.resource}
+        changing = sorted((method, path) for method, path in routes if method not in ("GET", "HEAD"))
+        assert len(changing) > 20
+        values = {"account": "default", "user_id": "1001", "number": NUMBER, "e164": NUMBER, "extension": "1001"}
+        for method, path in changing:
+            for cookie in (admin, user):
+                for said in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}):
+                    for kind in ("application/json", "application/x-www-form-urlencoded", "text/plain"):
+                        headers = {"Cookie": cookie, "Content-Type": kind, **said}
+                        reply = await web.ask(method, path.format(**values), headers, data="csrf=x")
+                        assert (reply.status, reply.problem) == (403, "cross_site"), (method, path, headers)

@@ -1,5 +1,6 @@
 """Parts of the web without a network: rates, proxies, secrets, problems, access, and the description."""
 
+import re
 import time
 
 import msgspec
@@ -247,3 +248,15 @@ def test_loopback(bind: str, loopback: bool) -> None:
 def test_the_web_is_on_loopback_by_default() -> None:
     assert is_local(Config().web.bind)
     assert Web().trusted_proxies == ()
+
+
+def test_cookies_are_set_and_read_in_one_place() -> None:
+    """Whoever adds a cookie must not forget what keeps neighbours from setting it."""
+    touching = {
+        path.name
+        for path in (ROOT / "binding_ivr/web").rglob("*.py")
+        if re.search(
+            r"set_cookie|del_cookie|request\.cookies|hdrs\.(SET_)?COOKIE|[\"'](Set-)?Cookie[\"']", path.read_text()
+        )
+    }
+    assert touching == {"cookies.py"}
