@@ -2,19 +2,27 @@
 
 import stat
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from binding_ivr.config.whole import Config
 from binding_ivr.model.hosts import is_local
 
+_LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 LONGEST_CODE_S = 600
 """The life of a one-time code by NIST SP 800-63B, 5.1.3: ten minutes."""
 
 
 def advice(config: Config, files: Iterable[Path] = ()) -> list[str]:
     """Return what an auditor would ask about; *files* are those that hold secrets (`reading.files_of`)."""
-    return [*_in_the_clear(config), *_any_issuer(config), *_long_codes(config), *_open_files(files)]
+    return [
+        *_in_the_clear(config),
+        *_any_program(config),
+        *_any_issuer(config),
+        *_long_codes(config),
+        *_open_files(files),
+    ]
 
 
 def _in_the_clear(config: Config) -> list[str]:
@@ -36,6 +44,18 @@ def _in_the_clear(config: Config) -> list[str]:
             "and the network between Asterisk and the service private"
         )
     return found
+
+
+def _any_program(config: Config) -> list[str]:
+    """A proxy that is known by an address which it shares with every program of its machine."""
+    web = config.web
+    local = [text for text in web.trusted_proxies if ip_network(text, strict=False).overlaps(_LOOPBACK[":" in text])]
+    if not local or web.proxy_secret:
+        return []
+    return [
+        f"web.trusted_proxies: {local[0]} is this machine, and every program on it can say that it is any user; set "
+        "web.proxy_secret_file, and let the proxy send it as X-Proxy-Secret"
+    ]
 
 
 def _any_issuer(config: Config) -> list[str]:

@@ -19,7 +19,7 @@ _SHORTEST_KEY = 16
 SHORTEST_AUDIT_DAYS = 365
 SHORTEST_GATED_S = 60
 """Two rounds of the gate, the request, and the time to key the code."""
-_SHORTEST_JWT_SECRET = 32
+_SHORTEST_SECRET = 32
 _ORIGIN = re.compile(r"^https?://[A-Za-z0-9.*:\[\]-]+(/[A-Za-z0-9._~/-]*)?$")
 
 
@@ -107,6 +107,20 @@ def _is_plain_url(url: str) -> bool:
 
 def check_web(web: Web, auth: Auth) -> None:
     """Check `[web]` and `[auth]`."""
+    _check_proxies(web)
+    for origin in (*web.frame_ancestors, *filter(None, [web.public_url])):
+        if not _ORIGIN.match(origin):
+            raise ConfigError(f"web: {origin!r} is not an address such as https://pbx.example")
+    if web.admin_users and not web.user_header:
+        raise ConfigError("web.admin_users: needs web.user_header, which names them")
+    for name, secret in (("web.proxy_secret", web.proxy_secret), ("auth.jwt_secret", auth.jwt_secret)):
+        if secret and len(secret.encode()) < _SHORTEST_SECRET:
+            raise ConfigError(f"{name}: needs at least {_SHORTEST_SECRET} characters; make one: openssl rand -hex 32")
+    if auth.jwks_url:
+        _check_jwks_url(auth.jwks_url)
+
+
+def _check_proxies(web: Web) -> None:
     for address in web.trusted_proxies:
         try:
             ipaddress.ip_network(address)
@@ -114,17 +128,12 @@ def check_web(web: Web, auth: Auth) -> None:
             raise ConfigError(
                 f"web.trusted_proxies: {address!r} is not an address or a network such as 10.0.0.0/8"
             ) from None
-    for origin in (*web.frame_ancestors, *filter(None, [web.public_url])):
-        if not _ORIGIN.match(origin):
-            raise ConfigError(f"web: {origin!r} is not an address such as https://pbx.example")
     if bool(web.user_header) != bool(web.trusted_proxies):
         raise ConfigError("web.user_header: needs web.trusted_proxies, and web.trusted_proxies needs web.user_header")
-    if web.admin_users and not web.user_header:
-        raise ConfigError("web.admin_users: needs web.user_header, which names them")
-    if auth.jwt_secret and len(auth.jwt_secret.encode()) < _SHORTEST_JWT_SECRET:
-        raise ConfigError("auth.jwt_secret: needs at least 32 characters; make one: openssl rand -hex 32")
-    if auth.jwks_url:
-        _check_jwks_url(auth.jwks_url)
+    if web.proxy_secret and not web.trusted_proxies:
+        raise ConfigError("web.proxy_secret: needs web.trusted_proxies, whose secret it is")
+    if not re.fullmatch(r"[!-~]*", web.proxy_secret):
+        raise ConfigError("web.proxy_secret: may hold only ASCII without spaces; make one: openssl rand -hex 32")
 
 
 def _check_jwks_url(url: str) -> None:

@@ -20,6 +20,7 @@ _SECRETS = {
     ("database", "dsn"),
     ("ari", "password"),
     ("ami", "secret"),
+    ("web", "proxy_secret"),
     ("auth", "jwt_secret"),
     ("code", "number_key"),
     ("mail", "password"),

@@ -70,6 +70,7 @@ class Web(Struct, forbid_unknown_fields=True, frozen=True):
     public_url: str = ""
     frame_ancestors: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    proxy_secret: str = ""
     user_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{0,64}$")] = ""
     admin_users: tuple[Annotated[str, Meta(pattern=r"^[^/\s]{1,64}/[^/\s]{1,128}$")], ...] = ()
     requests_per_second: Annotated[float, Meta(ge=1, le=100_000)] = 20.0

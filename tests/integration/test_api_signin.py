@@ -356,6 +356,25 @@ async def test_a_listed_user_of_the_proxy_is_an_administrator(dsn: str, tmp_path
         assert (await web.get("/v1/attempts", {"X-Remote-User": "other/ops"})).status == 403
 
 
+async def test_a_program_on_the_proxys_machine_is_no_proxy(dsn: str, tmp_path: Path) -> None:
+    """It has the proxy's address, and can write any header; the proxy's secret it does not know."""
+    secret = "f" * 32
+    section = {**PROXY, "admin_users": ["default/ops"], "proxy_secret": secret}
+    guesses = ("", "f" * 31, secret.upper(), f"{secret}, {secret}")
+    async with running_web(config_for(dsn, tmp_path, web=section)) as web:
+        await web.users("1001", "ops")
+        with capture_logs() as logs:
+            for said in [{}, *({"X-Proxy-Secret": guess} for guess in guesses)]:
+                for name in ("1001", "ops"):
+                    reply = await web.get("/v1/session", {"X-Remote-User": name, **said})
+                    assert reply.problem == "not_signed_in"
+        known = {"X-Proxy-Secret": secret}
+        assert (await web.get("/v1/session", {"X-Remote-User": "1001", **known})).json["user_id"] == "1001"
+        assert (await web.get("/v1/accounts", {"X-Remote-User": "ops", **known})).status == 200
+    assert [row["address"] for row in logs if row["event"] == "web.unproven_proxy"] == ["127.0.0.1"]
+    assert secret not in str(logs)
+
+
 async def test_nobody_else_does(dsn: str, tmp_path: Path) -> None:
     async with running_web(config_for(dsn, tmp_path, web=ELSEWHERE)) as web:
         await web.users("1001")

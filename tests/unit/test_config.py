@@ -58,6 +58,15 @@ def test_the_sample_route_is_valid(tmp_path: Path) -> None:
         ("[number]\ndefault_region = 'DE'", "number.default_region: must be one of number.regions"),
         ("[code]\nlength = 5", "code.length: expected `int` >= 6"),
         ("[auth]\njwks_url = 'http://['", "auth.jwks_url: must be a URL such as https://id.example/jwks.json"),
+        (f"[web]\nproxy_secret = '{'s' * 32}'", "web.proxy_secret: needs web.trusted_proxies, whose secret it is"),
+        (
+            "[web]\ntrusted_proxies = ['10.0.0.1']\nuser_header = 'X-User'\nproxy_secret = 'hush'",
+            "web.proxy_secret: needs at least 32 characters; make one: openssl rand -hex 32",
+        ),
+        (
+            f"[web]\ntrusted_proxies = ['10.0.0.1']\nuser_header = 'X-User'\nproxy_secret = '{'s ' * 16}s'",
+            "web.proxy_secret: may hold only ASCII without spaces; make one: openssl rand -hex 32",
+        ),
         ("[auth]\naudience = ''", "auth.audience: expected `str` of length >= 1"),
         (
             "[code]\nreveal = 'later'",

@@ -8,6 +8,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from binding_ivr.config import Config, Web
@@ -117,7 +118,28 @@ def test_whose_word_about_the_client_is_believed(peer: str, forwarded: str, clie
 
 @pytest.mark.parametrize(("text", "trusted"), [("fe80::1%eth0", True), ("fe81::1", False), ("x", False), ("", False)])
 def test_listed_networks(text: str, trusted: bool) -> None:
-    assert Peers(["fe80::/16"]).trusts(text) is trusted
+    request = make_mocked_request("GET", "/").clone(remote=text)
+    assert Peers(["fe80::/16"]).trusts(request) is trusted
+
+
+HUSH = "a secret of the proxy, 32 signs long"
+
+
+@pytest.mark.parametrize(
+    ("said", "trusted"),
+    [([HUSH], True), ([], False), ([""], False), ([HUSH.upper()], False), ([HUSH, HUSH], False)],
+)
+def test_a_proxy_with_a_secret_is_believed_by_it_alone(said: list[str], trusted: bool) -> None:
+    """Every program of the proxy's machine has its address."""
+    peers = Peers(["10.0.0.1"], secret=HUSH)
+    sent = CIMultiDict([("X-Forwarded-For", "198.51.100.7, 10.0.0.1"), ("X-Forwarded-Proto", "https")])
+    sent.extend(("X-Proxy-Secret", text) for text in said)
+    request = make_mocked_request("GET", "/", headers=sent).clone(remote="10.0.0.1")
+    assert peers.trusts(request) is peers.over_tls(request) is trusted
+    assert peers.client(request) == ("198.51.100.7" if trusted else "10.0.0.1")
+    stranger = request.clone(remote="10.0.0.2")  # who knows the secret and comes from elsewhere
+    assert not peers.trusts(stranger)
+    assert peers.client(stranger) == "10.0.0.2"
 
 
 # --- secrets

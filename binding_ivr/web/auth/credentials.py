@@ -19,7 +19,7 @@ from binding_ivr.web.auth.buckets import Buckets
 from binding_ivr.web.auth.guard import fields_of
 from binding_ivr.web.auth.identity import Identity
 from binding_ivr.web.auth.jwks import KeySet
-from binding_ivr.web.auth.peers import peers_of
+from binding_ivr.web.auth.peers import PROOF, peers_of
 from binding_ivr.web.auth.tokens import Tokens, UserToken, refused
 from binding_ivr.web.problems import Problem
 
@@ -139,8 +139,8 @@ class Credentials:
         if not name or name not in request.headers:
             return None
         peer = request.remote or ""
-        if not self._peers.trusts(peer):
-            self._tell_once(peer)
+        if not self._peers.trusts(request):
+            self._tell_once(peer, listed=self._peers.lists(peer))
             return None
         values = request.headers.getall(name)
         account, slash, user_id = values[0].partition("/")
@@ -155,9 +155,13 @@ class Credentials:
             kind="proxy", account=account, user_id=user_id, scopes=scopes, name=user_id, ambient=True, csrf=csrf
         )
 
-    def _tell_once(self, peer: str) -> None:
-        if peer not in self._told and len(self._told) < _MOST_TOLD:
-            self._told.add(peer)
+    def _tell_once(self, peer: str, *, listed: bool) -> None:
+        if peer in self._told or len(self._told) >= _MOST_TOLD:
+            return
+        self._told.add(peer)
+        if listed:
+            log.warning("web.unproven_proxy", address=peer, header=PROOF)
+        else:
             log.warning("web.unlisted_proxy", address=peer, header=self._config.web.user_header)
 
 

@@ -1,5 +1,6 @@
-"""Whose word about a client is believed: the listed proxies. It opens no connection."""
+"""Whose word about a client is believed: the listed proxies, if they know their secret. It opens no connection."""
 
+import hmac
 import ipaddress
 from collections.abc import Iterable
 from functools import cache
@@ -9,19 +10,34 @@ from aiohttp import hdrs, web
 from binding_ivr.config import Web
 from binding_ivr.web.settings import CONFIG
 
+PROOF = "X-Proxy-Secret"
+"""The header in which a proxy shows that it is one."""
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Peers:
     """The addresses and networks of trusted proxies, and the address at which users reach the page."""
 
-    def __init__(self, listed: Iterable[str], public_url: str = "") -> None:
-        """*listed* are addresses or networks, *public_url* an address or empty, as in the configuration."""
+    def __init__(self, listed: Iterable[str], public_url: str = "", secret: str = "") -> None:
+        """*listed* are addresses or networks, *public_url* an address or empty, as in the configuration.
+
+        Without *secret* the address is enough: then every program on the proxy's machine is believed as well.
+        """
+        self._secret = secret
         self._networks = [ipaddress.ip_network(text, strict=False) for text in listed]
         self._public_https = public_url.lower().startswith("https:")
 
-    def trusts(self, text: str) -> bool:
-        """Return whether the peer *text* is a listed proxy."""
+    def trusts(self, request: web.Request) -> bool:
+        """Return whether a listed proxy sent *request*."""
+        if not self.lists(request.remote or ""):
+            return False
+        if not self._secret:
+            return True
+        said = [text.encode("utf-8", "surrogateescape") for text in request.headers.getall(PROOF, ())]
+        return len(said) == 1 and hmac.compare_digest(said[0], self._secret.encode())
+
+    def lists(self, text: str) -> bool:
+        """Return whether *text* is the address of a proxy that is listed."""
         address = _address(text)
         return address is not None and any(
             address.version == network.version and address in network for network in self._networks
@@ -31,11 +47,13 @@ class Peers:
         """The client's address: the peer, or the last address of X-Forwarded-For that is no trusted proxy."""
         client = request.remote or ""
         hops = [hop.strip() for line in request.headers.getall(hdrs.X_FORWARDED_FOR, ()) for hop in line.split(",")]
-        while self.trusts(client) and hops:
+        trusted = self.trusts(request)
+        while trusted and hops:
             hop = _address(hops.pop())
             if hop is None:
                 break
             client = str(hop)
+            trusted = self.lists(client)
         return client
 
     def over_tls(self, request: web.Request) -> bool:
@@ -47,13 +65,13 @@ class Peers:
         if self._public_https or request.secure:
             return True
         spoken = ",".join(request.headers.getall(hdrs.X_FORWARDED_PROTO, ())).partition(",")[0]
-        return self.trusts(request.remote or "") and spoken.strip().lower() == "https"
+        return self.trusts(request) and spoken.strip().lower() == "https"
 
 
 @cache
 def peers_of(config: Web) -> Peers:
     """The peers of `[web]`."""
-    return Peers(config.trusted_proxies, config.public_url)
+    return Peers(config.trusted_proxies, config.public_url, config.proxy_secret)
 
 
 def is_https(request: web.Request) -> bool:
