@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import errno
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
+from typing import assert_never
 from urllib.parse import urlsplit
 
 from binding_ivr.asterisk.ari.http import RefusedError, UnreachableError
@@ -17,11 +17,11 @@ from binding_ivr.doctor import doors as doctor_doors
 from binding_ivr.doctor import hotswitch as doctor_hotswitch
 from binding_ivr.doctor.checks import Check, fail, ok, warn
 from binding_ivr.errors import BindingError
+from binding_ivr.model import versions
 from binding_ivr.store import Store
 
 CONTEXT = "binding-ivr-call"
 LISTEN_S = 2.0
-_SAFE_22 = (22, 10, 1)
 
 
 async def examine(config: Config, store: Store | None) -> list[Check]:
@@ -63,17 +63,16 @@ async def examine(config: Config, store: Store | None) -> list[Check]:
 
 
 def _version(text: str) -> Check:
-    shown = re.split(r"[+~]", text)[0]
-    numbers = tuple(int(part) for part in re.findall(r"\d{1,6}", shown)[:3])
-    if not numbers:
-        return warn("asterisk", f"its version cannot be read: {text[:40]}")
-    if numbers[0] < 18:
-        return fail("asterisk", f"{shown} is too old: upgrade to 22.10.1 or newer (18 is the oldest that works)")
-    if numbers[0] < 22:
-        return warn("asterisk", f"{shown} works; 22.10.1 or newer has ARI fixes that this series lacks")
-    if numbers[0] == 22 and numbers < _SAFE_22:
-        return warn("asterisk", f"upgrade {shown} to 22.10.1 or newer: it fixes security faults and ARI deadlocks")
-    return ok("asterisk", shown)
+    found = versions.judge(text)
+    match found.standing:
+        case versions.Standing.GOOD:
+            return ok("asterisk", found.shown)
+        case versions.Standing.TOO_OLD:
+            return fail("asterisk", found.detail)
+        case versions.Standing.DATED | versions.Standing.UNREAD:
+            return warn("asterisk", found.detail)
+        case _:
+            assert_never(found.standing)
 
 
 async def _app(config: Config, probe: AriProbe) -> Check:

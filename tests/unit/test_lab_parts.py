@@ -68,14 +68,6 @@ def test_no_mirror_says_what_to_do(tmp_path: Path, text: str) -> None:
         apt.debian_mirror(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("version", "major"),
-    [("1:22.10.1~dfsg+~cs6-1", 22), ("22.10.1+dfsg", 22), ("Asterisk 18.2", 18), ("20", 20), ("(none)", 0), ("", 0)],
-)
-def test_versions(version: str, major: int) -> None:
-    assert apt.upstream_major(version) == major
-
-
 def test_adapt_changes_the_named_settings_and_nothing_else() -> None:
     sample = "[a]\nport = 1   ; why\nhost=x\n[b]\nport = 1\n"
     assert adapt(sample, {("a", "port"): "2"}) == "[a]\nport = 2\nhost=x\n[b]\nport = 1\n"

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,11 +18,9 @@ from binding_ivr.asterisk.quiet import Quiet
 from binding_ivr.background import Backoff, Loop
 from binding_ivr.errors import UnavailableError
 from binding_ivr.log import get_logger
+from binding_ivr.model import versions
 
 log = get_logger()
-
-_OLDEST_SERIES = 18
-_SERIES_22_SAFE = (22, 10, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +225,6 @@ def _version_of(body: bytes) -> str:
 
 
 def _warn_of_old(version: str) -> None:
-    numbers = tuple(int(part) for part in re.findall(r"\d{1,6}", version.split("~")[0].split("+")[0])[:3])
-    if not numbers:
-        return
-    if numbers[0] < _OLDEST_SERIES:
-        log.warning("ari.old_asterisk", version=version, detail="older than 18: not supported; upgrade Asterisk")
-    elif numbers[0] == _SERIES_22_SAFE[0] and numbers < _SERIES_22_SAFE:
-        log.warning("ari.old_asterisk", version=version, detail="upgrade to 22.10.1: it fixes ARI deadlocks")
+    found = versions.judge(version)
+    if found.standing is not versions.Standing.GOOD:
+        log.warning("ari.old_asterisk", version=version[:60], detail=found.detail)

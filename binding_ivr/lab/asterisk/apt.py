@@ -81,12 +81,6 @@ def candidate(package: str) -> str:
     return "" if match is None or match[1] == "(none)" else match[1]
 
 
-def upstream_major(version: str) -> int:
-    """Return the first number of a version such as `1:22.10.1~dfsg-1` or `Asterisk 22.10.1`, 0 if none."""
-    match = re.search(r"(?:^|\s)(?:\d+:)?(\d+)[.\d]*", version)
-    return int(match[1]) if match else 0
-
-
 def install(*packages: str) -> None:
     """Install *packages* by apt-get, without starting their services. Root only.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from binding_ivr.lab.asterisk import apt, rootfs
 from binding_ivr.lab.errors import LabError
+from binding_ivr.model.versions import is_build, series_of
 
 OLDEST = 18
 _HOST_MODULES = ("usr/lib/*/asterisk/modules", "usr/lib*/asterisk/modules", "usr/local/lib*/asterisk/modules")
@@ -53,7 +54,7 @@ def find(suite: str = "") -> Engine:
         return host
     if (folder := rootfs.cached()) is not None:
         return from_rootfs(folder)
-    if os.geteuid() == 0 and apt.upstream_major(apt.candidate("asterisk")) >= OLDEST:
+    if os.geteuid() == 0 and (series_of(apt.candidate("asterisk")) or 0) >= OLDEST:
         apt.install("asterisk", "asterisk-core-sounds-en-wav", "odbc-postgresql")
         host = _usable_host()
         if host is not None:
@@ -98,7 +99,9 @@ def _usable_host() -> Engine | None:
     except LabError:
         # Broken or half removed: another way may work.
         return None
-    return engine if apt.upstream_major(engine.version) >= OLDEST else None
+    series = series_of(engine.version)
+    usable = series >= OLDEST if series is not None else is_build(engine.version)
+    return engine if usable else None
 
 
 def from_rootfs(folder: Path) -> Engine:
