@@ -40,6 +40,9 @@ class Metrics:
             "Requests for a call that were refused, by limit or, without one, by the refusal's code.",
             ["reason"],
         )
+        self.signins_refused = counter(
+            "binding_ivr_signins_refused", "Sign-ins that were refused on this node, by the problem's code.", ["reason"]
+        )
         self.paused = gauge(
             "binding_ivr_paused",
             "Circuit breakers that hold calls back, for accounts and for the whole system; paused or in trial.",

@@ -19,6 +19,7 @@ GENEROUS: dict[str, Any] = {
     "user_day": 100_000,
     "user_new_numbers_day": 100_000,
     "user_failed_tries": 0,
+    "user_failed_stop": 0,
     "address_hour": 100_000,
     "account_hour": 100_000,
     "account_day": 100_000,

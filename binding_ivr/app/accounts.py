@@ -9,6 +9,7 @@ import msgspec
 from binding_ivr.app.allowances import in_force
 from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.rows import OwnNumber
 from binding_ivr.policy.numbers import parse
 from binding_ivr.policy.own import check_pattern
@@ -31,17 +32,17 @@ class Accounts:
         """Return the limits in force for an account, by configuration key. Raises NotFoundError."""
         return dict(msgspec.to_builtins(in_force(await self.config_of(account), self._config)))
 
-    async def put(self, account: str, settings: Mapping[str, Any]) -> bool:
+    async def put(self, account: str, settings: Mapping[str, Any], actor: Actor) -> bool:
         """Add an account or replace its settings; True when it was new. Raises Refusal `invalid`."""
         self._check(settings)
         try:
-            await self._directory.set_settings(account, settings)
+            await self._directory.set_settings(account, settings, actor)
         except NotFoundError:
-            await self._directory.add_account(account, settings)
+            await self._directory.add_account(account, settings, actor)
             return True
         return False
 
-    async def set(self, account: str, section: str, key: str, value: Any) -> None:
+    async def set(self, account: str, section: str, key: str, value: Any, actor: Actor) -> None:
         """Set one key of an account's settings (of the section `routes`: all of it); None clears it.
 
         Raises NotFoundError and Refusal `invalid`.
@@ -55,7 +56,7 @@ class Accounts:
         if not settings[section]:
             del settings[section]
         self._check(settings)
-        await self._directory.set_settings(account, settings)
+        await self._directory.set_settings(account, settings, actor)
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         try:

@@ -19,6 +19,7 @@ COUNTS = (*WINDOWS, "user_new_numbers_day", "system_minutes_day")
 def allowed(account: Config, installation: Config) -> Limits:
     """Return the limits of a call for an account; what all accounts share is never the account's own to set."""
     most = {name: int(getattr(_of(name, account, installation).limits, name)) for name in COUNTS}
+    most["user_failed_stop"] = account.limits.user_failed_stop
     rules = _breaker(account.limits), _system_breaker(installation.limits)
     return Limits(most, account.limits.number_wait_s, longest_s(account), dict(zip(BREAKERS, rules, strict=True)))
 
@@ -47,6 +48,7 @@ def consequences(account: settings.Limits, installation: settings.Limits) -> Con
     """Return what calls of an account that prove nothing bring about."""
     return Consequences(
         account.user_failed_tries,
+        account.user_failed_stop,
         account.user_lock_s,
         account.user_lock_again_s,
         account.number_unproven,

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.rows import Credential, KeyRow, SessionRow
 from binding_ivr.model.secrets import digest_of, new_secret, same, split_key
 from binding_ivr.store import Store
@@ -29,21 +30,21 @@ class StoredCredentials:
         """Return a session that has not expired."""
         return await self._web.session(digest_of(cookie))
 
-    async def open_session(self, session: SessionRow, key_id: str | None) -> str:
+    async def open_session(self, session: SessionRow, key_id: str | None, actor: Actor | None = None) -> str:
         """Keep a session and return its cookie; that of a key ends with the key."""
         cookie = new_secret()
         await self._web.add_session(
-            digest_of(cookie), session.account, session.user_id, key_id, session.signed_in_at, session.expires_at
+            digest_of(cookie), session.account, session.user_id, key_id, session.signed_in_at, session.expires_at, actor
         )
         return cookie
 
-    async def close_session(self, cookie: str) -> None:
+    async def close_session(self, cookie: str, actor: Actor | None = None) -> None:
         """End a session; unknown ones are ignored."""
-        await self._web.remove_session(digest_of(cookie))
+        await self._web.remove_session(digest_of(cookie), actor)
 
-    async def redeem_link(self, text: str) -> tuple[str, str] | None:
+    async def redeem_link(self, text: str, address: str = "") -> tuple[str, str] | None:
         """Use up a sign-in link; return account and user id, None when it is unknown, used or expired."""
-        return await self._web.use_link(digest_of(text))
+        return await self._web.use_link(digest_of(text), address)
 
     async def spend(self, digest: bytes, until: datetime) -> bool:
         """Use up a token that lives until *until*; False when it was used up before."""

@@ -15,12 +15,12 @@ CALL_ENDS_S = 20.0
 """A call that was canceled has ended by then; else it is refused, and can be asked for again."""
 
 
-async def export(installation: Installation, account: str, user_id: str) -> dict[str, Any]:
-    """Return all that is held about a user. Raises NotFoundError.
+async def export(installation: Installation, account: str, user_id: str, actor: Actor) -> dict[str, Any]:
+    """Return all that is held about a user; it is audited. Raises NotFoundError.
 
     `hot_switch_pins` are the user's extensions with a PIN, None when Asterisk could not be asked.
     """
-    told = await installation.store.personal.export(account, user_id)
+    told = await installation.store.personal.export(account, user_id, actor)
     users = [f"{account}/{extension}" for extension in (told["user"] or {}).get("extensions", ())]
     told["hot_switch_pins"] = None
     if installation.held_pins is not None:

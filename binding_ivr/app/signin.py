@@ -11,6 +11,7 @@ from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError, NotFoundError, Refusal
 from binding_ivr.log import get_logger
 from binding_ivr.model import forms
+from binding_ivr.model.actors import Actor
 from binding_ivr.model.hosts import is_local
 from binding_ivr.model.rows import KeyRow
 from binding_ivr.model.scopes import ACCOUNT_SCOPE, ADMIN_SCOPE, FIRST_RUN, LOOKUP_SCOPE
@@ -33,7 +34,9 @@ class ShownOnce:
     text: str = field(repr=False)
 
 
-async def add_key(store: Store, name: str, scopes: Sequence[str], days: int = KEY_DAYS) -> ShownOnce:
+async def add_key(
+    store: Store, name: str, scopes: Sequence[str], days: int = KEY_DAYS, actor: Actor | None = None
+) -> ShownOnce:
     """Make an API key that ends in *days* (0: never).
 
     Raises Refusal (`exists`, `invalid`) and NotFoundError (account of a scope).
@@ -46,7 +49,7 @@ async def add_key(store: Store, name: str, scopes: Sequence[str], days: int = KE
     for scope in scopes:
         await _check_scope(store, scope)
     key = new_key()
-    if not await store.web.add_key(key.key_id, name, sorted(set(scopes)), key.digest, days or None):
+    if not await store.web.add_key(key.key_id, name, sorted(set(scopes)), key.digest, days or None, actor=actor):
         raise Refusal(
             "exists", f"there is already an API key {name}; remove it first: binding-ivr api-key remove {name}"
         )
@@ -79,16 +82,16 @@ def end_of_key(key: KeyRow, now: datetime) -> str:
     return f"API key {key.name} ends in {left:g} days: {renew}" if left <= SOON_DAYS else ""
 
 
-async def remove_key(store: Store, name: str) -> None:
+async def remove_key(store: Store, name: str, actor: Actor | None = None) -> None:
     """Remove an API key; it and its sessions end now. Raises NotFoundError."""
-    if not await store.web.remove_key(name):
+    if not await store.web.remove_key(name, actor):
         raise NotFoundError(f"there is no API key {name}; see: binding-ivr api-key list")
 
 
-async def make_link(config: Config, store: Store, account: str, user_id: str) -> str:
+async def make_link(config: Config, store: Store, account: str, user_id: str, actor: Actor | None = None) -> str:
     """Return the address of a sign-in link: it works once, within LINK_S seconds. Raises NotFoundError."""
     secret = new_secret(LINK_PREFIX)
-    if await store.web.add_link(digest_of(secret), account, user_id, LINK_S) is None:
+    if await store.web.add_link(digest_of(secret), account, user_id, LINK_S, actor) is None:
         raise NotFoundError(
             f"there is no user {user_id} in account {account}; add it with: "
             f"binding-ivr user add {user_id} --account {account}"

@@ -5,7 +5,7 @@ import sys
 
 from binding_ivr.app.signin import add_key, end_of_key, make_link, remove_key
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import installation_of
+from binding_ivr.cli.commands import actor, installation_of
 from binding_ivr.model.secrets import KEY_DAYS
 
 
@@ -13,7 +13,7 @@ async def api_key_add(options: argparse.Namespace) -> int:
     """api-key add NAME --scope SCOPE"""
     async with installation_of(options) as installation:
         days = KEY_DAYS if options.days is None else options.days
-        key = await add_key(installation.store, options.name, options.scope, days)
+        key = await add_key(installation.store, options.name, options.scope, days, actor())
     if options.json:
         show.json_line({"name": key.name, "scopes": sorted(set(options.scope)), "days": days, "key": key.text})
         return 0
@@ -48,14 +48,14 @@ async def api_key_list(options: argparse.Namespace) -> int:
 async def api_key_remove(options: argparse.Namespace) -> int:
     """api-key remove NAME"""
     async with installation_of(options) as installation:
-        await remove_key(installation.store, options.name)
+        await remove_key(installation.store, options.name, actor())
     return show.done(options.json, name=options.name, result="removed")
 
 
 async def link(options: argparse.Namespace) -> int:
     """link USER"""
     async with installation_of(options) as installation:
-        address = await make_link(installation.config, installation.store, options.account, options.user)
+        address = await make_link(installation.config, installation.store, options.account, options.user, actor())
     if options.json:
         show.json_line({"account": options.account, "user_id": options.user, "link": address})
     else:

@@ -1,6 +1,7 @@
 """The commands about a user's number: bind, revalidate, status, lookup and the like."""
 
 import argparse
+import contextlib
 import getpass
 import re
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from binding_ivr.app.view import Begun, Shown
 from binding_ivr.cli import show
 from binding_ivr.cli.facts import attempt_facts, binding_facts, shown_facts
 from binding_ivr.config import load
-from binding_ivr.errors import ConfigError
+from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.log import set_up
 from binding_ivr.model import forms
 from binding_ivr.model.actors import Actor, ActorKind, Source
@@ -186,8 +187,18 @@ async def attempts(options: argparse.Namespace) -> int:
         found = await installation.store.attempts.attempts(
             account=options.account, user_id=options.user, since=since, limit=options.limit
         )
+        await read_list(installation, "attempts", len(found), options.account)
     show.table([attempt_facts(attempt) for attempt in found], SINCE_COLUMNS, as_json=options.json)
     return 0
+
+
+async def read_list(installation: Installation, what: str, rows: int, account: str | None) -> None:
+    """Have it audited that whoever runs this reads the list *what* of an account (None: of all).
+
+    A server that takes no changes still gives lists: who can read there needs no command for it.
+    """
+    with contextlib.suppress(BindingError):
+        await installation.store.audit.reading(actor(), what, rows, account or "")
 
 
 def since_of(text: str) -> datetime:

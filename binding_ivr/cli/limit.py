@@ -40,9 +40,10 @@ def _rows(state: LimitState) -> list[dict[str, object]]:
             "what": "user",
             "account": row.account,
             "user_id": row.user_id,
-            "state": "locked out" if row.locked else "may call",
-            "until": row.until if row.locked else None,
-            "detail": f"{row.failed} failed tries in a row; locked out {row.locks} times",
+            "state": "stopped, until it is reset" if row.stopped else "locked out" if row.locked else "may call",
+            "until": row.until if row.locked and not row.stopped else None,
+            "detail": f"{row.failed} failed tries in a row; locked out {row.locks} times; {row.failures} failures"
+            " since the last proof",
         }
         for row in state.locked_out
     ]

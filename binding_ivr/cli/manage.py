@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import actor, installation_of
+from binding_ivr.cli.commands import actor, installation_of, read_list
 from binding_ivr.config import ACCOUNT_SECTIONS
 from binding_ivr.errors import BindingError, ConfigError
 from binding_ivr.model.rows import OwnNumber, User
@@ -24,7 +24,7 @@ T = TypeVar("T")
 async def account_add(options: argparse.Namespace) -> int:
     """account add NAME"""
     async with installation_of(options) as installation:
-        await installation.store.directory.add_account(options.name)
+        await installation.store.directory.add_account(options.name, actor=actor())
     return show.done(options.json, account=options.name, result="added")
 
 
@@ -49,7 +49,7 @@ async def account_set(options: argparse.Namespace) -> int:
         )
     async with installation_of(options) as installation:
         value = None if options.value is None else _json_or_text(options.value)
-        await installation.accounts.set(options.name, section, key, value)
+        await installation.accounts.set(options.name, section, key, value, actor())
     return show.done(options.json, account=options.name, result="set" if options.value is not None else "cleared")
 
 
@@ -80,6 +80,7 @@ async def user_list(options: argparse.Namespace) -> int:
     """user list [--account NAME]"""
     async with installation_of(options) as installation:
         users = await installation.store.directory.users(options.account)
+        await read_list(installation, "users", len(users), options.account)
     show.table(
         [asdict(user) for user in users],
         ("account", "user_id", "extensions", "language", "email"),
@@ -106,7 +107,7 @@ async def own_number(options: argparse.Namespace) -> int:
     async with installation_of(options) as installation:
         own = installation.accounts.own_number(options.account, options.value, options.kind or "")
         if options.action == "remove":
-            await installation.store.directory.remove_own_number(own)
+            await installation.store.directory.remove_own_number(own, actor())
             word = "removed"
         else:
             word = "added" if await installation.store.directory.add_own_number(own, actor()) else "was there"
@@ -117,6 +118,7 @@ async def own_number_list(options: argparse.Namespace) -> int:
     """own-number list [--account NAME]"""
     async with installation_of(options) as installation:
         found = await installation.store.directory.own_numbers(options.account)
+        await read_list(installation, "own-numbers", len(found), options.account)
     show.table([asdict(own) for own in found], ("account", "kind", "value"), as_json=options.json)
     return 0
 

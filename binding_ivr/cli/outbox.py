@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import installation_of
+from binding_ivr.cli.commands import actor, installation_of
 from binding_ivr.delivery.backoff import GIVE_UP_S
 
 COLUMNS = ("id", "receiver", "event", "account", "user_id", "created_at", "state", "tries", "next_try", "detail")
@@ -34,5 +34,5 @@ async def retry(options: argparse.Namespace) -> int:
 async def drop(options: argparse.Namespace) -> int:
     """outbox drop ID"""
     async with installation_of(options) as installation:
-        await installation.store.outbox.drop(options.id)
+        await installation.store.outbox.drop(options.id, actor())
     return show.done(options.json, dropped=1)

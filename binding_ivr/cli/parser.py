@@ -129,6 +129,7 @@ def _users_commands(add: _Adder) -> None:
     audit = add.command("audit", "personal.audit", "what was done, by whom, from where and why, newest first")
     audit.add_argument("--account", metavar="NAME")
     audit.add_argument("--user", metavar="USER")
+    audit.add_argument("--action", metavar="KIND", help="only this kind, such as key.added, or its first word (key)")
     audit.add_argument("--since", metavar="TIME", help="ISO 8601, or an age such as 30m, 12h, 7d")
     audit.add_argument("--limit", type=_positive, default=100, metavar="N", help="at most N (default: 100)")
     add.command("export", "export.export", "everything that is stored about a user, as JSON", user=True)

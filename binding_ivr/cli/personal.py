@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from binding_ivr.app.personal import erase as erase_user
 from binding_ivr.cli import show
-from binding_ivr.cli.commands import installation_of, since_of, with_reason
+from binding_ivr.cli.commands import installation_of, read_list, since_of, with_reason
 from binding_ivr.cli.facts import audit_facts, in_short
 
 AUDIT_COLUMNS = ("at", "account", "user_id", "action", "who", "address", "reason", "detail")
@@ -16,8 +16,9 @@ async def audit(options: argparse.Namespace) -> int:
     since = since_of(options.since) if options.since else None
     async with installation_of(options) as installation:
         found = await installation.store.personal.audit(
-            account=options.account, user_id=options.user, since=since, limit=options.limit
+            account=options.account, user_id=options.user, since=since, limit=options.limit, action=options.action
         )
+        await read_list(installation, "audit", len(found), options.account)
     rows = [audit_facts(row) for row in found]
     if not options.json:
         for row in rows:

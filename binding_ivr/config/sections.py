@@ -166,6 +166,7 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     user_day: Count = 10
     user_new_numbers_day: Count = 3
     user_failed_tries: Count = 10
+    user_failed_stop: Count = 100
     user_lock_s: Annotated[float, Meta(ge=1, le=31_536_000)] = 3600.0
     user_lock_again_s: Annotated[float, Meta(ge=1, le=31_536_000)] = 86_400.0
     address_hour: Count = 10

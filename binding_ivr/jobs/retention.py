@@ -40,6 +40,7 @@ class Retention:
         for what, count in sorted(done.items()):
             if count:
                 log.info("retention.done", what=what, rows=count)
+        await store.note_done({what: count for what, count in done.items() if count})
         return done
 
     async def _mask_audit(self, turn: Turn) -> int:

@@ -71,7 +71,7 @@ class Who:
 class Actor:
     """Who asks, by which way, and (`reason`) why in their words.
 
-    `address` is a network address, at a desk phone the name of its channel.
+    `address` is a network address, at a desk phone the name of its channel. `by` is how somebody signs in, else empty.
     """
 
     kind: ActorKind
@@ -79,6 +79,7 @@ class Actor:
     source: Source
     address: str = ""
     reason: str = ""
+    by: str = ""
 
     @property
     def who(self) -> str:
@@ -91,6 +92,6 @@ class Actor:
         return self.source is Source.WEB and self.kind in (ActorKind.USER, ActorKind.ADMIN)
 
 
-def system(source: Source = Source.SYSTEM, reason: str = "") -> Actor:
+def system(source: Source = Source.SYSTEM, reason: str = "", address: str = "") -> Actor:
     """Return the service itself as the one who asks."""
-    return Actor(ActorKind.SYSTEM, "", source, reason=reason)
+    return Actor(ActorKind.SYSTEM, "", source, address, reason)

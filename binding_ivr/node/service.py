@@ -22,6 +22,7 @@ from binding_ivr.delivery.outbox import Outbox
 from binding_ivr.delivery.user_events import UserEvents
 from binding_ivr.dialing.dispatcher import Dispatcher
 from binding_ivr.errors import BindingError
+from binding_ivr.jobs.audit_log import AuditLog
 from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.retention import Retention
 from binding_ivr.jobs.schedule import Jobs
@@ -216,6 +217,9 @@ class Service:
         )
         self._stack.push_async_callback(jobs.stop)
         jobs.start()
+        audit_log = AuditLog(installation.store.audit)
+        self._stack.push_async_callback(audit_log.stop)
+        audit_log.start()
 
     async def _start_web(self, installation: Installation, readiness: Readiness) -> WebServer:
         await prepare_sign_in(self._config, installation.store)

@@ -24,7 +24,10 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class LockedOut:
-    """A user with `failed` wrong entries in a row since the last of `locks` lock-outs, which ends at `until`."""
+    """A user with `failed` wrong entries in a row since the last of `locks` lock-outs, which ends at `until`.
+
+    `failures` in a row there were since the last proof; `stopped`: so many that only an administrator lifts it.
+    """
 
     account: str
     user_id: str
@@ -32,6 +35,8 @@ class LockedOut:
     locks: int
     until: datetime | None
     locked: bool
+    failures: int
+    stopped: bool
 
 
 @dataclass(frozen=True, slots=True)

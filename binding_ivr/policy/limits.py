@@ -53,6 +53,7 @@ SENTENCES: Mapping[str, str] = {
     "number_wait_s": "this number was called just now",
     "user_new_numbers_day": "you have reached your limit of different numbers per day",
     "user_failed_tries": "the access code was entered wrong too many times in a row",
+    "user_failed_stop": "your calls are stopped, because too many in a row did not verify a number",
     "system_minutes_day": "this phone system has used up its call minutes for the day",
     "account_breaker": "your organization's calls are paused, because too few of the last ones verified a number",
     "system_breaker": "this phone system's calls are paused, because too few of the last ones verified a number",
@@ -65,7 +66,7 @@ BREAKERS = ("account_breaker", "system_breaker")
 SYSTEM_WIDE = frozenset({"system_hour", "system_day", "system_prefix_hour", "system_minutes_day"})
 """Limits that an account's own settings cannot change: they protect what all accounts share."""
 
-ALERTS = frozenset({"prefix_hour", "system_prefix_hour", "system_minutes_day"})
+ALERTS = frozenset({"prefix_hour", "system_prefix_hour", "system_minutes_day", "user_failed_stop"})
 """Limits whose reaching an administrator should hear of: nobody reaches them by accident."""
 
 _CALLEES = frozenset({"number", "prefix", "system_prefix"})
@@ -75,7 +76,8 @@ _CALLEES = frozenset({"number", "prefix", "system_prefix"})
 class Limits:
     """What is allowed. A name that is not in `most` is not limited; 0 allows nothing.
 
-    `most` holds counts by names of WINDOWS, and `user_new_numbers_day` and `system_minutes_day`. `wait_s` are the
+    `most` holds counts by names of WINDOWS, and `user_new_numbers_day` and `system_minutes_day`; of
+    `user_failed_stop` 0 stops nobody. `wait_s` are the
     seconds between the end of a call to a number and the next one: after the first call, the second, and so on; the
     last one stays. `reserve_s` is the longest that the call asked for can stand. `breakers` holds rules by names of
     BREAKERS.
@@ -92,11 +94,13 @@ class Consequences:
     """What calls that prove nothing bring about. A count of 0 brings nothing.
 
     *user_failed_tries* wrong entries in a row lock a user out for *user_lock_s* seconds, and for *user_lock_again_s*
-    after that; *number_unproven* answered calls to a number within *number_unproven_days* days lock the number. The
-    breakers are of the call's account and of the whole system.
+    after that, and *user_failed_stop* failures in a row until an administrator resets it. *number_unproven* answered
+    calls to a number within *number_unproven_days* days lock the number. The breakers are of the call's account and of
+    the whole system.
     """
 
     user_failed_tries: int
+    user_failed_stop: int
     user_lock_s: float
     user_lock_again_s: float
     number_unproven: int
@@ -121,7 +125,8 @@ class Facts:
     being the most allowed; `own` the same over the user's own calls alone, for the callee's scopes. `chain` and
     `own_chain` are of the number. `other_numbers` are the last calls to each other number that the user entered in the
     last day, newest first; `is_new` is false for a number among the user's calls of that day and for the trusted one.
-    `spent` are (begin of a bucket, seconds), oldest first; `reserved` the seconds held by calls that are not billed.
+    `stopped`: too many failures in a row, and no administrator has reset them. `spent` are (begin of a bucket,
+    seconds), oldest first; `reserved` the seconds held by calls that are not billed.
     `hidden` is true when the number is suppressed, locked, or in another user's call. `breakers` are by names of
     BREAKERS.
     """
@@ -134,6 +139,7 @@ class Facts:
     other_numbers: Sequence[float] = ()
     is_new: bool = True
     locked_until: float | None = None
+    stopped: bool = False
     spent: Sequence[tuple[float, float]] = ()
     reserved: float = 0.0
     hidden: bool = False
@@ -180,6 +186,14 @@ def suspended() -> Refusal:
     return Refusal("suspended", "your administrator suspended this number; only they can lift the suspension")
 
 
+def failures(tries: int, *, answered: bool, ours: bool) -> int:
+    """Return what a call that proved nothing adds to `user_failed_stop`: its entries, or 1 if it was answered in vain.
+
+    *tries* are its wrong or incomplete entries, *ours*: it was our fault.
+    """
+    return max(tries, int(answered and not ours))
+
+
 def client_of(address: str) -> str | None:
     """Return what `address_hour` counts by: the address, of IPv6 its /64 (one customer); None for no address."""
     try:
@@ -193,6 +207,8 @@ def client_of(address: str) -> str | None:
 
 def _of_user(limits: Limits, facts: Facts) -> list[tuple[float, str]]:
     found = []
+    if facts.stopped and limits.most.get("user_failed_stop"):
+        found.append((NEVER, "user_failed_stop"))
     if facts.locked_until is not None and facts.locked_until > facts.now:
         found.append((facts.locked_until, "user_failed_tries"))
     return found + _windows(limits, facts, "user", "address")

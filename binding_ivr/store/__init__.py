@@ -7,6 +7,7 @@ from typing import Literal
 
 from binding_ivr.errors import ConfigError
 from binding_ivr.store.attempts import PgAttempts
+from binding_ivr.store.audit import PgAudit
 from binding_ivr.store.bindings import BindingFacts, PgBindings, SqlDoor, TrustedRow
 from binding_ivr.store.changes import PgChanges
 from binding_ivr.store.clock import PgClock
@@ -32,6 +33,7 @@ __all__ = [
     "LimitAdmin",
     "MirrorState",
     "PgAttempts",
+    "PgAudit",
     "PgChanges",
     "PgClock",
     "PgJobs",
@@ -69,6 +71,7 @@ class Store:
     retention: PgRetention
     personal: PgPersonal
     clock: PgClock
+    audit: PgAudit
 
 
 @asynccontextmanager
@@ -115,4 +118,5 @@ async def open_store(
             retention=PgRetention(db),
             personal=PgPersonal(db),
             clock=PgClock(db),
+            audit=PgAudit(db),
         )

@@ -182,6 +182,8 @@ def actor_text(actor: Actor, attempt_id: UUID | None = None) -> str:
         "attempt_id": attempt_id,
         "reason": actor.reason,
     }
+    if actor.by:
+        facts["by"] = actor.by
     return msgspec.json.encode(facts).decode()
 
 

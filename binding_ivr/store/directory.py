@@ -37,16 +37,20 @@ class PgDirectory(OnDatabase):
             raise no_account(account)
         return Account(row["account"], settings(row["settings"]))
 
-    async def add_account(self, account: str, values: Mapping[str, Any] | None = None) -> None:
+    async def add_account(
+        self, account: str, values: Mapping[str, Any] | None = None, actor: Actor | None = None
+    ) -> None:
         """Add an account. Raises Refusal with code `exists` or `invalid`."""
         forms.check(forms.ACCOUNT, account)
-        if await self._db.row("add_account", account, _json(values or {})) is None:
-            raise Refusal("exists", f"the account {account} exists already")
+        async with self._db.transaction(actor) as tx:
+            if await tx.row("add_account", account, _json(values or {})) is None:
+                raise Refusal("exists", f"the account {account} exists already")
 
-    async def set_settings(self, account: str, values: Mapping[str, Any]) -> None:
+    async def set_settings(self, account: str, values: Mapping[str, Any], actor: Actor | None = None) -> None:
         """Replace the settings of an account. Raises NotFoundError."""
-        if await self._db.row("set_settings", account, _json(values)) is None:
-            raise no_account(account)
+        async with self._db.transaction(actor) as tx:
+            if await tx.row("set_settings", account, _json(values)) is None:
+                raise no_account(account)
 
     # --- users and their extensions
 
@@ -68,12 +72,12 @@ class PgDirectory(OnDatabase):
             raise NotFoundError(f"no user of account {account} has the extension {extension}")
         return await self.user(account, row["user_id"])
 
-    async def add_user(self, user: User) -> None:
+    async def add_user(self, user: User, actor: Actor | None = None) -> None:
         """Add a user with the extensions.
 
         Raises NotFoundError (account) or Refusal with code `exists`, `extension_taken` or `invalid`.
         """
-        async with self._db.transaction() as tx:
+        async with self._db.transaction(actor) as tx:
             put = _Put(tx)
             if not await put.user(user):
                 raise Refusal("exists", f"the user {user.user_id} exists already in account {user.account}")
@@ -132,9 +136,11 @@ class PgDirectory(OnDatabase):
                 await end_all(tx, (), await used_and_own(tx, listed))
         return len(new)
 
-    async def remove_own_number(self, own: OwnNumber) -> None:
+    async def remove_own_number(self, own: OwnNumber, actor: Actor | None = None) -> None:
         """Remove one. Raises NotFoundError."""
-        if await self._db.row("remove_own_number", own.account, own.kind, own.value) is None:
+        async with self._db.transaction(actor) as tx:
+            if await tx.row("remove_own_number", own.account, own.kind, own.value) is not None:
+                return
             raise NotFoundError(f"account {own.account} has no such {own.kind} among its own numbers")
 
     async def own_numbers_for_check(self, texts: Iterable[str]) -> list[OwnNumber]:

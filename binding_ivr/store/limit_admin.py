@@ -1,15 +1,12 @@
 """What an administrator sees of the limits and lifts of them, audited. It counts nothing for a request."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import msgspec
-
 from binding_ivr.errors import NotFoundError
 from binding_ivr.model.actors import Actor
+from binding_ivr.model.audit import AuditKind
 from binding_ivr.policy.limit_state import LimitState, LockedOut, Paused, Reset
+from binding_ivr.store.audit import write
 from binding_ivr.store.breakers import SYSTEM, Turned, tell
-from binding_ivr.store.database import OnDatabase, Transaction
+from binding_ivr.store.database import OnDatabase
 
 MOST_LOCKED_OUT = 200
 
@@ -34,7 +31,8 @@ class LimitAdmin(OnDatabase):
             row = await tx.row("reset_user_limits", account, user_id)
             assert row is not None
             done = Reset(**row)
-            await _audit(tx, account, user_id, "user.unlocked", {"calls": done.calls, "locks": done.locks})
+            detail = {"calls": done.calls, "locks": done.locks}
+            await write(tx, AuditKind.USER_UNLOCKED, account, user_id, detail)
             return done
 
     async def reset_number(self, number_hash: bytes, actor: Actor) -> Reset:
@@ -44,7 +42,7 @@ class LimitAdmin(OnDatabase):
             assert row is not None
             done = Reset(**row)
             detail = {"calls": done.calls, "locks": done.locks, "number_hash": number_hash.hex()}
-            await _audit(tx, "", "", "number.unlocked", detail)
+            await write(tx, AuditKind.NUMBER_UNLOCKED, detail=detail)
             return done
 
     async def resume(self, account: str, actor: Actor) -> None:
@@ -54,7 +52,3 @@ class LimitAdmin(OnDatabase):
                 where = f"of account {account}" if account else "of the whole system"
                 raise NotFoundError(f"calls {where} are not paused")
         tell(Turned(account, None, 0, 0))
-
-
-async def _audit(tx: Transaction, account: str, user_id: str, action: str, detail: Mapping[str, Any]) -> None:
-    await tx.run("audit_limit", account, user_id, action, None, msgspec.json.encode(detail).decode())

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from binding_ivr.errors import Refusal
+from binding_ivr.model.audit import AuditKind
 from binding_ivr.model.outcome import Fault, Outcome, Verdict
 from binding_ivr.policy import limits
 from binding_ivr.policy.breaker import Breaker
@@ -103,6 +104,7 @@ def _facts(new: NewAttempt, row: Row) -> Facts:
         other_numbers=row["other_numbers"],
         is_new=row["is_new"],
         locked_until=row["locked_until"],
+        stopped=row["stopped"],
         spent=list(zip(row["buckets"], row["seconds"], strict=True)),
         reserved=row["reserved"],
         hidden=row["hidden"] or new.denied,
@@ -140,7 +142,7 @@ async def follow_up(
         if attempt["has_failed"]:
             await tx.run("forgive_failed_tries", attempt["account"], attempt["user_id"])
     else:
-        await _lock(tx, attempt, verdict, rules)
+        await _lock(tx, attempt, verdict, rules, answered=answered)
     if not answered or verdict.fault is Fault.US:
         return []
     account = attempt["account"]
@@ -148,18 +150,19 @@ async def follow_up(
     return await breakers.after_answer(tx, account, attempt["attempt_id"], proven, by)
 
 
-async def _lock(tx: Transaction, attempt: Row, verdict: Verdict, rules: Consequences) -> None:
-    if verdict.tries and rules.user_failed_tries:
-        await _count_failed(tx, attempt, verdict.tries, rules)
+async def _lock(tx: Transaction, attempt: Row, verdict: Verdict, rules: Consequences, *, answered: bool) -> None:
+    failures = limits.failures(verdict.tries, answered=answered, ours=verdict.fault is Fault.US)
+    if (verdict.tries and rules.user_failed_tries) or (failures and rules.user_failed_stop):
+        await _count_failed(tx, attempt, verdict.tries, failures, rules)
     if rules.number_unproven:
         locked = await tx.row(
             "lock_unproven_number", attempt["number_hash"], rules.number_unproven_days, rules.number_unproven
         )
         if locked is not None:
-            await _audit(tx, attempt, "number.locked", {"unproven": rules.number_unproven})
+            await _audit(tx, attempt, AuditKind.NUMBER_LOCKED, {"unproven": rules.number_unproven})
 
 
-async def _count_failed(tx: Transaction, attempt: Row, tries: int, rules: Consequences) -> None:
+async def _count_failed(tx: Transaction, attempt: Row, tries: int, failures: int, rules: Consequences) -> None:
     row = await tx.row(
         "count_failed_tries",
         attempt["account"],
@@ -168,11 +171,15 @@ async def _count_failed(tx: Transaction, attempt: Row, tries: int, rules: Conseq
         rules.user_failed_tries,
         rules.user_lock_s,
         rules.user_lock_again_s,
+        failures,
+        rules.user_failed_stop,
     )
     if row is not None and row["locked"]:
-        await _audit(tx, attempt, "user.locked", {"until": row["locked_until"]})
+        await _audit(tx, attempt, AuditKind.USER_LOCKED, {"until": row["locked_until"]})
+    if row is not None and row["stopped"]:
+        await _audit(tx, attempt, AuditKind.USER_STOPPED, {"failures": row["failures"]})
 
 
-async def _audit(tx: Transaction, attempt: Row, action: str, detail: Mapping[str, Any]) -> None:
+async def _audit(tx: Transaction, attempt: Row, kind: AuditKind, detail: Mapping[str, Any]) -> None:
     text = msgspec.json.encode(detail).decode()
-    await tx.run("audit_limit", attempt["account"], attempt["user_id"], action, attempt["attempt_id"], text)
+    await tx.run("write_audit", attempt["account"], attempt["user_id"], kind.value, attempt["attempt_id"], text)

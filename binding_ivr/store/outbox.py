@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from binding_ivr.errors import NotFoundError
+from binding_ivr.model.actors import Actor
 from binding_ivr.store.database import OnDatabase, Row
 from binding_ivr.store.rows import made
 
@@ -168,10 +169,11 @@ class PgOutbox(OnDatabase):
             raise _not_there()
         return len(rows)
 
-    async def drop(self, delivery_id: UUID) -> None:
+    async def drop(self, delivery_id: UUID, actor: Actor | None = None) -> None:
         """Give a delivery up for good. Raises NotFoundError."""
-        if await self._db.row("drop_delivery", delivery_id) is None:
-            raise _not_there()
+        async with self._db.transaction(actor) as tx:
+            if await tx.row("drop_delivery", delivery_id) is None:
+                raise _not_there()
 
     # --- those who only listen
 

@@ -10,8 +10,10 @@ import msgspec
 
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.actors import Actor
+from binding_ivr.model.audit import AuditKind
 from binding_ivr.model.rows import AuditRow
 from binding_ivr.policy.masking import HashOf
+from binding_ivr.store.audit import audit_row, write
 from binding_ivr.store.bindings import forget
 from binding_ivr.store.database import OnDatabase, Transaction
 from binding_ivr.store.retention import masked_text
@@ -29,6 +31,8 @@ EXPORTS: Mapping[str, str] = {
 }
 """The parts of an export, each with its query."""
 _ONE = {"user", "binding"}
+NAMING = ("email", "extension", "actor_who", "actor_address", "client", "changed_by")
+"""Facts of audit rows that name a person; the database knows them too (`binding_ivr.audit_may_become`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,12 @@ class Erased:
 class PgPersonal(OnDatabase):
     """Data about persons. Every method raises what `Database` raises."""
 
-    async def export(self, account: str, user_id: str) -> dict[str, Any]:
-        """Return all that is held about a user, also one who was removed. Raises NotFoundError."""
+    async def export(self, account: str, user_id: str, actor: Actor | None = None) -> dict[str, Any]:
+        """Return all that is held about a user, also one who was removed; it is audited. Raises NotFoundError."""
         told: dict[str, Any] = {}
-        async with self._db.transaction() as tx:
+        async with self._db.transaction(actor) as tx:
             await _known(tx, account, user_id)
+            await write(tx, AuditKind.USER_EXPORTED, account, user_id)
             for part, query in EXPORTS.items():
                 rows = [msgspec.json.decode(row["item"]) for row in await tx.rows(query, account, user_id)]
                 told[part] = (rows[0] if rows else None) if part in _ONE else rows
@@ -78,13 +83,20 @@ class PgPersonal(OnDatabase):
         return Erased(pseudonym, len(attempts), audit, waiting)
 
     async def audit(
-        self, *, account: str | None = None, user_id: str | None = None, since: datetime | None = None, limit: int = 100
+        self,
+        *,
+        account: str | None = None,
+        user_id: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        action: str | None = None,
     ) -> list[AuditRow]:
-        """Return up to *limit* audit rows, newest first, optionally of one account or user or since a time."""
-        rows = await self._db.rows("audit", account, user_id, since, limit)
-        return [
-            AuditRow(**{**dict(row), "detail": msgspec.json.decode(row["detail"], type=dict[str, Any])}) for row in rows
-        ]
+        """Return up to *limit* audit rows, newest first, optionally of one account or user, since a time or of a kind.
+
+        *action* is a kind, or the first word of several.
+        """
+        rows = await self._db.rows("audit", account, user_id, since, limit, action)
+        return [audit_row(row) for row in rows]
 
 
 async def _known(tx: Transaction, account: str, user_id: str) -> None:
@@ -108,6 +120,8 @@ async def _erase_audit(tx: Transaction, account: str, user_id: str, pseudonym: s
         facts = msgspec.json.decode(masked_text(row["detail"], hash_of) or row["detail"], type=dict[str, Any])
         if "user_id" in facts:
             facts["user_id"] = pseudonym
+        for name in NAMING:
+            facts.pop(name, None)
         details[row["id"]] = msgspec.json.encode(facts).decode()
     done = await tx.row("erase_audit", account, user_id, pseudonym, list(details), list(details.values()))
     assert done is not None

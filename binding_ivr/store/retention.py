@@ -1,12 +1,15 @@
 """Shortens and deletes what is older than it may be, in small batches that wait for nobody. It decides no age."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from binding_ivr.model.actors import system
+from binding_ivr.model.audit import AuditKind
 from binding_ivr.policy.masking import HashOf, masked
+from binding_ivr.store.audit import write
 from binding_ivr.store.database import OnDatabase
 
 BATCH = 500
@@ -42,10 +45,14 @@ class PgRetention(OnDatabase):
         return len(await self._db.rows("forget_attempts", days))
 
     async def mask_audit(self, after: int, days: int, hash_of: HashOf) -> AuditStep:
-        """Shorten the numbers in audit rows after the id *after*."""
+        """Shorten the numbers in audit rows after the id *after*, and clear the addresses of sign-ins."""
         async with self._db.transaction(BY_TIME) as tx:
             rows = await tx.rows("audit_to_mask", after, days, BATCH)
-            short = {row["id"]: text for row in rows if (text := masked_text(row["detail"], hash_of)) is not None}
+            short: dict[int, str] = {}
+            for row in rows:
+                text = masked_text(row["detail"], hash_of)
+                if text is not None or row["has_address"]:
+                    short[row["id"]] = text or row["detail"]
             if short:
                 await tx.row("mask_audit", list(short), list(short.values()))
         return AuditStep(len(rows), len(short), rows[-1]["id"] if rows else after)
@@ -74,6 +81,12 @@ class PgRetention(OnDatabase):
     async def forget_gone_bindings(self, days: int) -> int:
         """Delete what was left of users who were removed so long ago."""
         return len(await self._db.rows("forget_gone_bindings", days, BATCH))
+
+    async def note_done(self, rows: Mapping[str, int]) -> None:
+        """Write into the audit what one run did, if anything: how many rows, by what was done to them."""
+        if rows:
+            async with self._db.transaction(BY_TIME) as tx:
+                await write(tx, AuditKind.RETENTION_DONE, detail=rows)
 
 
 def masked_text(text: str, hash_of: HashOf) -> str | None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.rows import BindingStatus, Credential, KeyRow, SessionRow, User
-from binding_ivr.store.database import OnDatabase
+from binding_ivr.store.database import OnDatabase, actor_text
 from binding_ivr.store.rows import made
 
 
@@ -54,14 +55,17 @@ class PgWeb(OnDatabase):
         days: int | None,
         *,
         only_first: bool = False,
+        actor: Actor | None = None,
     ) -> bool:
         """Add a key that ends in *days* (None: never); False when its name is taken, or there is any (*only_first*)."""
         query = "add_first_api_key" if only_first else "add_api_key"
-        return await self._db.row(query, key_id, name, list(scopes), digest, days) is not None
+        async with self._db.transaction(actor) as tx:
+            return await tx.row(query, key_id, name, list(scopes), digest, days) is not None
 
-    async def remove_key(self, name: str) -> bool:
+    async def remove_key(self, name: str, actor: Actor | None = None) -> bool:
         """Remove a key and its sessions; False when there is none of that name."""
-        return await self._db.row("remove_api_key", name) is not None
+        async with self._db.transaction(actor) as tx:
+            return await tx.row("remove_api_key", name) is not None
 
     async def any_key(self) -> bool:
         """Return whether there is any key."""
@@ -80,23 +84,44 @@ class PgWeb(OnDatabase):
         return None if row is None else made(SessionRow, row)
 
     async def add_session(
-        self, digest: bytes, account: str, user_id: str, key_id: str | None, signed_in_at: datetime, until: datetime
+        self,
+        digest: bytes,
+        account: str,
+        user_id: str,
+        key_id: str | None,
+        signed_in_at: datetime,
+        until: datetime,
+        actor: Actor | None = None,
     ) -> None:
         """Keep a session."""
-        await self._db.run("add_web_session", digest, account, user_id, key_id, signed_in_at, until)
+        async with self._db.transaction(actor) as tx:
+            await tx.run("add_web_session", digest, account, user_id, key_id, signed_in_at, until)
 
-    async def remove_session(self, digest: bytes) -> None:
+    async def remove_session(self, digest: bytes, actor: Actor | None = None) -> None:
         """End a session, if there is one."""
-        await self._db.run("remove_web_session", digest)
+        async with self._db.transaction(actor) as tx:
+            await tx.run("remove_web_session", digest)
 
-    async def add_link(self, digest: bytes, account: str, user_id: str, seconds: float) -> datetime | None:
+    async def add_link(
+        self, digest: bytes, account: str, user_id: str, seconds: float, actor: Actor | None = None
+    ) -> datetime | None:
         """Keep a sign-in link and return when it expires; None for an unknown user."""
-        row = await self._db.row("add_signin_link", digest, account, user_id, seconds)
+        async with self._db.transaction(actor) as tx:
+            row = await tx.row("add_signin_link", digest, account, user_id, seconds)
         return None if row is None else row["expires_at"]
 
-    async def use_link(self, digest: bytes) -> tuple[str, str] | None:
-        """Use up a link; return account and user, None when it is unknown, used or expired."""
-        row = await self._db.row("use_signin_link", digest)
+    async def use_link(self, digest: bytes, address: str = "") -> tuple[str, str] | None:
+        """Use up a link; return account and user, None when it is unknown, used or expired.
+
+        *address* is where it is used, by the user whom it names.
+        """
+        async with self._db.transaction() as tx:
+            row = await tx.row("signin_link", digest)
+            if row is None:
+                return None
+            who = Actor(ActorKind.USER, row["user_id"], Source.WEB, address, by="link")
+            await tx.run("set_actor", actor_text(who))
+            row = await tx.row("use_signin_link", digest)
         return (row["account"], row["user_id"]) if row is not None and row["alive"] else None
 
     async def spend(self, digest: bytes, until: datetime) -> bool:

@@ -18,6 +18,7 @@ from binding_ivr.web.auth import signin
 from binding_ivr.web.auth.credentials import Credentials
 from binding_ivr.web.auth.guard import LARGEST_BODY, Guard, secure_headers
 from binding_ivr.web.auth.identity import AUTHENTICATE
+from binding_ivr.web.auth.witness import WITNESS, Witness
 from binding_ivr.web.page import admin
 from binding_ivr.web.page import binding as page
 from binding_ivr.web.quiet import server_logger
@@ -119,6 +120,8 @@ def make_app(
     app[INSTALLATION] = installation
     app[READINESS] = readiness
     app[AUTHENTICATE] = credentials.identity
+    app[WITNESS] = Witness(installation.store.audit, metrics)
+    app.cleanup_ctx.append(app[WITNESS].running)
     app.on_response_prepare.append(secure_headers(config.web))
     app.cleanup_ctx.append(credentials.running)
     operations.add_routes(app, readiness)

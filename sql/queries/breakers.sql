@@ -79,10 +79,11 @@ FROM binding_ivr.breakers b WHERE b.paused_until IS NOT NULL ORDER BY b.account;
 -- name: lockouts
 -- $1 account or null: users who are locked out now, or on their way there
 SELECT l.account, l.user_id, l.failed, l.locks, l.locked_until AS until,
-       coalesce(l.locked_until > binding_ivr.clock(), false) AS locked
+       coalesce(l.locked_until > binding_ivr.clock(), false) AS locked, l.failures, l.stopped_at IS NOT NULL AS stopped
 FROM binding_ivr.lockouts l
-WHERE ($1::text IS NULL OR l.account = $1) AND (l.failed > 0 OR l.locked_until > binding_ivr.clock())
-ORDER BY l.locked_until DESC NULLS LAST, l.account, l.user_id
+WHERE ($1::text IS NULL OR l.account = $1)
+  AND (l.failed > 0 OR l.locked_until > binding_ivr.clock() OR l.stopped_at IS NOT NULL)
+ORDER BY l.stopped_at NULLS LAST, l.locked_until DESC NULLS LAST, l.account, l.user_id
 LIMIT $2;
 
 -- name: usage
@@ -95,7 +96,8 @@ SELECT
   (SELECT coalesce(sum(s.seconds), 0) FROM binding_ivr.call_seconds s
     WHERE s.bucket > t.now - interval '1 day 10 minutes')::float8 / 60 AS minutes_day,
   (SELECT count(*) FROM binding_ivr.number_locks) AS locked_numbers,
-  (SELECT count(*) FROM binding_ivr.lockouts l WHERE l.locked_until > t.now) AS locked_users
+  (SELECT count(*) FROM binding_ivr.lockouts l
+    WHERE l.locked_until > t.now OR l.stopped_at IS NOT NULL) AS locked_users
 FROM (SELECT binding_ivr.clock() AS now OFFSET 0) t;
 
 -- name: reset_user_limits

@@ -90,11 +90,6 @@ SELECT number_hash, reason, who, created_at, note FROM binding_ivr.suppressions 
 -- name: is_suppressed
 SELECT EXISTS (SELECT FROM binding_ivr.suppressions WHERE number_hash = $1) AS there;
 
--- name: audit_of
--- $1 account, $2 user_id, $3 most
-SELECT id, at, account, user_id, action, who, source, address, attempt_id, detail::text AS detail
-FROM binding_ivr.audit WHERE account = $1 AND user_id = $2 ORDER BY id DESC LIMIT $3;
-
 -- name: key_check
 SELECT digest FROM binding_ivr.key_checks WHERE name = 'number';
 

@@ -19,6 +19,8 @@ SELECT
     OR EXISTS (SELECT FROM binding_ivr.number_locks n WHERE n.number_hash = $4) AS hidden,
   (SELECT extract(epoch FROM l.locked_until)::float8 FROM binding_ivr.lockouts l
     WHERE l.account = $1 AND l.user_id = $2) AS locked_until,
+  EXISTS (SELECT FROM binding_ivr.lockouts l WHERE l.account = $1 AND l.user_id = $2
+            AND l.stopped_at IS NOT NULL) AS stopped,
   ARRAY(SELECT extract(epoch FROM CASE w.scope
       WHEN 'number' THEN
         (SELECT a.created_at FROM binding_ivr.attempts a
@@ -131,17 +133,22 @@ ON CONFLICT (bucket) DO UPDATE SET seconds = s.seconds + EXCLUDED.seconds;
 DELETE FROM binding_ivr.call_seconds WHERE bucket < binding_ivr.clock() - interval '2 days';
 
 -- name: count_failed_tries
--- $1 account, $2 user_id, $3 failed tries of one call, $4 most, $5 seconds of the first lock, $6 of every further one
-INSERT INTO binding_ivr.lockouts AS l (account, user_id, failed, locks, locked_until)
-VALUES ($1, $2, CASE WHEN $3 < $4::int THEN $3::int ELSE 0 END, ($3 >= $4)::int,
-        CASE WHEN $3 >= $4 THEN binding_ivr.clock() + make_interval(secs => $5) END)
+-- $1 account, $2 user_id, $3 failed tries of one call, $4 most (0: no lock), $5 seconds of the first lock, $6 of every further
+-- one, $7 failures of the call, $8 failures in a row after which no call leaves any more (0: never)
+INSERT INTO binding_ivr.lockouts AS l (account, user_id, failed, locks, locked_until, failures, stopped_at)
+VALUES ($1, $2, CASE WHEN $3 < $4::int THEN $3::int ELSE 0 END, ($4 > 0 AND $3 >= $4)::int,
+        CASE WHEN $4 > 0 AND $3 >= $4 THEN binding_ivr.clock() + make_interval(secs => $5) END,
+        $7::int, CASE WHEN $8::int > 0 AND $7 >= $8 THEN binding_ivr.clock() END)
 ON CONFLICT (account, user_id) DO UPDATE SET
   failed = CASE WHEN l.failed + $3 < $4 THEN l.failed + $3 ELSE 0 END,
-  locks = l.locks + (l.failed + $3 >= $4)::int,
-  locked_until = CASE WHEN l.failed + $3 >= $4
+  locks = l.locks + ($4 > 0 AND l.failed + $3 >= $4)::int,
+  locked_until = CASE WHEN $4 > 0 AND l.failed + $3 >= $4
                       THEN binding_ivr.clock() + make_interval(secs => CASE WHEN l.locks = 0 THEN $5 ELSE $6 END)
-                      ELSE l.locked_until END
-RETURNING failed = 0 AS locked, locked_until;
+                      ELSE l.locked_until END,
+  failures = l.failures + $7,
+  stopped_at = coalesce(l.stopped_at, CASE WHEN $8 > 0 AND l.failures + $7 >= $8 THEN binding_ivr.clock() END)
+RETURNING $3 > 0 AND $4 > 0 AND failed = 0 AS locked, locked_until,
+          stopped_at IS NOT NULL AND failures - $7 < $8 AS stopped, failures;
 
 -- name: forgive_failed_tries
 DELETE FROM binding_ivr.lockouts WHERE account = $1 AND user_id = $2 RETURNING user_id;
@@ -160,7 +167,3 @@ WHERE (SELECT count(*) FROM (
          LIMIT $3) AS unproven) >= $3
 ON CONFLICT (number_hash) DO NOTHING
 RETURNING number_hash;
-
--- name: audit_limit
--- $1 account, $2 user_id, $3 action, $4 attempt_id or null, $5 detail as JSON text
-SELECT binding_ivr.write_audit($1, $2, $3, $4, $5::text::jsonb);

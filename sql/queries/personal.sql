@@ -81,11 +81,3 @@ SELECT event_id, payload::text AS payload FROM binding_ivr.outbox WHERE account 
 -- $3 attempts of the user: also what a portal asked for
 DELETE FROM binding_ivr.web_replies
 WHERE caller = 'user:' || $1 || '/' || $2 OR attempt_id = ANY ($3::uuid[]) RETURNING digest;
-
--- name: audit
--- $1 account or null, $2 user_id or null, $3 since or null, $4 most; newest first
-SELECT id, at, account, user_id, action, who, source, address, attempt_id, detail::text AS detail, reason
-FROM binding_ivr.audit
-WHERE ($1::text IS NULL OR account = $1) AND ($2::text IS NULL OR user_id = $2)
-  AND ($3::timestamptz IS NULL OR at >= $3)
-ORDER BY id DESC LIMIT $4;

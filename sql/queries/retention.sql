@@ -39,7 +39,7 @@ DELETE FROM binding_ivr.attempts a USING due WHERE a.attempt_id = due.attempt_id
 
 -- name: audit_to_mask
 -- $1 id after which to go on, $2 days, $3 most. Ids of rows this old have all been committed, so nothing is skipped.
-SELECT id, detail::text AS detail FROM binding_ivr.audit
+SELECT id, detail::text AS detail, address <> '' AND binding_ivr.is_sign_in(action) AS has_address FROM binding_ivr.audit
 WHERE id > $1 AND at < binding_ivr.clock() - make_interval(days => $2) ORDER BY id LIMIT $3;
 
 -- name: mask_audit

@@ -57,6 +57,9 @@ INSERT INTO binding_ivr.signin_links (digest, account, user_id, expires_at)
 SELECT $1, u.account, u.user_id, clock_timestamp() + make_interval(secs => $4)
 FROM binding_ivr.users u WHERE u.account = $2 AND u.user_id = $3 RETURNING expires_at;
 
+-- name: signin_link
+SELECT account, user_id FROM binding_ivr.signin_links WHERE digest = $1;
+
 -- name: use_signin_link
 DELETE FROM binding_ivr.signin_links WHERE digest = $1
 RETURNING account, user_id, expires_at > clock_timestamp() AS alive;

@@ -148,9 +148,9 @@ async def test_a_number_is_proven_by_two_phones_alone(node: Node, take: Take) ->
     await node.done("1001", "verified")
     assert await node.status("1001") == (BindingStatus.VERIFIED, CELL)
     assert not [prompt for prompt in overheard(ringing) if prompt.startswith("digit_")]  # never at the cell phone
-    row = (await node.one.opened.store.db.rows("audit_of", "default", "u1001", 10))[-1]
-    assert (row["who"], row["source"]) == ("user:u1001", "desk")
-    assert row["address"].startswith("PJSIP/1001-")
+    row = (await node.one.opened.store.personal.audit(user_id="u1001", action="attempt.dialing"))[-1]
+    assert (row.who, row.source) == ("user:u1001", "desk")
+    assert row.address.startswith("PJSIP/1001-")
     log = node.one.said()
     assert code not in log
     assert "2025550161" not in log

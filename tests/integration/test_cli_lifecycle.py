@@ -54,7 +54,7 @@ async def test_audit_export_and_erase(world: World, dsn: str, tmp_path: Path) ->
     table = (await run.done("audit", "--user", "1001", "--since", "1h")).out
     assert table.splitlines()[0].split()[:4] == ["at", "account", "user_id", "action"]
     assert "outcome=verified" in table
-    rows = (await run.done("audit", "--limit", "1", "--json")).json
+    rows = (await run.done("audit", "--action", "binding", "--limit", "1", "--json")).json
     assert (rows[0]["action"], rows[0]["detail"]["number"]) == ("binding.verified", A)
     told = (await run.done("export", "1001")).json
     assert (told["user_id"], told["binding"]["number"], len(told["attempts"])) == ("1001", A, 1)

@@ -246,6 +246,39 @@ async def test_failed_tries_lock_the_user_out_and_out_again_for_longer(store: St
     assert len(audited) == 4
 
 
+async def test_failures_in_a_row_stop_a_user_until_an_administrator_resets(store: Store, world: World) -> None:
+    await world.users("1001")
+    ledger, on = strict(store, user_failed_stop=5, number_unproven=0), Limits({"user_failed_stop": 5})
+
+    async def fail(outcome: Outcome, tries: int = 0) -> None:
+        row = await world.accept("1001", A)
+        await ledger.claim("node1", 5, 30)
+        await store.attempts.progress(row.attempt_id, AttemptState.ANSWERED, 0)
+        await finish(ledger, row.attempt_id, outcome, tries=tries)
+
+    async def stopped() -> bool:
+        refusal = await told(world, "1001", B, on)
+        assert refusal is None or (refusal.limit, refusal.retry_at) == ("user_failed_stop", None)
+        return refusal is not None
+
+    await fail(Outcome.WRONG_CODE, tries=2)
+    await fail(Outcome.VERIFIED)  # a proof begins anew
+    for outcome, tries in ((Outcome.WRONG_CODE, 3), (Outcome.HUNG_UP, 0)):
+        await fail(outcome, tries)
+        assert not await stopped()
+    await fail(Outcome.NO_INPUT)
+    assert await stopped()
+    await store.clock.advance(400 * 86_400, REHEARSAL)
+    assert await stopped()
+    assert await told(world, "1001", B, Limits({"user_failed_stop": 0})) is None  # switched off, it holds nobody
+    [row] = (await store.limits.state()).locked_out
+    assert (row.user_id, row.failures, row.stopped) == ("1001", 5, True)
+    [audit] = await world.sql("SELECT user_id, detail FROM binding_ivr.audit WHERE action = 'user.stopped'")
+    assert (audit["user_id"], audit["detail"]) == ("1001", '{"failures": 5}')
+    await store.limits.reset_user("default", "1001", world.actor)
+    assert not await stopped()
+
+
 async def test_a_proof_forgives_failed_tries(store: Store, world: World) -> None:
     await world.users("1001")
     ledger = strict(store, user_failed_tries=10, number_unproven=0)
@@ -398,7 +431,8 @@ async def write(world: World, calls: list[Call]) -> None:
 
 
 def test_every_limit_that_refuses_is_tried_here() -> None:
-    tried = {name for names in GIVEN_BACK.values() for name in names} | {"user_failed_tries", "system_minutes_day"}
+    tried = {name for names in GIVEN_BACK.values() for name in names}
+    tried |= {"user_failed_tries", "user_failed_stop", "system_minutes_day"}
     assert tried == set(SENTENCES) - set(BREAKERS)  # those are in test_breakers.py
 
 

@@ -169,8 +169,8 @@ async def test_a_number_is_bound_and_followed_to_its_end(desks: Desks) -> None:
         await desks.said(phone, Prompt.ENROL_VERIFIED)
         await desks.done(phone, "verified")
     assert phone.languages == ["de", "fr"]  # the phone's, then the user's
-    row = (await desks.installation.store.db.rows("audit_of", "default", "u1001", 10))[-1]
-    assert (row["who"], row["source"], row["address"]) == ("user:u1001", "desk", "PJSIP/2001-00000001")
+    [row] = await desks.installation.store.personal.audit(user_id="u1001", action="attempt.dialing")
+    assert (row.who, row.source, row.address) == ("user:u1001", "desk", "PJSIP/2001-00000001")
     (done,) = [line for line in logs if line["event"] == "desk.done"]
     assert (done["user"], done["result"]) == ("u1001", "verified")
     assert phone.code not in str(logs)

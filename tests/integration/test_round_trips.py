@@ -44,7 +44,7 @@ class Asked:
         async with self.http.request(method, self.url + path, json=body, headers=headers) as reply:
             assert reply.status == status, await reply.text()
         await asyncio.sleep(0)  # asyncpg tells of a statement in the next turn of the loop
-        return list(self.ran)
+        return [name for name in self.ran if name != "write_audits"]  # by a task of its own, beside the request
 
     async def cancel(self, headers: Mapping[str, str]) -> None:
         await self.during("DELETE", binding() + "/attempt", 204, **headers)

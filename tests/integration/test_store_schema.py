@@ -115,14 +115,27 @@ async def test_the_audit_only_grows(world: World) -> None:
             await world.sql(statement)
     rows = await world.sql("SELECT action, who, source, address, attempt_id FROM binding_ivr.audit ORDER BY id")
     assert [row["action"] for row in rows] == [
+        "user.added",
+        "extension.added",
         "binding.pending",
-        "attempt.queued",
+        "attempt.dialing",
         "attempt.ended",
         "binding.verified",
     ]
-    assert (rows[0]["who"], rows[0]["source"], rows[0]["address"]) == ("user:test", "web", "127.0.0.1")
-    assert (rows[3]["who"], rows[3]["source"]) == ("system", "call")
-    assert all(row["attempt_id"] for row in rows)
+    assert {(row["who"], row["source"], row["address"]) for row in rows[2:4]} == {("user:test", "web", "127.0.0.1")}
+    assert (rows[5]["who"], rows[5]["source"]) == ("system", "call")
+    assert all(row["attempt_id"] for row in rows[2:])
+
+
+async def test_a_request_that_comes_to_nothing_is_one_row(world: World) -> None:
+    await world.users("1001")
+    await world.accept("1001", "+15551230001")
+    await world.store.attempts.cancel("default", "1001", world.actor)
+    before = await world.sql("SELECT max(id) AS id FROM binding_ivr.audit")
+    await world.accept("1001", "+15551230001")
+    await world.store.attempts.cancel("default", "1001", world.actor)
+    rows = await world.sql("SELECT action, who FROM binding_ivr.audit WHERE id > $1", before[0]["id"])
+    assert rows == [{"action": "attempt.ended", "who": "user:test"}]
 
 
 async def test_a_change_by_hand_is_audited_too(world: World, dsn: str) -> None:

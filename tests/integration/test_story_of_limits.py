@@ -112,16 +112,17 @@ class Story:
         assert len(await self.world.store.attempts.attempts(limit=1000)) == before  # to be refused costs nothing
         return datetime.fromisoformat(retry_at).timestamp()
 
-    async def told_without_a_time(self, code: str, number: str | None = None) -> None:
+    async def told_without_a_time(self, code: str, number: str | None = None, limit: str | None = None) -> None:
         """The request is refused by what has no time at which it lifts, or none that may be told."""
         refused = await self.ask(number)
-        assert (refused.problem, refused.json.get("limit"), refused.json.get("retry_at")) == (code, None, None), refused
+        found = (refused.problem, refused.json.get("limit"), refused.json.get("retry_at"))
+        assert found == (code, limit, None), refused
         form = {"csrf": self._csrf, **({} if number is None else {"number": number})}
         for language in LANGUAGES:
             path = f"/{'revalidate' if number is None else 'bind'}?lang={language}"
             page = await self._web.ask("POST", path, self._browser, data=form)
             assert page.status == refused.status
-            assert str(texts(language)(f"refusal.{code}")) in page.text
+            assert str(texts(language)(f"limit.{limit}" if limit else f"refusal.{code}")) in page.text
 
     async def lifts(
         self, limit: str, number: str | None = None, at: float | None = None, outcome: Outcome = Outcome.NO_ANSWER,
@@ -301,6 +302,23 @@ async def test_wrong_entries_lock_out_for_an_hour_and_then_for_a_day(tell: Tell)
         for tries in (3, 3, 3, 1):  # after a proof it begins anew
             await user.call(A, Outcome.WRONG_CODE, tries)
         await user.lifts("user_failed_tries", at=await user.now() + HOUR)
+
+
+async def test_too_many_failures_in_a_row_are_the_administrators_business(tell: Tell) -> None:
+    """Somebody guesses on and on, and waits as long as it takes: no time lifts it."""
+    async with tell(**LOOSE, user_failed_tries=0, user_failed_stop=8) as user:
+        await user.call(A, Outcome.WRONG_CODE, 3)
+        await user.call(A, Outcome.WRONG_CODE, 3)
+        await user.call(A, Outcome.BUSY)
+        await user.call(A, Outcome.HUNG_UP)
+        await user.call(A, Outcome.NO_INPUT)
+        await user.told_without_a_time("limit_reached", limit="user_failed_stop")
+        await user.pass_time(400 * DAY)
+        await user.told_without_a_time("limit_reached", A, limit="user_failed_stop")
+        assert (await user.reset()).status == 200
+        await user.call(None, Outcome.VERIFIED)
+        [audit] = await user.world.sql("SELECT who, reason FROM binding_ivr.audit WHERE action = 'user.unlocked'")
+        assert audit == {"who": "key:admin", "reason": "it is hers"}
 
 
 async def test_a_number_that_answers_and_proves_nothing_is_the_administrators_business(tell: Tell) -> None:

@@ -15,6 +15,7 @@ from binding_ivr.asterisk.ami.client import AmiState
 from binding_ivr.asterisk.ari.link import LinkState
 from binding_ivr.cli.parser import build_parser
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.audit import AuditKind
 from binding_ivr.model.outcome import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +86,12 @@ def test_every_outcome_is_explained_with_its_fault_and_its_sentence() -> None:
     rows = [line.split(" | ") for line in section("Outcomes").splitlines() if line.startswith("| `")]
     told = {row[0].strip("| `"): (row[1].strip("` "), row[2]) for row in rows}
     assert told == {outcome.value: (FAULTS[outcome].value, OUTCOMES[outcome]) for outcome in FAULTS}
+
+
+def test_every_kind_of_the_audit_is_explained() -> None:
+    rows = [line for line in (ROOT / "docs/audit.md").read_text().splitlines() if line.startswith("| `")]
+    told = {name for row in rows for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", row.split(" | ")[0] + row)}
+    assert {kind.value for kind in AuditKind} <= told
 
 
 def ours(line: str) -> list[list[str]]:

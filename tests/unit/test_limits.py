@@ -23,6 +23,7 @@ from binding_ivr.policy.limits import (
     call_in_progress,
     check,
     client_of,
+    failures,
     in_words,
     probes,
     suspended,
@@ -115,6 +116,24 @@ def test_a_lockout_is_told_until_it_ends() -> None:
     assert refused(Limits(), Facts(NOW, locked_until=NOW)) is None
 
 
+def test_a_stop_is_told_without_an_end_and_0_stops_nobody() -> None:
+    stopped = Facts(NOW, stopped=True, locked_until=NOW + 1800)
+    found = refused(Limits({"user_failed_stop": 100}), stopped)
+    assert found is not None
+    assert (found.code, found.limit, found.retry_at) == ("limit_reached", "user_failed_stop", None)
+    assert "ask your administrator" in str(found)
+    assert refused(Limits({"user_failed_stop": 0}), Facts(NOW, stopped=True)) is None
+    assert refused(Limits({"user_failed_stop": 100}), Facts(NOW)) is None
+
+
+@pytest.mark.parametrize(
+    ("tries", "answered", "ours", "counts"),
+    [(3, True, False, 3), (1, True, True, 1), (0, True, False, 1), (0, True, True, 0), (0, False, False, 0)],
+)
+def test_a_failure_is_an_entry_or_else_an_answer_in_vain(tries: int, answered: bool, ours: bool, counts: int) -> None:
+    assert failures(tries, answered=answered, ours=ours) == counts
+
+
 def test_new_numbers_are_counted_but_not_the_known_ones() -> None:
     limits = Limits({"user_new_numbers_day": 3})
     others = [NOW - 10, NOW - 20, NOW - 30]
@@ -181,11 +200,12 @@ TABLE = {
 def test_each_window_counts_what_the_documentation_says() -> None:
     assert {name: (window.scope, window.seconds) for name, window in WINDOWS.items()} == TABLE
     assert (HOUR, DAY, BUCKET_S) == (3600, 86_400, 600)
-    others = {"number_wait_s", "user_new_numbers_day", "user_failed_tries", "system_minutes_day", *BREAKERS}
+    others = {"number_wait_s", "user_new_numbers_day", "system_minutes_day", *BREAKERS}
+    others |= {"user_failed_tries", "user_failed_stop"}
     assert set(SENTENCES) == set(TABLE) | others
     assert BREAKERS == ("account_breaker", "system_breaker")
     assert {"system_hour", "system_day", "system_prefix_hour", "system_minutes_day"} == SYSTEM_WIDE
-    assert {"prefix_hour", "system_prefix_hour", "system_minutes_day"} == ALERTS
+    assert {"prefix_hour", "system_prefix_hour", "system_minutes_day", "user_failed_stop"} == ALERTS
 
 
 @pytest.mark.parametrize("name", [name for name, (scope, _) in TABLE.items() if scope not in CALLEES])

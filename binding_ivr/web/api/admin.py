@@ -17,6 +17,7 @@ async def attempts(call: Call) -> Answer:
     rows = await call.store.attempts.attempts(
         account=account, user_id=query.user_id, since=query.since, limit=query.limit
     )
+    await _told(call, "attempts", len(rows), account)
     return Answer(200, schema.Attempts(render.shaped(list[schema.AttemptEntry], rows)))
 
 
@@ -30,6 +31,11 @@ def _account_asked(call: Call, account: str | None) -> str | None:
     if account not in mine:
         raise not_here()
     return account
+
+
+async def _told(call: Call, what: str, rows: int, account: str | None) -> None:
+    """Have it audited that the caller reads a list with whole numbers of many."""
+    await call.store.audit.reading(call.actor, what, rows, account or "")
 
 
 async def accounts(call: Call) -> Answer:
@@ -46,7 +52,7 @@ async def account(call: Call) -> Answer:
 
 async def put_account(call: Call) -> Answer:
     """PUT /v1/accounts/{account}"""
-    new = await call.installation.accounts.put(call.account, call.body.settings)
+    new = await call.installation.accounts.put(call.account, call.body.settings, call.actor)
     return Answer(201 if new else 200, schema.AccountOut(call.account, call.body.settings))
 
 
@@ -63,6 +69,7 @@ async def users(call: Call) -> Answer:
     query = call.query
     rows = await call.store.web.search_users(call.account, query.q, query.after, query.limit + 1)
     page = rows[: query.limit]
+    await _told(call, "users", len(page), call.account)
     more = page[-1].user.user_id if len(rows) > query.limit else None
     return Answer(200, schema.Users([render.user_entry(row) for row in page], more))
 
@@ -90,13 +97,16 @@ async def audit(call: Call) -> Answer:
     """GET /v1/audit"""
     query = call.query
     account = _account_asked(call, query.account)
-    rows = await call.store.personal.audit(account=account, user_id=query.user_id, since=query.since, limit=query.limit)
+    rows = await call.store.personal.audit(
+        account=account, user_id=query.user_id, since=query.since, limit=query.limit, action=query.action
+    )
+    await _told(call, "audit", len(rows), account)
     return Answer(200, schema.Audit(render.shaped(list[schema.AuditEntry], rows)))
 
 
 async def export(call: Call) -> Answer:
     """GET …/users/{user_id}/export"""
-    return Answer(200, schema.Export(await export_user(call.installation, *call.user)))
+    return Answer(200, schema.Export(await export_user(call.installation, *call.user, call.actor)))
 
 
 async def erase(call: Call) -> Answer:

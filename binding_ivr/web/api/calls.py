@@ -140,7 +140,7 @@ OPERATIONS = (
     ),
     Operation(
         "listAudit", GET, "/v1/audit", "The audit, newest first.",
-        Access.ACCOUNT, api_admin.audit, {200: schema.Audit}, query=schema.AttemptsQuery,
+        Access.ACCOUNT, api_admin.audit, {200: schema.Audit}, query=schema.AuditQuery,
     ),
     Operation(
         "exportUser", GET, USER + "/export", "Everything that is stored about a user.",

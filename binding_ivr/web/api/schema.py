@@ -85,6 +85,12 @@ class AttemptsQuery(Struct, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
+class AuditQuery(AttemptsQuery, forbid_unknown_fields=True):
+    """Which rows of the audit. `action` is a kind such as `key.added`, or its first word (`key`)."""
+
+    action: Annotated[str, Meta(pattern=r"^[a-z_]{1,30}(\.[a-z_]{1,30})?$")] | None = None
+
+
 class UsersQuery(Struct, forbid_unknown_fields=True):
     """Which users. `q` is searched for in ids, extensions and e-mail addresses; `after` is the last id you have."""
 

@@ -43,7 +43,10 @@ class PausedOut(Struct):
 
 
 class LockedOutOut(Struct):
-    """A user with `failed` wrong entries of the code in a row since the last of `locks` lock-outs."""
+    """A user with `failed` wrong entries of the code in a row since the last of `locks` lock-outs.
+
+    `failures` in a row there were since the last proof; `stopped`: so many that only an administrator lifts it.
+    """
 
     account: str
     user_id: str
@@ -51,6 +54,8 @@ class LockedOutOut(Struct):
     locks: int
     until: datetime | None
     locked: bool
+    failures: int
+    stopped: bool
 
 
 class LimitStateOut(Struct):

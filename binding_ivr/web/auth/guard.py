@@ -15,8 +15,9 @@ from binding_ivr.metrics import Metrics
 from binding_ivr.model.secrets import same
 from binding_ivr.web.auth import origin
 from binding_ivr.web.auth.buckets import Buckets
-from binding_ivr.web.auth.identity import ADDRESS, AUTHENTICATE, IDENTITY, Identity
+from binding_ivr.web.auth.identity import ADDRESS, AUTHENTICATE, IDENTITY, NOT_SIGNED_IN, Identity
 from binding_ivr.web.auth.peers import peers_of
+from binding_ivr.web.auth.witness import WITNESS
 from binding_ivr.web.operations import SPOKEN
 from binding_ivr.web.problems import Problem, problem_of
 
@@ -105,14 +106,21 @@ class Guard:
             identity = await request.app[AUTHENTICATE](request)
         except Problem as problem:
             if problem.status == 401:
+                request.app[WITNESS].refused(request[ADDRESS], problem.code)
                 too_many(self._failures.wait(request[ADDRESS]))
             raise
         if identity is not None:
             request[IDENTITY] = identity
+            request.app[WITNESS].seen(identity, request[ADDRESS])
             too_many(self._callers.wait(identity.caller))
             if identity.ambient:
                 self.check_origin(request, identity)
-        return await handler(request)
+        try:
+            return await handler(request)
+        except Problem as problem:
+            if problem.status == 401 and problem.code != NOT_SIGNED_IN:  # a link or key that opens no session
+                request.app[WITNESS].refused(request[ADDRESS], problem.code)
+            raise
 
     def check_origin(self, request: web.Request, identity: Identity) -> None:
         """Raise Problem 403 unless the request comes from a page of ours, or only looks.

@@ -63,6 +63,8 @@ class Identity:
         return Actor(ActorKind.ADMIN, f"{self.account}/{self.user_id}", Source.WEB, address)
 
 
+NOT_SIGNED_IN = "not_signed_in"
+"""The code of the problem for whoever shows no credential at all, which is no refused sign-in."""
 IDENTITY = web.RequestKey("binding_ivr.identity", Identity)
 ADDRESS = web.RequestKey("binding_ivr.address", str)
 Authenticate = Callable[[web.Request], Awaitable[Identity | None]]
@@ -78,7 +80,7 @@ def identity_of(request: web.Request) -> Identity:
     """Return who asks. Raises Problem 401."""
     identity: Identity | None = request.get(IDENTITY)
     if identity is None:
-        raise Problem(401, "not_signed_in", "sign in first: send an API key or a user token, or open a sign-in link")
+        raise Problem(401, NOT_SIGNED_IN, "sign in first: send an API key or a user token, or open a sign-in link")
     return identity
 
 

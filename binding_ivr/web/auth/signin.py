@@ -1,17 +1,19 @@
 """Signing in and out by browser: a link, token or API key becomes a session cookie. It draws no page of its own."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import hdrs, web
 
 from binding_ivr.config import Config
+from binding_ivr.model.actors import Actor, ActorKind, Source, system
 from binding_ivr.model.rows import SessionRow
 from binding_ivr.model.secrets import LINK_PREFIX
 from binding_ivr.web.auth import cookies
 from binding_ivr.web.auth.credentials import Credentials
 from binding_ivr.web.auth.guard import FORM, IN_FRAME, check_form, form_of
-from binding_ivr.web.auth.identity import identity_or_none
+from binding_ivr.web.auth.identity import Identity, address_of, identity_or_none
 from binding_ivr.web.auth.origin import CSRF_FIELD, check_sign_in_form
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import CONFIG
@@ -68,7 +70,7 @@ class _Sessions:
             )
         now = datetime.now(UTC)
         return await self._admit(
-            request, self._session(token.account, token.user_id, token.signed_in_at or now), None, "/"
+            request, self._session(token.account, token.user_id, token.signed_in_at or now), None, "/", "token"
         )
 
     async def by_form(self, request: web.Request) -> web.StreamResponse:
@@ -80,10 +82,10 @@ class _Sessions:
         return await self._by_key(request, fields.get("key", "").strip())
 
     async def _by_link(self, request: web.Request, text: str) -> web.StreamResponse:
-        user = await self._credentials.stored.redeem_link(text)
+        user = await self._credentials.stored.redeem_link(text, address_of(request))
         if user is None:
             raise Problem(401, "bad_link", "this sign-in link has been used or has expired; ask for a new one")
-        return await self._admit(request, self._session(*user, datetime.now(UTC)), None, "/")
+        return await self._admit(request, self._session(*user, datetime.now(UTC)), None, "/", "link")
 
     async def _by_key(self, request: web.Request, text: str) -> web.StreamResponse:
         """Open a session for the holder of an API key, such as an administrator."""
@@ -91,7 +93,7 @@ class _Sessions:
         now = datetime.now(UTC)
         until = now + timedelta(minutes=self._minutes)
         session = SessionRow("", "", key.name, key.scopes, now, until)
-        return await self._admit(request, session, key.key_id, "/admin")
+        return await self._admit(request, session, key.key_id, "/admin", "key")
 
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """POST /signout: the session ends everywhere."""
@@ -100,7 +102,7 @@ class _Sessions:
             await check_form(request, identity)
         cookie = cookies.read(request, cookies.SESSION)
         if cookie:
-            await self._credentials.stored.close_session(cookie)
+            await self._credentials.stored.close_session(cookie, _actor_of(identity, request))
         response = web.Response(status=303, headers={hdrs.LOCATION: "/"})
         cookies.forget(response, cookies.SESSION)
         return response
@@ -110,12 +112,27 @@ class _Sessions:
         return SessionRow(account, user_id, "", frozenset(), signed_in_at, until)
 
     async def _admit(
-        self, request: web.Request, session: SessionRow, key_id: str | None, path: str
+        self, request: web.Request, session: SessionRow, key_id: str | None, path: str, way: str
     ) -> web.StreamResponse:
         """Open *session* under a fresh cookie; a session that the browser had before ends."""
-        cookie = await self._credentials.stored.open_session(session, key_id)
+        actor = _owner(session, address_of(request))
+        cookie = await self._credentials.stored.open_session(session, key_id, replace(actor, by=way))
         if before := cookies.read(request, cookies.SESSION):
-            await self._credentials.stored.close_session(before)
+            await self._credentials.stored.close_session(before, actor)
         response = request.app[ADMITTED_PAGE](request, path)
         cookies.keep(request, response, cookies.SESSION, cookie, self._minutes * 60)
         return response
+
+
+def _owner(session: SessionRow, address: str) -> Actor:
+    """Who a session is of, as the one who begins it."""
+    kind, name = (ActorKind.KEY, session.key_name) if session.key_name else (ActorKind.USER, session.user_id)
+    return Actor(kind, name, Source.WEB, address)
+
+
+def _actor_of(identity: Identity | None, request: web.Request) -> Actor:
+    """Who signs out; nobody who is known, when the session has ended before."""
+    address = address_of(request)
+    if identity is None:
+        return system(Source.WEB, address=address)
+    return identity.actor(address, identity.account, identity.user_id)

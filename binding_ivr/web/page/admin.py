@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from binding_ivr.app.installation import Installation
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model import forms
 from binding_ivr.model.actors import Actor
+from binding_ivr.model.audit import AuditKind
 from binding_ivr.web.auth.access import Access, authorize
 from binding_ivr.web.auth.guard import check_form
 from binding_ivr.web.auth.identity import Identity, address_of, identity_of
@@ -23,8 +24,8 @@ from binding_ivr.web.page.admin_view import (
     statuses,
     today,
 )
-from binding_ivr.web.page.render import draw
-from binding_ivr.web.page.texts import texts
+from binding_ivr.web.page.render import LANGUAGE_FIELD, draw
+from binding_ivr.web.page.texts import Texts, choose, texts
 from binding_ivr.web.problems import Problem
 from binding_ivr.web.settings import INSTALLATION, READINESS
 
@@ -85,6 +86,14 @@ async def _overview(request: web.Request, identity: Identity, refused: str = "",
         state=(state := await to.store.limits.state()),
         paused=[(row, stamp(row.until)) for row in state.paused],
         suppressions=[(row, stamp(row.created_at)) for row in await to.store.suppressions.list()],
+        words=_words(request),
+        kinds=[kind.value for kind in AuditKind],
+        kind_asked=(kind := _listed(request.query.get("audit", ""), [kind.value for kind in AuditKind])),
+        account_asked=(account := _listed(request.query.get("account", ""), accounts)),
+        audit=[
+            done(row)
+            for row in await to.store.personal.audit(account=account or None, action=kind or None, limit=MOST_LINES)
+        ],
         health=await request.app[READINESS](),
         refused=refused,
         name=identity.name,
@@ -131,8 +140,18 @@ async def _one_user(
         verify_by=stamp(view.life.verify_by),
         stale=view.binding.stale_at is not None,
         audit=[done(row) for row in audit],
+        words=_words(request),
         refused=refused,
     )
+
+
+def _words(request: web.Request) -> Texts:
+    """The sentences that say in the reader's language what was done; the rest of the page is English."""
+    return texts(choose(request.query.get(LANGUAGE_FIELD, ""), "", request.headers.get(hdrs.ACCEPT_LANGUAGE, "")))
+
+
+def _listed(asked: str, known: Sequence[str]) -> str:
+    return asked if asked in known else ""
 
 
 ACTS: Mapping[str, Act] = {

@@ -85,6 +85,8 @@ class Done:
 
     at: str
     action: str
+    account: str
+    user_id: str
     who: str
     address: str
     reason: str
@@ -92,7 +94,7 @@ class Done:
 
 def done(row: AuditRow) -> Done:
     """Return *row* as a line of a table."""
-    return Done(stamp(row.at), row.action, row.who, row.address, row.reason)
+    return Done(stamp(row.at), row.action, row.account, row.user_id, row.who, row.address, row.reason)
 
 
 def held(view: View) -> Held | None:
