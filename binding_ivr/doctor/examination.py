@@ -117,7 +117,7 @@ async def _database(config: Config, store: Store | None) -> list[Check]:
     except BindingError as error:
         return [*found, fail("schema", str(error))]
     if not missing:
-        return [*found, ok("schema", "up to date"), *await _clock(store)]
+        return [*found, ok("schema", "up to date"), *await _clock(store), *await _audit(store)]
     tell = fail if config.database.dsn else warn  # an embedded one is migrated by every start
     return [*found, tell("schema", f"lacks the migration {missing[0]}; run: binding-ivr migrate")]
 
@@ -132,5 +132,19 @@ async def _clock(store: Store) -> list[Check]:
             "clock",
             f"a rehearsal moved this database's clock {ahead_s:,.0f} s ahead, so limits lift and proofs age early; "
             "use a database in which nothing was rehearsed",
+        )
+    ]
+
+
+async def _audit(store: Store) -> list[Check]:
+    """What the triggers of the schema do is not done where somebody switched them off."""
+    off = [row["name"] for row in await store.db.rows("triggers_switched_off")]
+    if not off:
+        return []
+    return [
+        fail(
+            "audit",
+            f"triggers of {', '.join(off)} are switched off, so what is changed there is not in the audit; for each, "
+            "as the owner of the schema: ALTER TABLE binding_ivr.NAME ENABLE TRIGGER ALL",
         )
     ]

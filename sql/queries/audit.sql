@@ -30,10 +30,16 @@ WITH mine AS MATERIALIZED (
 ), taken AS (
   DELETE FROM binding_ivr.audit_untold u USING mine WHERE u.id = mine.id RETURNING u.id
 )
-SELECT a.id, a.at, a.account, a.user_id, a.action, a.who, a.source, a.address, a.attempt_id,
+SELECT a.id, a.at, a.account, a.user_id, a.action, a.who, a.source, a.attempt_id,
+       binding_ivr.without_numbers(to_jsonb(a.address)) #>> '{}' AS address, -- a channel's name may have one in it
        binding_ivr.without_numbers(a.detail)::text AS detail,
        binding_ivr.without_numbers(to_jsonb(a.reason)) #>> '{}' AS reason
 FROM taken JOIN binding_ivr.audit a ON a.id = taken.id ORDER BY a.id;
+
+-- name: triggers_switched_off
+-- tables on which somebody has disabled a trigger of ours
+SELECT DISTINCT c.relname AS name FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+WHERE c.relnamespace = 'binding_ivr'::regnamespace AND NOT t.tgisinternal AND t.tgenabled NOT IN ('O', 'A') ORDER BY 1;
 
 -- name: audit
 -- $1 account or null, $2 user_id or null, $3 since or null, $4 most, $5 action or its first word or null; newest first

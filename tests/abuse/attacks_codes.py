@@ -41,6 +41,7 @@ async def wrong_codes(scene: Scene, weeks: float = 3.0, users: int = 20, *, real
         scene.ahead_s += STEP_S
         at += STEP_S
     most = int(scene.budget.user_failed_tries * users * (weeks * 7 + 2))
+    most = min(most, (scene.budget.user_failed_stop + scene.config.code.tries) * users)
     scene.expect(guesser.keyed <= most, f"{guesser.keyed} wrong codes were taken, {most} allowed")
     scene.expect(
         guesser.calls <= scene.budget.system_day * weeks * 7, "more calls were accepted than system_day allows"

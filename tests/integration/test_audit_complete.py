@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from binding_ivr.doctor.examination import examine
 from binding_ivr.model.audit import AuditKind
+from tests.integration.api_service import config_for
 from tests.integration.conftest import hash_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.integration.conftest import World
 
 AUDITED = "audited"
@@ -328,3 +332,12 @@ async def test_what_was_changed_by_hand_is_forgotten_with_the_user(world: World,
     text = "\n".join(row["row"] for row in rows)
     for trace in ("1001", "anna", "example.org", "192.0.2.77", "5550123", "5550188"):
         assert trace not in text, trace
+
+
+async def test_doctor_tells_of_triggers_that_are_switched_off(dsn: str, tmp_path: Path) -> None:
+    config = config_for(dsn, tmp_path)
+    assert not [check for check in await examine(config) if check.check == "audit"]
+    async with somebody_at_the_database(dsn) as link:
+        await link.execute("ALTER TABLE api_keys DISABLE TRIGGER tell_key; ALTER TABLE users DISABLE TRIGGER USER")
+    [check] = [check for check in await examine(config) if check.check == "audit"]
+    assert (check.status, "api_keys, users" in check.detail) == ("fail", True)
