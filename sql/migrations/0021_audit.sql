@@ -36,29 +36,46 @@ CREATE FUNCTION binding_ivr.without_numbers(value jsonb) RETURNS jsonb LANGUAGE 
 $$;
 
 -- What is told of one column's value.
-CREATE FUNCTION binding_ivr.told_value(name text, value jsonb, secret boolean) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-  SELECT CASE
-    WHEN value IS NULL OR value = 'null' THEN NULL
-    WHEN secret THEN '"…"'
-    WHEN name = 'key_id' THEN value -- hexadecimal digits that everybody may see
-    WHEN name = 'email' THEN to_jsonb(regexp_replace(value #>> '{}', '^(.)[^@]*', '\1…'))
-    ELSE binding_ivr.without_numbers(value) END
+CREATE FUNCTION binding_ivr.told_value(name text, value jsonb, secret boolean) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF value IS NULL OR value = 'null' THEN
+    RETURN NULL;
+  ELSIF secret THEN
+    RETURN '"…"';
+  ELSIF name = 'email' THEN
+    RETURN to_jsonb(regexp_replace(value #>> '{}', '^(.)[^@]*', '\1…'));
+  ELSIF name = 'key_id' OR value::text !~ '[0-9]{7}' THEN -- key ids are hexadecimal digits that everybody may see
+    RETURN value;
+  END IF;
+  RETURN binding_ivr.without_numbers(value);
+END
 $$;
 
 -- What is told of a row that came (was: null), went (is_now: null) or changed. Of a change: the columns that are not what
 -- they were, each as [before, after]. Of what is empty nothing is told. *secret* columns are named without their value.
 CREATE FUNCTION binding_ivr.told_row(was jsonb, is_now jsonb, secret text[], untold text[])
-RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-  SELECT coalesce(jsonb_object_agg(c.name, CASE
-      WHEN was IS NOT NULL AND is_now IS NOT NULL
-        THEN jsonb_build_array(binding_ivr.told_value(c.name, was -> c.name, c.name = ANY (secret)),
-                               binding_ivr.told_value(c.name, is_now -> c.name, c.name = ANY (secret)))
-      ELSE binding_ivr.told_value(c.name, coalesce(is_now, was) -> c.name, c.name = ANY (secret)) END), '{}')
-  FROM jsonb_object_keys(coalesce(is_now, was)) AS c (name)
-  WHERE c.name <> ALL (untold)
-    AND (was -> c.name) IS DISTINCT FROM (is_now -> c.name)
-    AND ((was IS NOT NULL AND is_now IS NOT NULL)
-         OR coalesce(is_now, was) -> c.name NOT IN ('null', '""', '{}', '[]', 'false'))
+RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  told jsonb := '{}';
+  name text;
+  before jsonb;
+  after jsonb;
+BEGIN
+  FOR name IN SELECT jsonb_object_keys(coalesce(is_now, was)) LOOP
+    before := was -> name;
+    after := is_now -> name;
+    CONTINUE WHEN name = ANY (untold) OR before IS NOT DISTINCT FROM after;
+    IF was IS NOT NULL AND is_now IS NOT NULL THEN
+      told := told || jsonb_build_object(name, jsonb_build_array(
+        binding_ivr.told_value(name, before, name = ANY (secret)),
+        binding_ivr.told_value(name, after, name = ANY (secret))));
+    ELSIF coalesce(after, before) NOT IN ('null', '""', '{}', '[]', 'false') THEN
+      told := told || jsonb_build_object(
+        name, binding_ivr.told_value(name, coalesce(after, before), name = ANY (secret)));
+    END IF;
+  END LOOP;
+  RETURN told;
+END
 $$;
 
 -- Arguments: the word of the table; its secret columns; columns of which nothing is told (both with commas between). What

@@ -102,6 +102,22 @@ async def test_after_thirty_days_only_the_last_two_digits_are_left(store: Store,
     assert (await store.bindings.get("default", "1001")).number == B  # what is bound now stays whole
 
 
+async def test_after_thirty_days_the_addresses_of_sign_ins_are_gone(store: Store, world: World) -> None:
+    await world.users("1001")
+    now = (await store.clock.read()).now
+    await store.web.add_session(b"1" * 32, "default", "1001", None, now, now + timedelta(days=1), world.actor)
+    await store.bindings.remove("default", "1001", world.actor)
+    await world.prove("1001", A)
+    await days_pass(world, 29)
+    assert await run(store) == {}
+    await days_pass(world, 1.1)
+    assert (await run(store))["audit_masked"] == 5
+    rows = await world.sql("SELECT action, address FROM binding_ivr.audit WHERE user_id = '1001' ORDER BY id")
+    addresses = {row["action"]: row["address"] for row in rows}
+    assert (addresses["session.began"], addresses["attempt.dialing"]) == ("", "127.0.0.1")
+    assert await run(store) == {}
+
+
 async def test_the_rows_of_attempts_go_after_a_year_and_the_audit_only_when_that_is_wanted(
     store: Store, world: World
 ) -> None:
