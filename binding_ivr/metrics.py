@@ -88,6 +88,21 @@ class Metrics:
         )
         self.user_events = counter("binding_ivr_user_events", "AMI UserEvents, by result.", ["result"])
 
+        self.moves = counter(
+            "binding_ivr_moves",
+            "Moves and pulls of calls by Call Hot-switch that were kept, by kind and outcome.",
+            ["kind", "outcome"],
+        )
+        self.moves_waiting = gauge(
+            "binding_ivr_moves_waiting", "Moves that are noted in AstDB and not kept yet; NaN while that is unknown."
+        )
+        self.moves_lost = gauge(
+            "binding_ivr_moves_lost",
+            "Moves of this node's Asterisk that were never kept: no place in the list (full), not readable (bad), or "
+            "too many of one extension in an hour (flood).",
+            ["reason"],
+        )
+
         self.bindings = gauge(
             "binding_ivr_bindings",
             "Bindings in the database, by status; stale ones are verified, but their proof is getting old.",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from binding_ivr.app.view import Shown, View
+from binding_ivr.model.moves import MoveRow
 from binding_ivr.model.rows import AttemptRow, AuditRow
 from binding_ivr.model.times import iso
 
@@ -71,6 +72,24 @@ def audit_facts(row: AuditRow) -> dict[str, Any]:
         "attempt_id": str(row.attempt_id) if row.attempt_id else None,
         "reason": row.reason,
         "detail": dict(row.detail),
+    }
+
+
+def move_facts(row: MoveRow) -> dict[str, Any]:
+    """A move of a call for `--json` and tables."""
+    return {
+        "move_id": row.move_id,
+        "account": row.account,
+        "user_id": row.user_id,
+        "extension": row.extension,
+        "kind": row.kind.value,
+        "outcome": row.outcome.value,
+        "proof": row.proof.value,
+        "call_id": row.call_id,
+        "leg_id": row.leg_id,
+        "node": row.node,
+        "started_at": iso(row.started_at),
+        "ended_at": iso(row.ended_at),
     }
 
 

@@ -232,6 +232,7 @@ EventName = Literal[
     "system.paused",
     "system.resumed",
     "limit.alert",
+    "move.ended",
 ]
 
 
@@ -275,7 +276,7 @@ class Mail(Struct, forbid_unknown_fields=True, frozen=True):
     ca_file: str = ""
 
 
-NoticeName = Literal["verified", "replaced", "suspended", "stale", "removed", "reported"]
+NoticeName = Literal["verified", "replaced", "suspended", "stale", "removed", "reported", "pulled"]
 _NOTICES: tuple[NoticeName, ...] = get_args(NoticeName)
 OperatorNotice = Literal["reported", "paused"]
 

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     STALE = "stale"
     REMOVED = "removed"
     REPORTED = "reported"
+    PULLED = "pulled"
     TEST = "test"
     OPERATOR_REPORTED = "operator_reported"
     OPERATOR_PAUSED = "operator_paused"
@@ -28,7 +29,14 @@ class Kind(StrEnum):
 
 USER_KINDS = frozenset(kind for kind in Kind if not kind.startswith("operator_"))
 """The notices that a user reads; the others are for the operator."""
-USER_EVENTS = ("binding.verified", "binding.suspended", "binding.removed", "binding.stale", "attempt.ended")
+USER_EVENTS = (
+    "binding.verified",
+    "binding.suspended",
+    "binding.removed",
+    "binding.stale",
+    "attempt.ended",
+    "move.ended",
+)
 """The events of which a notice for the user may follow."""
 OPERATOR_EVENTS = ("attempt.ended", "account.paused", "system.paused")
 LAMP_EVENTS = ("binding.verified", "binding.suspended", "binding.removed", "binding.stale")
@@ -70,6 +78,9 @@ def for_user(name: str, facts: Mapping[str, Any]) -> Kind | None:
             return Kind.STALE
         case "attempt.ended":
             return Kind.REPORTED if facts.get("outcome") == "reported" else None
+        case "move.ended":
+            taken = facts.get("kind") == "pull" and facts.get("outcome") == "moved"
+            return Kind.PULLED if taken else None
     return None
 
 

@@ -39,6 +39,7 @@ NAMES: Mapping[str, str] = {
     "system.paused": "BindingSystemPaused",
     "system.resumed": "BindingSystemResumed",
     "limit.alert": "BindingLimitAlert",
+    "move.ended": "BindingMoveEnded",
 }
 _FACTS = {
     "status": "Status",
@@ -46,6 +47,8 @@ _FACTS = {
     "attempt_id": "Attempt",
     "outcome": "Outcome",
     "fault": "Fault",
+    "kind": "Kind",
+    "proof": "Proof",
     "limit": "Limit",
     "paused_until": "PausedUntil",
 }

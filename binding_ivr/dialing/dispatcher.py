@@ -162,6 +162,7 @@ class Dispatcher:
                 | ChangeKind.COMPARE
                 | ChangeKind.LIMITS
                 | ChangeKind.OUTBOX
+                | ChangeKind.MOVE
             ):
                 pass
             case _:

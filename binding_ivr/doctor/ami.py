@@ -7,6 +7,7 @@ from binding_ivr.asterisk.ami.client import AmiClient, UnknownActionError
 from binding_ivr.config import Config
 from binding_ivr.doctor import enrolment as doctor_enrol
 from binding_ivr.doctor import lock as doctor_lock
+from binding_ivr.doctor import moves as doctor_moves
 from binding_ivr.doctor import notices as doctor_notices
 from binding_ivr.doctor.checks import Check, fail, ok, warn
 from binding_ivr.errors import BindingError
@@ -50,6 +51,7 @@ async def _examine(config: Config, ami: AmiClient, store: Store | None) -> list[
         found += doctor_notices.of_ami(config, frozenset(allowed.fields))
         found.append(await _astdb(ami))
         found.append(await _mirror(config, ami, store))
+        found += await doctor_moves.examine(config, ami, store)
     found += await _local_routes(config, ami)
     return found + await doctor_lock.examine(config, store, ami) + await doctor_enrol.examine(config, ami)
 

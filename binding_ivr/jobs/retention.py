@@ -36,6 +36,7 @@ class Retention:
             done["audit_deleted"] = await turn.all(lambda: store.forget_audit(keep.audit_days), BATCH)
         done["events_masked"] = await turn.all(lambda: store.mask_events(keep.number_days, self._hash_of), BATCH)
         done["bindings_deleted"] = await turn.all(lambda: store.forget_gone_bindings(keep.row_days), BATCH)
+        done["moves_deleted"] = await turn.all(lambda: store.forget_moves(keep.row_days), BATCH)
         done["exceptions_deleted"] = await turn.all(lambda: store.forget_exceptions(keep.row_days), BATCH)
         for what, count in sorted(done.items()):
             if count:

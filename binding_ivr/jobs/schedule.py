@@ -131,6 +131,7 @@ class Jobs:
                 | ChangeKind.MIRROR
                 | ChangeKind.COMPARE
                 | ChangeKind.OUTBOX
+                | ChangeKind.MOVE
             ):
                 pass
             case _:

@@ -234,6 +234,7 @@ class Mirror:
                 | ChangeKind.CLOCK
                 | ChangeKind.LIMITS
                 | ChangeKind.OUTBOX
+                | ChangeKind.MOVE
             ):
                 pass
             case _:

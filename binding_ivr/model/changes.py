@@ -29,6 +29,8 @@ class ChangeKind(StrEnum):
     """Calls were paused or resumed, or a limit's alert was raised."""
     OUTBOX = "outbox"
     """The operator wants everything sent that waits."""
+    MOVE = "move"
+    """A move of a call was kept."""
     RESYNC = "resync"
     """Changes may have been missed: the connection is new."""
 
@@ -51,7 +53,7 @@ class Change:
     def may_be_told(self) -> bool:
         """True when something may have come of it that others are told of: an event in the outbox."""
         match self.kind:
-            case ChangeKind.BINDING | ChangeKind.LIMITS | ChangeKind.RESYNC:
+            case ChangeKind.BINDING | ChangeKind.LIMITS | ChangeKind.MOVE | ChangeKind.RESYNC:
                 return True
             case ChangeKind.ATTEMPT:
                 return self.state == AttemptState.ENDED

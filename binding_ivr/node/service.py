@@ -30,6 +30,7 @@ from binding_ivr.jobs.web_upkeep import reminder, upkeep
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror import astdb, pins
+from binding_ivr.mirror.moves import MoveReader
 from binding_ivr.mirror.sync import Mirror
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.ports import ClaimedAttempt
@@ -199,6 +200,10 @@ class Service:
         user_events = UserEvents(ami, installation.store.outbox, installation.store.changes, metrics=self.metrics)
         self._stack.push_async_callback(user_events.stop)
         await user_events.start()
+        moves = MoveReader(ami, installation.store.moves, node=self._config.node, metrics=self.metrics)
+        ami.on_user_event = moves.news
+        self._stack.push_async_callback(moves.stop)
+        moves.start()
         await ami.start(AMI_PATIENCE_S)
         return mirror
 

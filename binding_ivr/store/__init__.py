@@ -20,6 +20,7 @@ from binding_ivr.store.limit_admin import LimitAdmin
 from binding_ivr.store.limits import LimitsOf
 from binding_ivr.store.migrate import migrate, pending
 from binding_ivr.store.mirror import MirrorState, PgMirror
+from binding_ivr.store.moves import PgMoves
 from binding_ivr.store.outbox import PgOutbox
 from binding_ivr.store.personal import PgPersonal
 from binding_ivr.store.retention import PgRetention
@@ -39,6 +40,7 @@ __all__ = [
     "PgJobs",
     "PgLifecycle",
     "PgMirror",
+    "PgMoves",
     "PgWeb",
     "Reply",
     "SqlDoor",
@@ -72,6 +74,7 @@ class Store:
     personal: PgPersonal
     clock: PgClock
     audit: PgAudit
+    moves: PgMoves
 
 
 @asynccontextmanager
@@ -119,4 +122,5 @@ async def open_store(
             personal=PgPersonal(db),
             clock=PgClock(db),
             audit=PgAudit(db),
+            moves=PgMoves(db),
         )

@@ -24,6 +24,7 @@ EXPORTS: Mapping[str, str] = {
     "attempts": "export_attempts",
     "lockout": "export_lockout",
     "audit": "export_audit",
+    "moves": "export_moves",
     "events": "export_events",
     "sessions": "export_sessions",
     "signin_links": "export_signin_links",
@@ -76,6 +77,7 @@ class PgPersonal(OnDatabase):
             attempts: list[UUID] = [
                 row["attempt_id"] for row in await tx.rows("erase_attempts", account, user_id, pseudonym)
             ]
+            await tx.rows("erase_moves", account, user_id)
             await tx.rows("remove_web_sessions_of", account, user_id)
             await tx.rows("forget_replies_of", account, user_id, attempts)
             waiting = await _erase_events(tx, account, user_id, hash_of)

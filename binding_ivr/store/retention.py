@@ -78,6 +78,10 @@ class PgRetention(OnDatabase):
         async with self._db.transaction(BY_TIME) as tx:
             return len(await tx.rows("forget_exceptions", days, BATCH))
 
+    async def forget_moves(self, days: int) -> int:
+        """Delete moves of calls that ended so long ago."""
+        return len(await self._db.rows("forget_moves", days, BATCH))
+
     async def forget_gone_bindings(self, days: int) -> int:
         """Delete what was left of users who were removed so long ago."""
         return len(await self._db.rows("forget_gone_bindings", days, BATCH))

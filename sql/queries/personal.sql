@@ -42,6 +42,7 @@ FROM binding_ivr.web_replies r WHERE r.caller = 'user:' || $1 || '/' || $2 ORDER
 SELECT EXISTS (SELECT FROM binding_ivr.users WHERE account = $1 AND user_id = $2)
     OR EXISTS (SELECT FROM binding_ivr.bindings WHERE account = $1 AND user_id = $2)
     OR EXISTS (SELECT FROM binding_ivr.attempts WHERE account = $1 AND user_id = $2)
+    OR EXISTS (SELECT FROM binding_ivr.moves WHERE account = $1 AND user_id = $2)
     OR EXISTS (SELECT FROM binding_ivr.audit WHERE account = $1 AND user_id = $2) AS known;
 
 -- name: erase_attempts

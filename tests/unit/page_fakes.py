@@ -16,6 +16,7 @@ from binding_ivr.app.view import Shown, View
 from binding_ivr.config import Config, Prompts
 from binding_ivr.errors import NotFoundError, Refusal
 from binding_ivr.model.actors import Actor
+from binding_ivr.model.moves import MoveRow
 from binding_ivr.model.outcome import FAULTS, AttemptState, Outcome
 from binding_ivr.model.rows import Account, AttemptRow, AuditRow, BindingRow, BindingStatus, SuspendReason, User
 from binding_ivr.policy.lifecycle import Changer, Life, Undo
@@ -117,6 +118,7 @@ class FakeInstallation:
     refuse: Exception | None = None
     rows: Sequence[AttemptRow] = ()
     paused: Sequence[Paused] = ()
+    moved: Sequence[MoveRow] = ()
 
     async def view(self, account: str, user_id: str, actor: object = None) -> View:
         await self.user(account, user_id)
@@ -140,6 +142,7 @@ class FakeInstallation:
             attempts=SimpleNamespace(attempts=self.attempts),
             directory=SimpleNamespace(user=self.user, accounts=self.all_accounts),
             limits=limits,
+            moves=SimpleNamespace(moves=self.moves),
             personal=SimpleNamespace(audit=self.audit),
             suppressions=SimpleNamespace(list=self.suppressions),
             web=SimpleNamespace(search_users=self.users),
@@ -170,6 +173,9 @@ class FakeInstallation:
 
     async def attempts(self, **_: object) -> Sequence[AttemptRow]:
         return self.rows
+
+    async def moves(self, **_: object) -> Sequence[MoveRow]:
+        return self.moved
 
     async def users(self, account: str | None, text: str, after: str, limit: int) -> Sequence[FoundUser]:
         row = FoundUser(await self.user("default", "1001"), self.now.binding.status, NUMBER, NOW)

@@ -49,6 +49,7 @@ WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("resume",): ("1001",),
     ("lookup",): ("1001",),
     ("attempts",): ("--since", "12h"),
+    ("moves",): ("1001", "--since", "12h"),
     ("audit",): (),
     ("export",): ("1001",),
     ("erase",): ("1001", *WHY),

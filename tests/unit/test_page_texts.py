@@ -10,6 +10,7 @@ import pytest
 
 import binding_ivr
 from binding_ivr.model.audit import AuditKind
+from binding_ivr.model.moves import MoveKind, MoveOutcome
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import BindingStatus, SuspendReason
 from binding_ivr.policy.limits import BREAKERS, SENTENCES
@@ -85,6 +86,7 @@ def test_every_word_of_ours_has_its_sentence(language: str) -> None:
     wanted |= {f"live.{state.value}" for state in AttemptState if state is not AttemptState.ENDED}
     wanted |= {"live.waiting"}
     wanted |= {f"audit.{kind.value}" for kind in AuditKind}
+    wanted |= {f"moves.{word.value}" for word in (*MoveKind, *MoveOutcome)}
     assert wanted - set(texts(language).sentences) == set()
 
 
@@ -106,7 +108,7 @@ def test_every_sentence_that_the_templates_name_is_there_and_every_one_there_is_
     sentences = set(texts("en").sentences)
     assert named - sentences == set()
     built = re.compile(
-        r"^(undo\.by_\w+|audit|outcome|refusal|limit|rule|reason|status|live|help|form\.replace_\w+|signed_out|bad_link|admitted|broken|missing|unknown|forbidden)\b"
+        r"^(undo\.by_\w+|audit|outcome|refusal|limit|rule|reason|status|live|moves|help|form\.replace_\w+|signed_out|bad_link|admitted|broken|missing|unknown|forbidden)\b"
     )
     assert {key for key in sentences - named if not built.match(key) and f'"{key}"' not in python} == set()
 

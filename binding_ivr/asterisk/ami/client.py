@@ -100,6 +100,8 @@ class AmiClient:
         self._secret = secret
         self._times = times or AmiTimes()
         self.on_up = on_up
+        self.on_user_event: Callable[[str], None] | None = None
+        """Called with the name of each UserEvent, of whoever sent it; it must not wait."""
         self.state = AmiState.CONNECTING
         self.detail = ""
         """Why there is no connection, as a line that says what to do; empty while there is one."""
@@ -167,7 +169,7 @@ class AmiClient:
         """Connect, log in, ping until the connection ends, and raise what ended it."""
         self._booted.clear()
         self._announced = False
-        connection = Connection(self._host, self._port, self._heard_boot)
+        connection = Connection(self._host, self._port, self._heard_boot, self._heard)
         try:
             async with asyncio.timeout(self._times.connect_s):
                 await connection.open(self._times.connect_s)
@@ -193,7 +195,7 @@ class AmiClient:
         if not challenge.success or not text:
             raise LostError("it sends no challenge")
         key = hashlib.md5((text + self._secret).encode(), usedforsecurity=False).hexdigest()  # AMI knows no other
-        login = {"AuthType": "MD5", "Username": self._user, "Key": key, "Events": "system"}
+        login = {"AuthType": "MD5", "Username": self._user, "Key": key, "Events": "system,user"}
         reply = _reply(await connection.begin("Login", login))
         if not reply.success:
             raise ConfigError(LOGIN_HINT)
@@ -214,6 +216,13 @@ class AmiClient:
         self._booted.set()
         if self._announced:  # Asterisk was still booting when we logged in
             self._announce()
+
+    def _heard(self, user_event: str) -> None:
+        if self.on_user_event is not None:
+            try:
+                self.on_user_event(user_event)
+            except Exception:
+                log.exception("ami.on_user_event_failed")
 
     def _announce(self) -> None:
         self._announced = True

@@ -144,13 +144,19 @@ class Connection(Manager):  # type: ignore[misc]  # panoramisk has no types
     protocol: Wire | None
     pinger: asyncio.TimerHandle | None
 
-    def __init__(self, host: str, port: int, on_booted: Callable[[], None]) -> None:
-        """Prepare; *on_booted* is called at each FullyBooted event and must not wait."""
+    def __init__(
+        self, host: str, port: int, on_booted: Callable[[], None], on_user_event: Callable[[str], None]
+    ) -> None:
+        """Prepare; *on_booted* is called at each FullyBooted event, *on_user_event* with each UserEvent's name.
+
+        Neither may wait.
+        """
         super().__init__(
             loop=asyncio.get_running_loop(), host=host, port=port, encoding="latin-1", protocol_factory=Wire, log=_LOG
         )
         self.lost: asyncio.Future[LostError] = asyncio.get_running_loop().create_future()
         self._on_booted = on_booted
+        self._on_user_event = on_user_event
         self._closed = False
 
     async def open(self, timeout_s: float) -> None:
@@ -203,6 +209,8 @@ class Connection(Manager):  # type: ignore[misc]  # panoramisk has no types
         """Look at one event."""
         if event.event == "FullyBooted":
             self._on_booted()
+        elif event.event == "UserEvent" and isinstance(name := event.get("UserEvent"), str):
+            self._on_user_event(name)
         return ()
 
     def begin(self, name: str, fields: Mapping[str, str]) -> "asyncio.Future[Any]":

@@ -13,7 +13,7 @@ from binding_ivr.web.auth.access import accounts_of, not_here
 async def attempts(call: Call) -> Answer:
     """GET /v1/attempts"""
     query = call.query
-    account = _account_asked(call, query.account)
+    account = account_asked(call, query.account)
     rows = await call.store.attempts.attempts(
         account=account, user_id=query.user_id, since=query.since, limit=query.limit
     )
@@ -21,7 +21,7 @@ async def attempts(call: Call) -> Answer:
     return Answer(200, schema.Attempts(render.shaped(list[schema.AttemptEntry], rows)))
 
 
-def _account_asked(call: Call, account: str | None) -> str | None:
+def account_asked(call: Call, account: str | None) -> str | None:
     """Return the account that a list is of: the one asked for, or the only one that the key is for. Raises Problem."""
     if call.identity.is_admin:
         return account
@@ -96,7 +96,7 @@ async def remove_user(call: Call) -> Answer:
 async def audit(call: Call) -> Answer:
     """GET /v1/audit"""
     query = call.query
-    account = _account_asked(call, query.account)
+    account = account_asked(call, query.account)
     rows = await call.store.personal.audit(
         account=account, user_id=query.user_id, since=query.since, limit=query.limit, action=query.action
     )

@@ -6,8 +6,9 @@ from binding_ivr.web.api import admin as api_admin
 from binding_ivr.web.api import binding as api_binding
 from binding_ivr.web.api import limits as api_limits
 from binding_ivr.web.api import lookups as api_lookup
+from binding_ivr.web.api import moves as api_moves
 from binding_ivr.web.api import numbers as api_numbers
-from binding_ivr.web.api import schema, schema_limits, schema_numbers
+from binding_ivr.web.api import schema, schema_limits, schema_moves, schema_numbers
 from binding_ivr.web.api.events import stream
 from binding_ivr.web.api.openapi import document
 from binding_ivr.web.api.operation import Operation
@@ -92,6 +93,14 @@ OPERATIONS = (
     Operation(
         "listAttempts", GET, "/v1/attempts", "Validation calls, newest first.",
         Access.ACCOUNT, api_admin.attempts, {200: schema.Attempts}, query=schema.AttemptsQuery,
+    ),
+    Operation(
+        "listOwnMoves", GET, USER + "/moves", "The user's calls that Call Hot-switch moved, or did not, newest first.",
+        Access.OWN, api_moves.own, {200: schema_moves.Moves}, query=schema_moves.OwnMovesQuery,
+    ),
+    Operation(
+        "listMoves", GET, "/v1/moves", "Calls that Call Hot-switch moved, or did not, newest first.",
+        Access.ACCOUNT, api_moves.all_moves, {200: schema_moves.Moves}, query=schema_moves.MovesQuery,
     ),
     Operation(
         "listAccounts", GET, "/v1/accounts", "The accounts that you may see.",

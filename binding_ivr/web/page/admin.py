@@ -20,6 +20,7 @@ from binding_ivr.web.page.admin_view import (
     done,
     held,
     line,
+    moved,
     stamp,
     statuses,
     today,
@@ -94,6 +95,7 @@ async def _overview(request: web.Request, identity: Identity, refused: str = "",
             done(row)
             for row in await to.store.personal.audit(account=account or None, action=kind or None, limit=MOST_LINES)
         ],
+        moves=[moved(row) for row in await to.store.moves.moves(since=midnight, limit=MOST_LINES)],
         health=await request.app[READINESS](),
         refused=refused,
         name=identity.name,
@@ -141,6 +143,7 @@ async def _one_user(
         stale=view.binding.stale_at is not None,
         audit=[done(row) for row in audit],
         words=_words(request),
+        moves=[moved(row) for row in await to.store.moves.moves(account=account, user_id=user_id, limit=MOST_LINES)],
         refused=refused,
     )
 

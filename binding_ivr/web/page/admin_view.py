@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from binding_ivr.app.view import View
 from binding_ivr.errors import Refusal
 from binding_ivr.log import masked
+from binding_ivr.model.moves import MoveRow
 from binding_ivr.model.outcome import AttemptState
 from binding_ivr.model.rows import AttemptRow, AuditRow, BindingStatus
 from binding_ivr.store import FoundUser
@@ -95,6 +96,34 @@ class Done:
 def done(row: AuditRow) -> Done:
     """Return *row* as a line of a table."""
     return Done(stamp(row.at), row.action, row.account, row.user_id, row.who, row.address, row.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One move of a call, or a pull."""
+
+    at: str
+    account: str
+    user_id: str
+    extension: str
+    kind: str
+    outcome: str
+    proof: str
+    leg: str
+
+
+def moved(row: MoveRow) -> Moved:
+    """Return *row* as a line of a table."""
+    return Moved(
+        at=stamp(row.ended_at),
+        account=row.account,
+        user_id=row.user_id,
+        extension=row.extension,
+        kind=row.kind.value,
+        outcome=row.outcome.value,
+        proof=row.proof.value,
+        leg=row.leg_id,
+    )
 
 
 def held(view: View) -> Held | None:

@@ -27,11 +27,12 @@ from binding_ivr.web.page.render import (
     query_of,
 )
 from binding_ivr.web.page.texts import texts
-from binding_ivr.web.page.view import Hindrance, hindrance, rules, shows
+from binding_ivr.web.page.view import Hindrance, hindrance, move_lines, rules, shows
 from binding_ivr.web.problems import problem_of
 from binding_ivr.web.settings import CONFIG, INSTALLATION
 
 LONGEST_TYPED = 40
+MOST_MOVES = 10
 CARD_FILE = "phone-number-binding.vcf"
 GONE = "not_found"
 """The word for a call or number that had gone when the reader pressed the button."""
@@ -178,7 +179,9 @@ async def _page(
     view = await to.bindings.view(account, user_id, _actor(request))
     own = await to.accounts.config_of(account)
     t = texts(language_of(request, user.language))
-    shown = shows(view, config.code.length, config.code.reveal, datetime.now(UTC))
+    now = datetime.now(UTC)
+    moves = await to.store.moves.moves(account=account, user_id=user_id, limit=MOST_MOVES)
+    shown = replace(shows(view, config.code.length, config.code.reveal, now), moves=move_lines(moves, now))
     if refused_at == "revalidate" and shown.revalidate is not None:
         shown = replace(shown, revalidate=None)  # it is said once, as the refusal
     return draw(

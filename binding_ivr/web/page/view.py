@@ -8,6 +8,7 @@ from typing import Literal
 
 from binding_ivr.app.view import View
 from binding_ivr.errors import Refusal
+from binding_ivr.model.moves import MoveRow
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import AttemptRow, BindingStatus
 from binding_ivr.policy.numbers import as_people_write_it
@@ -95,6 +96,15 @@ class WayBack:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveLine:
+    """A call that was moved, or was not."""
+
+    kind: str
+    outcome: str
+    at: Moment | None
+
+
+@dataclass(frozen=True, slots=True)
 class Shows:
     """Everything that the template shows of a user's binding."""
 
@@ -114,6 +124,8 @@ class Shows:
     """The proof grows old: the user is asked for a new one."""
     verify_by: Moment | None
     way_back: WayBack | None
+    moves: Sequence[MoveLine] = ()
+    """The latest moves of calls, the newest first."""
 
 
 def shows(view: View, code_length: int, reveal: str, now: datetime) -> Shows:
@@ -137,6 +149,11 @@ def shows(view: View, code_length: int, reveal: str, now: datetime) -> Shows:
         verify_by=moment(view.life.verify_by, now),
         way_back=None if busy else _way_back(view, now),
     )
+
+
+def move_lines(rows: Sequence[MoveRow], now: datetime) -> list[MoveLine]:
+    """Return *rows* as the page lists them."""
+    return [MoveLine(row.kind.value, row.outcome.value, moment(row.ended_at, now)) for row in rows]
 
 
 def _way_back(view: View, now: datetime) -> WayBack | None:
