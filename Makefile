@@ -1,6 +1,7 @@
 # Every target does its own set-up: a virtual environment in .venv with the package, and with its tools where needed.
 # make demo        place a real call on a real Asterisk and prove a number; Ctrl-C ends it. AUTO=1: unattended
 # make abuse       attack the service in a lab: what leaves, what it costs, what is proven. ONLY=NAME: one attack
+# make moves       move 1,000 calls with real phones, and compare history, phones and Asterisk's records. COUNT=, SEED=
 # make test        everything: checks, unit, integration and e2e tests
 # make check       the quick one: format, lint, types, import contracts, every query prepared, unit tests
 # make lock        bring requirements/*.txt, with the hashes of every file, up to the newest releases that pyproject.toml allows
@@ -16,7 +17,7 @@ RUNS := $(VENV)/.runs
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo abuse test check lint format style types imports spelling queries unit integration e2e tests lint-beside mutants wheel lock clean
+.PHONY: help demo abuse moves test check lint format style types imports spelling queries unit integration e2e tests lint-beside mutants wheel lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
@@ -64,6 +65,9 @@ demo: $(RUNS)
 
 abuse: $(READY)
 	$(BIN)/python -m tests.abuse $(if $(ONLY),--only $(ONLY))
+
+moves: $(READY)
+	$(BIN)/python -m tests.bench.moves $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 # The parts of these two run side by side; what a part says is shown as a whole.
 check: $(READY)
