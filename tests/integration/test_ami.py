@@ -99,6 +99,24 @@ async def test_many_writes_in_order_and_pipelined(fake: FakeAmi) -> None:
         assert fake.astdb["binding/ext/default/8"] == "+1"
 
 
+async def test_user_events_are_heard_by_their_name(fake: FakeAmi) -> None:
+    """Whatever they hold, and whatever whoever hears them does with it, the connection stays."""
+    heard: list[str] = []
+
+    def hear(name: str) -> None:
+        heard.append(name)
+        raise RuntimeError
+
+    async with connected(fake) as ami:
+        ami.on_user_event = hear
+        for fields in ("UserEvent: One", "UserEvent: Two\nUserEvent: Three", "Other: x", "UserEvent: \u00e9"):
+            fake.tell(f"Event: UserEvent\nPrivilege: user,all\n{fields}\n\n")
+        await until(lambda: len(heard) >= 2)
+        await ami.put("binding", "a", "b")
+    assert (heard[0], len(heard)) == ("One", 2)
+    assert fake.logins == 1
+
+
 async def test_a_wrong_secret_is_the_operators(fake: FakeAmi) -> None:
     with pytest.raises(ConfigError, match=r"\[ami\] user/secret must be a section of Asterisk's manager.conf"):
         await client(fake, "wrong").start()

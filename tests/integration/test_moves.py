@@ -9,14 +9,18 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from binding_ivr.asterisk.ami.client import AmiClient, AmiTimes
+from binding_ivr.config import Config
+from binding_ivr.doctor import moves as doctor_moves
 from binding_ivr.metrics import Metrics
 from binding_ivr.mirror import moves as mirror_moves
 from binding_ivr.mirror.moves import ENTRIES, LIST, LONGEST_LIST, MOST_OTHERS, MoveReader
 from binding_ivr.model.moves import MoveOutcome, MoveRow
 from binding_ivr.model.rows import User
+from binding_ivr.store import Store
 from tests.integration.fake_ami import FakeAmi, Fields, until
 from tests.patience import SLOW
 
@@ -245,3 +249,43 @@ async def test_export_and_erase_and_time(world: World, fake: FakeAmi) -> None:
     assert [row.move_id for row in await kept(world)] == ["2-1", "3-1"]
     assert await world.store.retention.forget_moves(365) == 1
     assert [row.move_id for row in await kept(world)] == ["2-1"]
+
+
+async def test_what_doctor_says(world: World, fake: FakeAmi) -> None:
+    contexts = {"hotswitch-move"}
+
+    async def shown(fields: Fields, writer: asyncio.StreamWriter) -> bool:
+        if fields["Action"] != "ShowDialPlan" or fields["Context"] not in contexts:
+            return False
+        writer.write(f"Response: Success\r\nActionID: {fields['ActionID']}\r\nMessage: x\r\n\r\n".encode())
+        return True
+
+    async def said(store: Store | None = None) -> list[tuple[str, str]]:
+        ami = AmiClient(host="127.0.0.1", port=fake.port, user="u", secret=fake.secret, times=TIMES)
+        await ami.start()
+        try:
+            config = msgspec.structs.replace(Config(), service=msgspec.structs.replace(Config().service, node="n1"))
+            return [(one.status.value, one.detail) for one in await doctor_moves.examine(config, ami, store)]
+        finally:
+            await ami.stop()
+
+    assert await said() == []  # hot-switch is not used
+    fake.on_action = shown
+    ((status, detail),) = await said()
+    assert (status, "older hotswitch.conf" in detail) == ("warn", True)
+    contexts.add("hotswitch-noting")
+    note(fake, "0-1")
+    assert await said() == [("warn", "1 wait in AstDB; the database must work first")]
+    ((status, detail),) = await said(world.store)
+    assert (status, "does not read them" in detail) == ("warn", True)
+    note(fake, text="rubbish")
+    async with reading(world, fake):
+        await until(lambda: emptied(fake))
+        await eventually(lambda: world.store.moves.lists(60))
+    assert await said(world.store) == [
+        ("ok", "noted by the dialplan and read, 0 wait; never kept: 1 not readable"),
+    ]
+    for place in range(101):
+        note(fake, f"{place}-2")
+    ((status, detail),) = await said(world.store)
+    assert (status, "more than should" in detail) == ("warn", True)

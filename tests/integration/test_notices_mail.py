@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from binding_ivr.delivery.wire.reply import Result
 from binding_ivr.delivery.wire.smtp import SmtpClient
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.actors import Actor, ActorKind, Source
+from binding_ivr.model.moves import Move, MoveKind, MoveOutcome, MoveProof
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.model.rows import SuspendReason, User
 from binding_ivr.store import Store
@@ -142,6 +144,36 @@ async def test_the_story_of_a_number(store: Store, world: World, mta: MailServer
     assert "after the change" not in removed  # it was suspended: there is no trust to go back to
     for one in mta.got:
         assert not re.search(r"5551230|\d{6}", one.part("plain") + one.part("html"))
+
+
+async def test_a_pull_is_told_where_it_is_wanted(store: Store, world: World, mta: MailServer) -> None:
+    """Only a call that was taken over by a call to the access number; an account may leave it out."""
+    await store.directory.add_account("quiet")
+    await store.directory.set_settings("quiet", {"notices": {"mail": ["verified"]}})
+    await person(store, "anna", "de_AT")
+    await store.directory.add_user(User("quiet", "ben", ("ben",), "en", "ben@users.example"))
+    now = await _now(world)
+    async with telling(store, configured(mta, Notices(mail=("pulled",)))):
+        await world.prove("anna", A)
+        for place, (account, extension, kind, outcome) in enumerate(
+            [
+                ("default", "anna", MoveKind.PULL, MoveOutcome.MOVED),
+                ("default", "anna", MoveKind.PULL, MoveOutcome.WRONG_PIN),
+                ("default", "anna", MoveKind.TO_CELL, MoveOutcome.MOVED),
+                ("default", "nobody", MoveKind.PULL, MoveOutcome.MOVED),
+                ("quiet", "ben", MoveKind.PULL, MoveOutcome.MOVED),
+            ]
+        ):
+            move = Move(f"{place}-1", kind, outcome, MoveProof.PIN, account, extension, now, now, "", "")
+            assert await store.moves.keep(move, "n1", 100) == "kept"
+        await settled(world)
+    assert told(mta) == [("anna", "Ein Gespräch der Nebenstelle anna wurde auf Ihr Mobiltelefon geholt")]
+    assert "Endziffern 01" in mta.got[0].part("plain")
+
+
+async def _now(world: World) -> datetime:
+    now: datetime = (await world.sql("SELECT now() AS now"))[0]["now"]
+    return now
 
 
 async def test_what_a_message_is_made_of(store: Store, world: World, mta: MailServer) -> None:

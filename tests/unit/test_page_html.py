@@ -11,6 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 from binding_ivr.app.view import View
 from binding_ivr.config import Auth, Config
 from binding_ivr.errors import NotFoundError, Refusal
+from binding_ivr.model.moves import MoveKind, MoveOutcome, MoveProof, MoveRow
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.secrets import csrf_of
 from binding_ivr.policy.lifecycle import Life
@@ -419,3 +420,29 @@ async def test_the_page_says_whose_it_is() -> None:
     """Whoever was signed in by somebody else's link must not prove a number there unawares."""
     answer = await ask(FakeInstallation(), accept="de")
     assert "Nebenstelle 1001" in checked(answer.text)
+
+
+MOVED = [
+    MoveRow("2-1", "default", "1001", "1001", kind, outcome, proof, "call-7", "leg-9", "pbx1", NOW, NOW)
+    for kind, outcome, proof in (
+        (MoveKind.PULL, MoveOutcome.WRONG_PIN, MoveProof.PIN),
+        (MoveKind.TO_CELL, MoveOutcome.MOVED, MoveProof.EMPTY),
+    )
+]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_user_sees_which_calls_were_moved(language: str) -> None:
+    html = checked((await ask(FakeInstallation(moved=MOVED), f"/?lang={language}")).text)
+    t = texts(language)
+    for key in ("moves.heading", "moves.pull", "moves.wrong_pin", "moves.to_cell", "moves.moved"):
+        assert t(key) in html
+    assert "leg-9" not in html
+    assert 'id="moves"' not in checked((await ask(FakeInstallation(), f"/?lang={language}")).text)
+
+
+@pytest.mark.parametrize("path", ["/admin", "/admin/user?account=default&user=1001"])
+async def test_an_administrator_sees_which_calls_were_moved(path: str) -> None:
+    html = checked((await ask(FakeInstallation(moved=MOVED), path, identity=ADMIN)).text)
+    for words in ("pull", "wrong_pin", "to_cell", "leg-9"):
+        assert words in html
