@@ -578,7 +578,7 @@ TABLE: dict[Access, tuple[int, ...]] = {
     Access.SIGNED_IN: (401, 200, 200, 200, 200, 200, 200, 200),
 }
 """200 stands for: let in. What the call then answers is its own matter."""
-WITHOUT_ACCOUNT = {"trustedCaller", "lookUp", "listAccounts", "listAttempts", "listAudit"}
+WITHOUT_ACCOUNT = {"trustedCaller", "lookUp", "listAccounts", "listAttempts", "listAudit", "listMoves"}
 """Their path names no account: a key of another account is let in and finds only its own."""
 
 

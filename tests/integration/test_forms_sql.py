@@ -22,12 +22,15 @@ COLUMNS = {
     ("attempts", "number"): ("e164", ()),
     ("number_exceptions", "prefix"): ("prefix", ()),
     ("api_keys", "name"): ("key_name", ()),
+    ("moves", "account"): ("account", ("dot",)),
+    ("moves", "extension"): ("extension", ("dot",)),
 }
 OTHERS = {
     ("own_numbers", "value"),  # any of three forms; the store asks for the one of its kind
     ("api_keys", "key_id"), ("jobs", "job"),
     ("caller_plan", "country"), ("caller_plan", "national"), ("caller_plan", "international"),
     ("notice_channel", "name"),
+    ("moves", "move_id"), ("moves", "call_id"), ("moves", "leg_id"),
 }  # fmt: skip
 LOOSE = {"state": "'queued'"}
 """What else a constraint looks at."""

@@ -23,6 +23,7 @@ from binding_ivr.jobs.lifecycle import Lifecycle
 from binding_ivr.jobs.retention import Retention
 from binding_ivr.jobs.schedule import Turn
 from binding_ivr.model.actors import Actor, ActorKind, Source
+from binding_ivr.model.moves import Move, MoveKind, MoveOutcome, MoveProof
 from binding_ivr.model.outcome import Outcome
 from binding_ivr.model.rows import BindingStatus, SuspendReason, User
 from binding_ivr.policy.code import pseudonym
@@ -317,6 +318,8 @@ async def fill(store: Store, world: World, clock: PgClock | None = None) -> None
     await store.web.add_session(digest, "default", "1001", None, now, now)
     await store.web.add_link(digest, "default", "1001", 600)
     await store.web.begin_reply("user:default/1001", digest, digest, uuid4())
+    move = Move("7-1", MoveKind.PULL, MoveOutcome.MOVED, MoveProof.PIN, "default", "201", now, now, "call-1", "leg-2")
+    assert await store.moves.keep(move, "node1", 100) == "kept"
     world.actor = Actor(ActorKind.USER, "1002", Source.WEB, "192.0.2.8")
     await world.prove("1002", "+15551239902")
 
@@ -332,7 +335,7 @@ async def test_an_export_has_all_that_is_held(store: Store, world: World) -> Non
     assert [attempt["number"] for attempt in told["attempts"]] == [A, B]
     assert {row["who"] for row in told["audit"]} >= {"user:1001", "system"}
     assert [event["name"] for event in told["events"]].count("attempt.ended") == 2
-    assert [len(told[part]) for part in ("sessions", "signin_links", "replies")] == [1, 1, 1]
+    assert [len(told[part]) for part in ("sessions", "signin_links", "replies", "moves")] == [1, 1, 1, 1]
     text = json.dumps(told)
     for secret in ("1002", "digest", "number_hash", "+15551239902", hashlib.sha256(b"x").hexdigest()):
         assert secret not in text
@@ -348,7 +351,7 @@ async def test_every_table_about_users_is_exported_and_erased(store: Store, worl
     )
     known = {
         "users", "extensions", "bindings", "attempts", "audit", "outbox", "deliveries", "web_sessions", "signin_links",
-        "web_replies", "lockouts",
+        "web_replies", "lockouts", "moves",
     }  # fmt: skip
     assert {table["name"] for table in tables} == known
 

@@ -1,8 +1,11 @@
 """The administrator's page in a real browser, on the running service."""
 
+from datetime import UTC, datetime
+
 from playwright.async_api import expect
 
 from binding_ivr.app.signin import add_key
+from binding_ivr.model.moves import Move, MoveKind, MoveOutcome, MoveProof
 from tests.e2e.browser.chromium import person
 from tests.e2e.browser.conftest import Office, enter
 
@@ -55,6 +58,27 @@ async def test_an_administrator_sees_what_happens_and_can_act(office: Office) ->
             await expect(me.page.locator("#suppressions table")).to_contain_text(word)
         await caller.page.get_by_role("button", name="Cancel call").click()
         await expect(caller.page.locator("#ending")).to_be_visible()
+
+
+async def test_a_move_is_seen_by_its_user_and_by_an_administrator(office: Office) -> None:
+    user, now = await office.user(), datetime.now(UTC)
+    store = office.node.opened.store
+    move = Move("77-1", MoveKind.PULL, MoveOutcome.MOVED, MoveProof.PIN, "default", user, now, now, "call-1", "leg-2")
+    assert await store.moves.keep(move, "page", 100) == "kept"
+    async with office.signed_in(user) as me:
+        moves = me.page.locator("#moves")
+        await moves.locator("summary").click()
+        await expect(moves.locator("li")).to_contain_text("Taken over by calling the access number: moved")
+        await me.shot("moves", judged=True)
+    key = await add_key(store, "ops-moves", ["admin"])
+    async with person(office.browser, office.origin) as me:
+        await me.page.goto(f"{office.origin}/admin")
+        await me.page.get_by_label("API key with the scope admin").fill(key.text)
+        await me.page.get_by_role("button", name="Sign in").click()
+        await expect(me.page.locator("#moves")).to_contain_text("leg-2")
+        await me.page.locator("#moves").get_by_role("link", name=user).click()
+        await expect(me.page.locator("#moves")).to_contain_text("pull")
+        await me.shot("admin-moves", judged=True)
 
 
 async def test_a_user_is_no_administrator(office: Office) -> None:
