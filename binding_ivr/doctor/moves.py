@@ -28,16 +28,18 @@ async def examine(config: Config, ami: AmiClient, store: Store | None) -> list[C
     if store is None:
         return [warn(CHECK, f"{waiting} wait in AstDB; the database must work first")]
     own = next((one for one in await store.moves.lists(moves.ALIVE_S) if one.node == config.node), None)
-    if own is None or not own.alive:
+    if waiting and (own is None or not own.alive):
         return [
             warn(CHECK, f"{waiting} wait in AstDB: the service of this node does not read them; run: binding-ivr serve")
         ]
     if waiting > MANY:
         return [warn(CHECK, f"{waiting} wait in AstDB, more than should: see the service's log for `moves.wait`")]
-    return [ok(CHECK, f"noted by the dialplan and read, {waiting} wait{_lost(own)}")]
+    return [ok(CHECK, f"noted by the dialplan, {waiting} wait{_lost(own)}")]
 
 
-def _lost(own: MoveList) -> str:
+def _lost(own: MoveList | None) -> str:
+    if own is None:
+        return ""
     why = {"without a place in AstDB": own.lost_full, "not readable": own.lost_bad, "too many at once": own.lost_flood}
     told = [f"{count} {what}" for what, count in why.items() if count]
     return f"; never kept: {', '.join(told)}" if told else ""

@@ -283,7 +283,7 @@ async def test_what_doctor_says(world: World, fake: FakeAmi) -> None:
         await until(lambda: emptied(fake))
         await eventually(lambda: world.store.moves.lists(60))
     assert await said(world.store) == [
-        ("ok", "noted by the dialplan and read, 0 wait; never kept: 1 not readable"),
+        ("ok", "noted by the dialplan, 0 wait; never kept: 1 not readable"),
     ]
     for place in range(101):
         note(fake, f"{place}-2")
