@@ -18,8 +18,8 @@ from binding_ivr.lab import Lab
 from binding_ivr.log import set_up
 from tests.e2e.hotswitch.lane import Lane, agree
 from tests.e2e.hotswitch.scene import RING_S, options, until, until_quiet
-from tests.e2e.hotswitch.test_with_service import proven
-from tests.e2e.installation import Installation, installed
+from tests.e2e.hotswitch.test_with_service import in_astdb, proven
+from tests.e2e.installation import TESTER, Installation, installed
 from tests.e2e.rig import phones_of
 
 CUSTOMERS = ("+12125550151", "+12065550161", "+13055550171")
@@ -60,12 +60,21 @@ async def together(lanes: Sequence[Lane], until_seen: int, dice: random.Random) 
             group.create_task(drive(lane, until_seen, lane is not lanes[-1], random.Random(dice.random())))
 
 
-async def refused(lab: Lab, lanes: Sequence[Lane], times: int) -> None:
-    """Pulls that prove nothing, and moves that the trunk does not put through."""
+async def refused(one: Installation, lanes: Sequence[Lane], times: int) -> None:
+    """Pulls that prove nothing, a trunk that is not there, numbers that are suspended or removed."""
+    lab, bindings = one.lab, one.opened.bindings
     async with options(lab, HOTSWITCH_PROOF="verstat"):
         for _ in range(times):
             await asyncio.gather(*(lane.refused_pull("not_proven") for lane in lanes))
+    async with options(lab, HOTSWITCH_ROUTE="PJSIP/{e164}@nowhere"):
+        for lane in lanes:
+            await lane.turned_away("unreachable")
     for lane in lanes:
+        await bindings.suspend("default", lane.extension, TESTER)
+        await in_astdb(lab, lane.extension, "")
+        await lane.turned_away("suspended", "hs_suspended")
+        await bindings.remove("default", lane.extension, TESTER)
+        await lane.turned_away("no_number", "hs_no_number")
         await lane.over()
 
 
@@ -117,7 +126,7 @@ async def run(moves: int, seed: int, folder: Path) -> int:
             await asyncio.gather(one.kill(), together(lanes, each // 2 + each // 20, dice))
             await together(lanes, each // 2 + each // 10, dice)
             await asyncio.gather(one.serve(), together(lanes, each - each // 30 - 1, dice))
-            await refused(lab, lanes, each // 30 + 1)
+            await refused(one, lanes, each // 30 + 1)
             await until_quiet(lab)
             rows = await kept(one, lanes)
             wrong = agree(lab, lanes, rows)

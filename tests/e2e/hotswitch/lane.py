@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from binding_ivr.lab import Lab, Phone
-from tests.e2e.hotswitch.scene import ACCESS, until
+from tests.e2e.hotswitch.scene import ACCESS, noticed, notices, until
 from tests.e2e.rig import Take, pair
 
 PIN = "4711"
@@ -150,6 +150,14 @@ class Lane:
         await asyncio.gather(self.cell.press("1"), self._hangs_up_soon())
         await asyncio.gather(self.desk.idle(), self.cell.idle(30))
         self._saw("to_cell", "moved or gone")
+
+    async def turned_away(self, outcome: str, prompt: str = "hs_failed") -> None:
+        """The code is pressed, and *prompt* says why nothing comes of it. One lane at a time: any prompt counts."""
+        await self.at_desk()
+        before = notices(self.lab, prompt)
+        await self.desk.press("*77")
+        await noticed(self.lab, prompt, before)
+        await self._still_at_desk("to_cell", outcome)
 
     async def _hangs_up_soon(self) -> None:
         # The key takes 100 ms, and Asterisk up to 60 ms more until it believes in it.
