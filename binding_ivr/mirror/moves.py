@@ -9,6 +9,7 @@ A UserEvent wakes it and is worth no more than that: anybody on AMI can send one
 so each entry is read strictly; one that is not of this form is dropped, counted and logged without what is in it.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Iterable, Sequence
@@ -122,7 +123,7 @@ class MoveReader:
             ill=self._trouble.ill,
             well=self._trouble.well,
         )
-        self._told_at = float("-inf")
+        self._looked_at = self._told_at = float("-inf")
         self._bad = self._flood = 0
         self._bad_logged = False
 
@@ -140,6 +141,8 @@ class MoveReader:
             self._loop.wake()
 
     async def _turn(self) -> float | None:
+        await asyncio.sleep(max(0.0, self._looked_at + self._gap_s - time.monotonic()))
+        self._looked_at = time.monotonic()
         if not self._ami.ready:
             self._metrics.moves_waiting.set(float("nan"))
             return None
@@ -154,7 +157,7 @@ class MoveReader:
         elif waiting:
             await self._read(range(tail + 1, min(head, tail + AT_ONCE) + 1))
         await self._tell(max(0, waiting - AT_ONCE), dropped)
-        return 0.0 if waiting > AT_ONCE else self._gap_s if waiting else None
+        return 0.0 if waiting else None
 
     async def _read(self, places: range) -> None:
         """Keep these entries and remove them. Whatever ends it in between, each is kept once: by its own id."""

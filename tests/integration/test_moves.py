@@ -38,10 +38,16 @@ async def fake() -> AsyncIterator[FakeAmi]:
 
 @asynccontextmanager
 async def reading(
-    world: World, fake: FakeAmi, *, node: str = "n1", poll_s: float = 60.0, metrics: Metrics | None = None
+    world: World,
+    fake: FakeAmi,
+    *,
+    node: str = "n1",
+    poll_s: float = 60.0,
+    gap_s: float = 0.01,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[MoveReader]:
     ami = AmiClient(host="127.0.0.1", port=fake.port, user="u", secret=fake.secret, times=TIMES)
-    reader = MoveReader(ami, world.store.moves, node=node, metrics=metrics or Metrics(), poll_s=poll_s, gap_s=0.01)
+    reader = MoveReader(ami, world.store.moves, node=node, metrics=metrics or Metrics(), poll_s=poll_s, gap_s=gap_s)
     ami.on_user_event = reader.news
     await ami.start()
     reader.start()
@@ -119,6 +125,18 @@ async def test_a_user_event_of_another_name_wakes_nobody(world: World, fake: Fak
         wake(fake)
         await until(lambda: len(fake.actions) >= looks + 3)
     assert [fields["Action"] for fields in fake.actions[looks:]] == ["DBGet"] * 3
+
+
+async def test_many_user_events_make_few_looks(world: World, fake: FakeAmi) -> None:
+    """Anybody with AMI `user` can send them."""
+    async with reading(world, fake, gap_s=0.2):
+        await until(lambda: any(fields.get("Family") == LIST for fields in fake.actions))
+        looks, began = len(fake.actions), time.monotonic()
+        while time.monotonic() - began < 0.5:
+            wake(fake)
+            await asyncio.sleep(0)
+        took = time.monotonic() - began
+        assert (len(fake.actions) - looks) / 3 <= took / 0.2 + 1
 
 
 async def test_without_the_event_it_is_found_by_looking(world: World, fake: FakeAmi) -> None:
