@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from binding_ivr.lab import Lab
 from tests.e2e.hotswitch.lane import Lane, Seen, agree
-from tests.e2e.hotswitch.scene import CUSTOMER, RING_S, options, until, until_quiet
+from tests.e2e.hotswitch.scene import CELL, CUSTOMER, RING_S, options, trust, until, until_quiet
 from tests.e2e.hotswitch.test_with_service import proven
 from tests.e2e.installation import Installation, installed
 from tests.e2e.rig import Take, no_channels, phones_of
@@ -117,3 +118,27 @@ async def test_a_list_that_cannot_be_written_keeps_no_move_waiting(lab: Lab, tak
         await lab.pbx.rx(f"channel request hangup {holder}")
         rows = await history(one, lane)
         assert [Seen(row["kind"], row["outcome"]) for row in reversed(rows)] == lane.seen
+
+
+async def test_a_full_list_counts_what_finds_no_place(lab: Lab, take: Take) -> None:
+    """With nobody who reads it. Half of it is for calls that moved: others cannot crowd these out."""
+    await trust(lab, "1003", CELL)
+    lane = await Lane.of(take, "1003", CELL, CUSTOMER)
+
+    async def held(key: str, value: str) -> bool:
+        return f"Value: {value}" in await lab.pbx.rx(f"database get {key}")
+
+    for head, move, dropped, last in (
+        (5000, lane.not_taken, 1, 5000),
+        (5000, lane.to_cell, 1, 5001),
+        (10_000, lane.to_desk, 2, 10_000),
+    ):
+        await lab.pbx.rx("database put hotswitch_list tail 0")
+        await lab.pbx.rx(f"database put hotswitch_list head {head}")
+        await move()
+        await until(partial(held, "hotswitch_list dropped", str(dropped)), "it was not counted")
+        await until(partial(held, "hotswitch_list head", str(last)), "the list is not as long as it should be")
+    assert await held("hotswitch_moves 5001", "1,")
+    assert "not found" in await lab.pbx.rx("database get hotswitch_moves 10001")
+    for family in ("hotswitch_list", "hotswitch_moves"):
+        await lab.pbx.rx(f"database deltree {family}")
