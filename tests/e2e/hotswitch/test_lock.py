@@ -3,7 +3,7 @@
 import pytest
 
 from binding_ivr.lab import Lab
-from tests.e2e.hotswitch.scene import CELL, Scene, notices, options, trust, until
+from tests.e2e.hotswitch.scene import CELL, Scene, notices, options, trust, until, until_quiet
 
 
 @pytest.mark.parametrize("direction", ["made", "received"])
@@ -11,6 +11,7 @@ async def test_a_route_through_the_lock(lab: Lab, scene: Scene, direction: str) 
     async with options(lab, HOTSWITCH_ROUTE="Local/{digits}@binding-ivr-out/n"):
         await (scene.made() if direction == "made" else scene.received())
         await scene.to_cell()
+        await until_quiet(lab, but=2)  # helpers that speak and write are gone
         assert "Local/" not in await lab.pbx.rx("core show channels")
         await scene.cell.press("*77")
         await scene.moves(scene.cell, scene.desk)
