@@ -57,3 +57,9 @@ BEGIN
 END
 $$;
 CREATE TRIGGER tell_move AFTER INSERT ON binding_ivr.moves FOR EACH ROW EXECUTE FUNCTION binding_ivr.tell_move();
+
+-- What a person in psql does to the history is in the audit, like what is done to attempts.
+CREATE TRIGGER tell_hand AFTER INSERT OR UPDATE OR DELETE ON binding_ivr.moves
+  FOR EACH ROW WHEN (binding_ivr.by_hand()) EXECUTE FUNCTION binding_ivr.tell_hand('', '');
+CREATE TRIGGER tell_emptied AFTER TRUNCATE ON binding_ivr.moves
+  FOR EACH STATEMENT EXECUTE FUNCTION binding_ivr.tell_emptied();

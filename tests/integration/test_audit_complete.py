@@ -70,6 +70,16 @@ DECISIONS: dict[str, dict[str, str]] = {
             AUDITED,
         ),
     },
+    "moves": dict.fromkeys(
+        (
+            "move_id", "account", "user_id", "extension", "kind", "outcome", "proof", "call_id", "leg_id", "node",
+            "started_at", "ended_at", "stored_at",
+        ),
+        AUDITED,
+    ),
+    "move_lists": dict.fromkeys(
+        ("node", "read_at", "waiting", "listed", "lost_full", "lost_bad", "lost_flood"), UPKEEP
+    ),
     "lockouts": dict.fromkeys(
         ("account", "user_id", "failed", "locks", "locked_until", "failures", "stopped_at"), AUDITED
     ),
@@ -142,6 +152,8 @@ SEEDS = {
     "attempts": "INSERT INTO attempts (attempt_id, account, user_id, number, number_hash, key_id, actor_who,"
     " actor_source, not_before, shown_until, expires_at, created_at) VALUES (gen_random_uuid(), 'default', '1001',"
     " '+12025550123', sha256('1'), '1', 'user:1001', 'web', now(), now(), now(), now())",
+    "moves": "INSERT INTO moves VALUES ('1-1', 'default', '1001', '1001', 'pull', 'moved', 'pin', '', '', 'n1', now(),"
+    " now())",
     "lockouts": "INSERT INTO lockouts VALUES ('default', '1001', 1, 0, NULL)",
     "number_locks": "INSERT INTO number_locks VALUES (sha256('1'))",
     "breakers": "INSERT INTO breakers (account) VALUES ('default')",

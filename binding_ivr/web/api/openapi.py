@@ -96,7 +96,7 @@ def statuses(operation: Operation) -> list[int]:
     found = {400, 401, 408, 413, 429, 503, *operation.problems}
     if operation.access is not Access.SIGNED_IN:
         found.add(403)
-    if "{" in operation.path or operation.name in ("listAttempts", "listAudit"):
+    if "{" in operation.path or operation.name in ("listAttempts", "listAudit", "listMoves"):
         found.add(404)
     if operation.body is not None:
         found |= {422} if operation.form else {415, 422}
