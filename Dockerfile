@@ -59,7 +59,8 @@ ENV PATH=/opt/binding-ivr/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     BINDING_IVR__SERVICE__LOG_FORMAT=json
 USER 4573:4573
-EXPOSE 8080
+# 9473: /metrics, on loopback unless [metrics] bind says otherwise.
+EXPOSE 8080 9473
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/health/live', timeout=4)"]
 ENTRYPOINT ["binding-ivr"]

@@ -125,6 +125,18 @@ class Metrics:
             "From a request's head to its answer, without event streams.",
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
         )
+        self.connections = gauge(
+            "binding_ivr_connections", "Connections that are open, by listener: web, metrics, agi.", ["listener"]
+        )
+        self.connections_dropped = counter(
+            "binding_ivr_connections_dropped",
+            "Connections that were closed because they were silent, or because all places were taken, by listener.",
+            ["listener"],
+        )
+        self.loop_lag_seconds = gauge(
+            "binding_ivr_loop_lag_seconds",
+            "By how much the event loop was late at its worst in the last two seconds.",
+        )
         self.streams = gauge("binding_ivr_event_streams", "Live event streams that are open.")
 
     def text(self) -> bytes:

@@ -111,6 +111,8 @@ def check_web(web: Web, auth: Auth) -> None:
     for origin in (*web.frame_ancestors, *filter(None, [web.public_url])):
         if not _ORIGIN.match(origin):
             raise ConfigError(f"web: {origin!r} is not an address such as https://pbx.example")
+    if web.connections <= web.streams:
+        raise ConfigError("web.connections: must be more than web.streams; else live pages leave no room for requests")
     if web.admin_users and not web.user_header:
         raise ConfigError("web.admin_users: needs web.user_header, which names them")
     for name, secret in (("web.proxy_secret", web.proxy_secret), ("auth.jwt_secret", auth.jwt_secret)):

@@ -10,6 +10,7 @@ from binding_ivr.model import forms
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+Connections = Annotated[int, Meta(ge=10, le=100_000)]
 Phone = Annotated[str, Meta(pattern=forms.whole(forms.E164, may_be_empty=True))]
 
 
@@ -57,6 +58,7 @@ class Agi(Struct, forbid_unknown_fields=True, frozen=True):
     port: Port = 4573
     advertise: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]+:[0-9]{1,5})?$")] = ""
     allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    connections: Connections = 1000
     desks: Annotated[int, Meta(ge=0, le=1000)] = 20
     desk_endpoint: DeskEndpoint = "{extension}"
     desk_contexts: tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,79}$")], ...] = ("binding-ivr-enrol-desk",)
@@ -74,8 +76,17 @@ class Web(Struct, forbid_unknown_fields=True, frozen=True):
     user_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{0,64}$")] = ""
     admin_users: tuple[Annotated[str, Meta(pattern=r"^[^/\s]{1,64}/[^/\s]{1,128}$")], ...] = ()
     requests_per_second: Annotated[float, Meta(ge=1, le=100_000)] = 20.0
+    connections: Connections = 2500
     streams: Annotated[int, Meta(ge=1, le=100_000)] = 2000
     streams_per_user: Annotated[int, Meta(ge=1, le=1000)] = 6
+
+
+class Metrics(Struct, forbid_unknown_fields=True, frozen=True):
+    """[metrics]"""
+
+    bind: str = "127.0.0.1"
+    port: Port = 9473
+    on_web: bool = False
 
 
 class Auth(Struct, forbid_unknown_fields=True, frozen=True):

@@ -25,6 +25,7 @@ class Config(Struct, forbid_unknown_fields=True, frozen=True):
     ami: sections.Ami = field(default_factory=sections.Ami)
     agi: sections.Agi = field(default_factory=sections.Agi)
     web: sections.Web = field(default_factory=sections.Web)
+    metrics: sections.Metrics = field(default_factory=sections.Metrics)
     auth: sections.Auth = field(default_factory=sections.Auth)
     code: sections.Code = field(default_factory=sections.Code)
     call: sections.Call = field(default_factory=sections.Call)

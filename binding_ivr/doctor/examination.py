@@ -36,7 +36,7 @@ async def examine(config: Config, files: Sequence[Path] = ()) -> list[Check]:
 
     *files* hold secrets (`config.files_of`).
     """
-    found = _configuration(config, files)
+    found = [*_configuration(config, files), *_metrics(config)]
     found += await _host_name(config)
     async with AsyncExitStack() as stack:
         store: Store | None = None
@@ -75,6 +75,17 @@ def _configuration(config: Config, files: Sequence[Path]) -> list[Check]:
         return [fail("configuration", str(error))]
     unwise = [warn("configuration", sentence) for sentence in advice(config, files)]
     return unwise or [ok("configuration", f"node {config.node}")]
+
+
+def _metrics(config: Config) -> list[Check]:
+    """Where they are, and who else sees them: a proxy that passes everything on publishes what stands on [web]."""
+    own = config.metrics
+    if own.on_web:
+        told = "[metrics] on_web shows them to everybody who reaches the page; read them at [metrics] port instead"
+        return [warn("metrics", told)]
+    if not own.bind:
+        return [ok("metrics", "switched off: [metrics] bind is empty")]
+    return [ok("metrics", f"http://{own.bind}:{own.port or 'PORT (see the log line service.ready)'}/metrics")]
 
 
 async def _host_name(config: Config) -> list[Check]:

@@ -154,13 +154,15 @@ def write_config(
     path: Path, settings: Mapping[str, Any], folder: Path, more: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Config:
     """Write a configuration for a service beside a lab, with the sections *more*, and return it as read back."""
-    with socket.socket() as free:
+    with socket.socket() as free, socket.socket() as another:
         free.bind(("127.0.0.1", 0))
-        web_port = free.getsockname()[1]
+        another.bind(("127.0.0.1", 0))
+        web_port, metrics_port = free.getsockname()[1], another.getsockname()[1]
     sections = {
         **settings,
         "service": {"node": "demo", "state_dir": str(folder / "state")},
         "web": {"port": web_port},
+        "metrics": {"port": metrics_port},
         "call": {"delay_s": 1},
         **(more or {}),
     }

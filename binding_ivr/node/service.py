@@ -32,6 +32,7 @@ from binding_ivr.metrics import Metrics
 from binding_ivr.mirror import astdb, pins
 from binding_ivr.mirror.moves import MoveReader
 from binding_ivr.mirror.sync import Mirror
+from binding_ivr.node.files import make_room
 from binding_ivr.policy.callers import caller_plan
 from binding_ivr.ports import ClaimedAttempt
 from binding_ivr.web.server import WebServer
@@ -113,6 +114,7 @@ class Service:
     async def start(self) -> Parts:
         """Start every part and return them. Raises BindingError; parts that had started are stopped by `stop`."""
         config = self._config
+        make_room(config)
         installation = await self._stack.enter_async_context(open_installation(config, self.metrics))
         ami = self._ami_client()
         if ami is not None:
@@ -136,7 +138,11 @@ class Service:
             port=config.agi.port,
             allow=config.agi.allow,
             prefix=config.prompts.path,
+            max_sessions=config.agi.connections,
+            dropped=self.metrics.connections_dropped.labels("agi").inc,
         )
+        self.metrics.connections.labels("agi").set_function(lambda: float(agi.sessions))
+        self.metrics.loop_lag_seconds.set_function(lambda: agi.lag.worst_s)
         await agi.start()
         self._stack.push_async_callback(agi.stop)
         self._stack.push_async_callback(enrolment.stop)  # when the calls they tell of have ended
@@ -164,6 +170,7 @@ class Service:
             version=__version__,
             agi_port=agi.port,
             web_port=web.port,
+            metrics_port=web.metrics_port,
             ari="ok" if ari.ready else "not connected",
         )
         return Parts(installation, enrolment, agi, ari, mirror, web, dispatcher)

@@ -1,17 +1,13 @@
 """The HTTP server of the service: puts the parts of the web together and listens. It knows no use case."""
 
-import asyncio
 from secrets import token_bytes
 
 from aiohttp import web
 
 from binding_ivr.app.credentials import StoredCredentials
 from binding_ivr.app.installation import Installation
-from binding_ivr.background import Loop
 from binding_ivr.config import Config
-from binding_ivr.errors import ConfigError
 from binding_ivr.metrics import Metrics
-from binding_ivr.web import operations
 from binding_ivr.web.api import calls as api
 from binding_ivr.web.api import events
 from binding_ivr.web.auth import signin
@@ -19,20 +15,19 @@ from binding_ivr.web.auth.credentials import Credentials
 from binding_ivr.web.auth.guard import LARGEST_BODY, Guard, secure_headers
 from binding_ivr.web.auth.identity import AUTHENTICATE
 from binding_ivr.web.auth.witness import WITNESS, Witness
+from binding_ivr.web.connections import Connections
+from binding_ivr.web.listener import Listener
+from binding_ivr.web.operations import Operations, say_where_metrics_are
 from binding_ivr.web.page import admin
 from binding_ivr.web.page import binding as page
-from binding_ivr.web.quiet import server_logger
-from binding_ivr.web.settings import CONFIG, INSTALLATION, METRICS, READINESS, Readiness
+from binding_ivr.web.settings import CONFIG, CONNECTIONS, INSTALLATION, METRICS, READINESS, Readiness
 
-SHUTDOWN_S = 5.0
-IDLE_S = 75.0
-BACKLOG = 1024
-SILENT_S = 20.0
-"""A connection that has not sent a whole request by then is closed."""
+METRICS_CONNECTIONS = 50
+"""So many at once at the listener of `[metrics]`."""
 
 
 class WebServer:
-    """Serves the API, the page, sign-in, health and metrics."""
+    """Serves the API, the page, sign-in and health; and metrics at a listener of their own."""
 
     def __init__(
         self,
@@ -43,64 +38,43 @@ class WebServer:
         metrics: Metrics,
         secret: bytes | None = None,
     ) -> None:
-        """Prepare; `[web] port` 0 takes any free port. *secret* is the same on all nodes (None: made up)."""
-        self._bind = config.web.bind
-        self._wanted = config.web.port
+        """Prepare; `port` 0 takes any free port. *secret* is the same on all nodes (None: made up)."""
+        operations = Operations(readiness, metrics)
         self._app = make_app(
             config,
             installation=installation,
             readiness=readiness,
             metrics=metrics,
+            operations=operations,
             secret=secret,
         )
-        self._runner: web.AppRunner | None = None
-        self._seen: dict[int, float] = {}
-        self._silence = Loop(
-            "silent connections", self._close_silent, poll_s=SILENT_S / 4, fault="web.fault", at_once=False
-        )
+        self._public = Listener(self._app, section="web", bind=config.web.bind, port=config.web.port)
+        self._metrics: Listener | None = None
+        if config.metrics.bind:
+            own = make_metrics_app(config, metrics, operations)
+            self._metrics = Listener(own, section="metrics", bind=config.metrics.bind, port=config.metrics.port)
 
     @property
     def port(self) -> int:
         """The port that is listened on; 0 before the start."""
-        if self._runner is None or not self._runner.addresses:
-            return 0
-        return int(self._runner.addresses[0][1])
+        return self._public.port
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of metrics; 0 before the start, and without a listener."""
+        return self._metrics.port if self._metrics is not None else 0
 
     async def start(self) -> None:
-        """Begin to listen. Raises ConfigError when the address cannot be had."""
-        self._runner = web.AppRunner(
-            self._app, access_log=None, logger=server_logger(), shutdown_timeout=SHUTDOWN_S, keepalive_timeout=IDLE_S
-        )
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._bind, self._wanted, backlog=BACKLOG).start()
-        except OSError as error:
-            await self.stop()
-            raise ConfigError(
-                f"cannot listen on {self._bind}:{self._wanted}: {error.strerror}; change [web] bind or port"
-            ) from None
-        self._silence.start()
+        """Begin to listen. Raises ConfigError when an address cannot be had."""
+        await self._public.start()
+        if self._metrics is not None:
+            await self._metrics.start()
 
     async def stop(self) -> None:
         """End all connections; event streams are told first."""
-        await self._silence.stop()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def _close_silent(self) -> None:
-        """Close connections that sent no whole request in their first SILENT_S seconds (aiohttp waits forever)."""
-        assert self._runner is not None
-        server = self._runner.server
-        assert server is not None
-        spoken = self._app[operations.SPOKEN]
-        spoken &= set(server.connections)
-        now = asyncio.get_running_loop().time()
-        silent = [link for link in server.connections if link not in spoken]
-        self._seen = {id(link): self._seen.get(id(link), now) for link in silent}
-        for link in silent:
-            if now - self._seen[id(link)] >= SILENT_S and link.transport is not None:
-                link.transport.abort()
+        if self._metrics is not None:
+            await self._metrics.stop()
+        await self._public.stop()
 
 
 def make_app(
@@ -109,24 +83,44 @@ def make_app(
     installation: Installation,
     readiness: Readiness,
     metrics: Metrics,
+    operations: Operations,
     secret: bytes | None = None,
 ) -> web.Application:
-    """Return the application with every route."""
+    """Return the application with every route that users and portals have."""
     credentials = Credentials(config, StoredCredentials(installation.store), secret or token_bytes(32))
-    guard = Guard(config.web, metrics)
-    app = web.Application(client_max_size=LARGEST_BODY, middlewares=guard.middlewares)
-    app[CONFIG] = config
-    app[METRICS] = metrics
+    app = _app(config, metrics, Connections(config.web.connections, "web", metrics), sign_in=True)
     app[INSTALLATION] = installation
     app[READINESS] = readiness
     app[AUTHENTICATE] = credentials.identity
     app[WITNESS] = Witness(installation.store.audit, metrics)
     app.cleanup_ctx.append(app[WITNESS].running)
-    app.on_response_prepare.append(secure_headers(config.web))
     app.cleanup_ctx.append(credentials.running)
-    operations.add_routes(app, readiness)
+    operations.add_health(app)
+    if config.metrics.on_web:
+        operations.add_metrics(app)
+    else:
+        say_where_metrics_are(app)
     signin.add_routes(app, credentials)
     events.add_hub(app)
     for part in (api, page, admin):
         part.add_routes(app)
+    return app
+
+
+def make_metrics_app(config: Config, metrics: Metrics, operations: Operations) -> web.Application:
+    """Return the application of `[metrics]`: metrics, and health for probes that no visitor can disturb."""
+    app = _app(config, metrics, Connections(METRICS_CONNECTIONS, "metrics", metrics), sign_in=False)
+    operations.add_metrics(app)
+    operations.add_health(app)
+    return app
+
+
+def _app(config: Config, metrics: Metrics, connections: Connections, *, sign_in: bool) -> web.Application:
+    guard = Guard(config.web, metrics)
+    passed = guard.middlewares if sign_in else guard.open_middlewares
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[connections.middleware, *passed])
+    app[CONFIG] = config
+    app[CONNECTIONS] = connections
+    app[METRICS] = metrics
+    app.on_response_prepare.append(secure_headers(config.web))
     return app

@@ -116,6 +116,7 @@ async def test_the_service_refuses_to_start(
         "BINDING_IVR__SERVICE__STATE_DIR": str(tmp_path / "state"),
         "BINDING_IVR__AGI__PORT": "0",
         "BINDING_IVR__WEB__PORT": "0",
+        "BINDING_IVR__METRICS__PORT": "0",
         "BINDING_IVR__ARI__APP": "refused",
     }
     status, _, err = await installation.command("serve", environ={**own, **environ})
@@ -211,6 +212,7 @@ async def test_hostile_agi_clients_never_stall_the_service(installation: Install
             status, took = await ask(installation.config.web.port, "/health/live")
             assert status == 200
             slowest = max(slowest, took)
+            await asyncio.sleep(0.1)  # within the rate of one client
 
     async def hostile(sent: bytes, times: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -243,9 +245,11 @@ async def test_hostile_agi_clients_never_stall_the_service(installation: Install
 
 async def test_metrics_and_health(installation: Installation) -> None:
     port = installation.config.web.port
-    for path in ("/health/live", "/health/ready", "/metrics"):
-        assert (await ask(port, path))[0] == 200
-    async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/metrics") as reply:
+    own = installation.config.metrics.port
+    for path in ("/health/live", "/health/ready"):
+        assert (await ask(port, path))[0] == (await ask(own, path))[0] == 200
+    assert (await ask(port, "/metrics"))[0] == 410
+    async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{own}/metrics") as reply:
         text = await reply.text()
     assert 'binding_ivr_attempts_total{fault="callee",outcome="verified"}' in text
     assert "+1" not in text.replace("e+1", "")

@@ -144,6 +144,8 @@ async def test_the_service_is_ready_with_the_environment_of_compose(
         "BINDING_IVR__AGI__ADVERTISE": "",
         "BINDING_IVR__WEB__BIND": "127.0.0.1",
         "BINDING_IVR__WEB__PORT": str(net.free_port("127.0.0.1")),
+        "BINDING_IVR__METRICS__BIND": "127.0.0.1",
+        "BINDING_IVR__METRICS__PORT": "0",
     }
     for name, value in ours.items():
         monkeypatch.setenv(name, value)

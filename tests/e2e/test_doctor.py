@@ -78,7 +78,7 @@ async def test_all_is_well_while_it_runs(one: Installation) -> None:
     assert {line["check"] for line in lines} == {
         "configuration", "host name", "postgresql", "schema", "ari", "asterisk", "ari app", "route lab", "prompts",
         "lock", "agi", "hot-switch", "ami", "sql door", "look-ups", "ami permissions", "astdb", "mirror", "moves",
-        "postgresql log", "enrolment", "api keys",
+        "postgresql log", "enrolment", "api keys", "metrics",
     }  # fmt: skip
     table = (await one.command("doctor"))[1]
     assert table.splitlines()[0].split() == ["status", "check", "detail"]

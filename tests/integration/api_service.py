@@ -35,6 +35,7 @@ def config_for(dsn: str, folder: Path, **sections: Mapping[str, Any]) -> Config:
         "ari": {"url": "http://127.0.0.1:9", "user": "nobody"},
         "agi": {"port": 0},
         "web": {"port": 0, "requests_per_second": 10_000},
+        "metrics": {"port": 0},
         "auth": {"jwt_secret": SECRET},
         "call": {"delay_s": 0, "hours": ALWAYS},
         "limits": GENEROUS,
@@ -83,6 +84,14 @@ class Web:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.parts.web.port}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self.parts.web.metrics_port}"
+
+    def metrics(self) -> str:
+        """What Prometheus would read now: not what was rendered up to a second ago."""
+        return self.service.metrics.text().decode()
 
     async def users(self, *names: str, account: str = "default") -> None:
         await self.installation.store.directory.import_users([User(account, name, (name,), "en", "") for name in names])

@@ -113,15 +113,18 @@ async def test_a_peer_that_never_reads_is_closed(agi: AgiServer, lookups: FakeLo
         await peer.leave()
 
 
-async def test_more_sessions_than_allowed_are_refused(lookups: FakeLookups) -> None:
-    agi = make(lookups, max_sessions=2, header_s=5)
+async def test_more_sessions_of_asterisk_than_allowed_are_refused(lookups: FakeLookups) -> None:
+    agi = make(lookups, max_sessions=2, lookup_s=3.0)
     await agi.start()
-    first = [await asyncio.open_connection("127.0.0.1", agi.port) for _ in range(2)]
-    await until(lambda: agi.sessions == 2)
+    lookups.hangs = True
+    first = [await Peer.dial(agi, "trusted-caller?number=1") for _ in range(2)]
+    for peer in first:
+        await peer.shows_key()
+    await until(lambda: len(lookups.asked) == 2)
+    lookups.hangs = False
     assert "more than 2 sessions" in await refusal(agi)
-    for _, writer in first:
-        writer.close()
-        await writer.wait_closed()
+    for peer in first:
+        await peer.leave()
     await until(lambda: agi.sessions == 0)
     assert await looked_up(agi, "trusted-caller?number=1")
     await agi.stop()

@@ -45,6 +45,7 @@ async def service_process(dsn: str, folder: Path) -> AsyncIterator[tuple[str, Pa
         "ari": {"url": "http://127.0.0.1:9", "user": "nobody"},
         "agi": {"port": 0},
         "web": {"port": port, "requests_per_second": 100_000},
+        "metrics": {"port": 0},
         "auth": {"jwt_secret": SECRET},
         "call": {"hours": ALWAYS},
         "limits": {**GENEROUS, "queue_length": 10_000},

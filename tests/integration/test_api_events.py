@@ -374,7 +374,7 @@ async def test_a_slow_body_and_a_silent_client(web: Web, monkeypatch: pytest.Mon
 async def test_a_connection_that_says_nothing_is_closed(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("binding_ivr.web.server.SILENT_S", 0.4)
+    monkeypatch.setattr("binding_ivr.web.connections.SILENT_S", 0.4)
     async with running_web(config_for(dsn, tmp_path)) as web:
         await web.users("1001")
         port = int(web.url.rpartition(":")[2])

@@ -227,7 +227,7 @@ async def test_limits_are_seen_and_lifted(web: Web, user: dict[str, str]) -> Non
     assert (await lift("/v1/limits/numbers/reset", number=NUMBER)).json == {"calls": 1, "locks": 1}
     assert (await web.put(binding(), {"number": NUMBER}, user)).status == 202
     assert await audit(web, "account.resumed") == [("key:admin", "checked by telephone")]
-    metrics = (await web.get("/metrics")).text
+    metrics = web.metrics()
     assert 'binding_ivr_refusals_total{reason="user_failed_tries"} 1.0' in metrics
     assert 'binding_ivr_refusals_total{reason="try_later"} 1.0' in metrics
 

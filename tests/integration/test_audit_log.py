@@ -254,7 +254,7 @@ async def test_a_flood_of_refused_sign_ins_is_one_row_and_a_count(web: Web) -> N
     assert set(refused) == {401, 429}
     assert (await web.get("/v1/accounts")).status == 401  # no credential at all is no sign-in
     assert await waited_for(web, "signin", 1) == [("signin.refused", "system", "", "bad_key")]
-    text = (await web.get("/metrics")).text
+    text = web.metrics()
     assert 'binding_ivr_signins_refused_total{reason="bad_key"} 100.0' in text
     await web.service.stop()
     async with open_again(web) as rows:

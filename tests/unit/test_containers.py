@@ -141,7 +141,7 @@ def test_networks_let_nothing_out_that_must_stay_in() -> None:
     assert list(services()["postgres"]["networks"]) == ["data"]
     assert list(services()["migrate"]["networks"]) == ["data"]
     assert set(services()["asterisk"]["networks"]) == {"control", "trunk"}
-    assert services()["binding_ivr"]["ports"] == ["127.0.0.1:8080:8080"]
+    assert services()["binding_ivr"]["ports"] == ["127.0.0.1:8080:8080", "127.0.0.1:9473:9473"]
     assert all(port.endswith("/udp") for port in services()["asterisk"]["ports"])
     assert "ports" not in services()["postgres"]
 

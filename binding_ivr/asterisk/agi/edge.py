@@ -6,8 +6,9 @@ swallows cancellation; only its routing table and reply parser are kept.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from panoramisk.fast_agi import Application, Request
 
@@ -22,6 +23,8 @@ from binding_ivr.asterisk.agi.protocol import (
 )
 from binding_ivr.asterisk.quiet import Quiet
 from binding_ivr.log import get_logger
+from binding_ivr.model.addresses import address_of
+from binding_ivr.places import Places
 
 log = get_logger()
 
@@ -41,12 +44,18 @@ class AgiRequest(Request):  # type: ignore[misc]  # panoramisk has no types
     """One session's connection: commands out, one after another, and their replies in."""
 
     def __init__(
-        self, app: Application, hello: Hello, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        app: Application,
+        hello: Hello,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        proven: Callable[[], None] = lambda: None,
     ) -> None:
-        """Carry the session that began with *hello*."""
+        """Carry the session that began with *hello*; *proven* is to be called once it is known to be Asterisk's."""
         super().__init__(app, hello.headers, reader, writer)
         self.hello = hello
         self.hung_up = False
+        self.proven = proven
 
     async def ask(self, command: str, timeout_s: float) -> Answer:
         """Send *command* and return its reply. Raises TimeoutError, PeerGoneError or AgiProtocolError.
@@ -90,16 +99,33 @@ Route = Callable[[AgiRequest], Awaitable[None]]
 
 
 class AgiEdge(Application):  # type: ignore[misc]  # panoramisk has no types
-    """Accepts connections: allow-list, bounded number, bounded headers, and a clean end for each."""
+    """Accepts connections: allow-list, bounded number, bounded headers, and a clean end for each.
 
-    def __init__(self, *, allow: Networks, header_s: float, header_limit: int, max_sessions: int) -> None:
-        """Let in peers of *allow*, at most *max_sessions*, whose headers are whole within *header_s* seconds."""
+    Of a full house whoever has proven nothing for the longest time has to go; a session that is Asterisk's stays.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow: Networks,
+        header_s: float,
+        header_limit: int,
+        max_sessions: int,
+        dropped: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Let in peers of *allow*, at most *max_sessions*, whose headers are whole within *header_s* seconds.
+
+        *dropped* is called for each session that had to go.
+        """
         super().__init__(loop=asyncio.get_running_loop())
         self._allow = allow
         self._header_s = header_s
         self._header_limit = header_limit
         self._max_sessions = max_sessions
+        self._dropped = dropped
         self._sessions: set[asyncio.Task[object]] = set()
+        self._places: Places[asyncio.Task[object]] = Places(max_sessions, self._drop, time.monotonic)
+        self._falling: set[asyncio.Task[object]] = set()
         self._quiet = Quiet()
         self.refused = 0
         """Connections that were closed without a session."""
@@ -121,11 +147,17 @@ class AgiEdge(Application):  # type: ignore[misc]  # panoramisk has no types
         except (PeerGoneError, TimeoutError):
             pass  # whoever waits for this session has been told by its route
         except asyncio.CancelledError:
-            if not self._closing:  # only stop() cancels us; anybody else means it
+            if (
+                not self._closing and task not in self._falling
+            ):  # only stop() and _drop() cancel us; anybody else means it
                 raise
         except Exception:
             log.exception("agi.fault")
         finally:
+            self._places.leave(task)
+            if task in self._falling:
+                self._falling.discard(task)
+                writer.transport.abort()  # it shall not hold a file for one more moment
             self._sessions.discard(task)
             await _closed(writer)
 
@@ -155,8 +187,10 @@ class AgiEdge(Application):  # type: ignore[misc]  # panoramisk has no types
         if not self._is_allowed(address):
             self.refuse("address", "not on the allow-list of [agi]", address=address)
             return
-        if len(self._sessions) > self._max_sessions:
-            self.refuse("full", f"more than {self._max_sessions} sessions at once")
+        task = asyncio.current_task()
+        assert task is not None
+        if not self._places.enter(task):
+            self.refuse("full", f"more than {self._max_sessions} sessions at once ([agi] connections)")
             return
         hello = await self._hello(reader, address)
         if hello is None:
@@ -165,7 +199,15 @@ class AgiEdge(Application):  # type: ignore[misc]  # panoramisk has no types
         if route is None:
             self.refuse("path", "no such AGI path; look at the AGI() lines of the dialplan", path=masked(hello.path))
             return
-        await route(AgiRequest(self, hello, reader, writer))
+        await route(AgiRequest(self, hello, reader, writer, lambda: self._places.hold(task)))
+
+    def _drop(self, task: asyncio.Task[object]) -> None:
+        self.refuse(
+            "crowd", f"{self._max_sessions} sessions at once ([agi] connections): the oldest without proof went"
+        )
+        self._dropped()
+        self._falling.add(task)
+        task.cancel()
 
     async def _hello(self, reader: asyncio.StreamReader, address: str) -> Hello | None:
         try:
@@ -182,13 +224,8 @@ class AgiEdge(Application):  # type: ignore[misc]  # panoramisk has no types
         return None
 
     def _is_allowed(self, address: str) -> bool:
-        try:
-            ip = ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        return any(ip in network for network in self._allow)
+        ip = address_of(address)
+        return ip is not None and any(ip in network for network in self._allow)
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:

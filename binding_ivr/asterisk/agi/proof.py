@@ -21,6 +21,8 @@ LONGEST_S = 8.0
 class Proof:
     """What only Asterisk can do: tell a key that all its channels can read, or leave a word on the very channel.
 
+    Whoever has done it keeps its place when there are more sessions than `[agi] connections`.
+
     The key costs one question within the session, and needs no ARI at that moment. The word is fresh, and shows which
     channel it is; it is the way of a desk phone, and of an Asterisk that lost its key.
     """
@@ -42,9 +44,11 @@ class Proof:
     async def is_asterisk(self, request: AgiRequest) -> bool:
         """Return whether it is our Asterisk that asks. Raises what `AgiRequest.ask` raises."""
         if self._key and await self._knows(request, AGI_KEY, self._key):
+            request.proven()
             return True
         if not await self._knows_word(request):
             return False
+        request.proven()
         if time.monotonic() - self._given_at > GIVE_AGAIN_S:  # a reload of its dialplan can clear what it was given
             await self.give()
         return True
@@ -59,6 +63,8 @@ class Proof:
         try:
             async with asyncio.timeout(LONGEST_S):  # ARI answers one after another, and others may have asked before
                 known = await self._knows_word(request)
+                if known:
+                    request.proven()
                 return await self.channels.channel(request.hello.channel_id) if known else None
         except TimeoutError:
             return None

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from uuid import UUID
 
+from binding_ivr.accepting import AT_ONCE, let_wait
 from binding_ivr.asterisk.agi.desk import DeskRoute
 from binding_ivr.asterisk.agi.edge import AgiEdge, AgiRequest
 from binding_ivr.asterisk.agi.lag import LoopLag
@@ -19,6 +20,7 @@ from binding_ivr.ports import Conversation, Desk, EventSink, Lookups
 
 log = get_logger()
 
+BACKLOG = 512
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -45,13 +47,15 @@ class AgiServer:
         times: TalkTimes | None = None,
         late_s: float = 0.02,
         crowd: int = 10,
+        dropped: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing listens before `start`. Raises ConfigError for an *allow* entry that is no network.
 
         Look-ups are answered to who knows *key* (see Proof). *prefix* is the prompts' folder below Asterisk's sounds
         folder, port 0 takes a free one. When the event loop was late by *late_s* seconds or more, or more than *crowd*
         calls are under way (so that it may become late), entries are collected by Asterisk in one go (see agi_talk). At
-        most *desks* desk phones are served at once; for *desk_endpoint* and *desk_contexts* see DeskRoute.
+        most *desks* desk phones are served at once; for *desk_endpoint* and *desk_contexts* see DeskRoute. For
+        *max_sessions* and *dropped* see AgiEdge.
         """
         self._desk = desk
         self._desks = desks
@@ -59,13 +63,14 @@ class AgiServer:
         self._desk_contexts = desk_contexts
         self._crowd = crowd
         self._late_s = late_s
-        self._lag = LoopLag()
+        self.lag = LoopLag()
         self._lookups = lookups
         self._bind = bind
         self._wanted_port = port
         self._allow = [_network(text) for text in allow]
         self._prefix = prefix
         self._max_sessions = max_sessions
+        self._dropped = dropped
         self._header_s = header_s
         self._header_limit = header_limit
         self._lookup_s = lookup_s
@@ -82,6 +87,7 @@ class AgiServer:
             header_s=self._header_s,
             header_limit=self._header_limit,
             max_sessions=self._max_sessions,
+            dropped=self._dropped,
         )
         edge.add_route("/attempt", self._attempt)
         if self._lookups is not None:
@@ -103,15 +109,16 @@ class AgiServer:
             edge.add_route("/enrol", route.enrol)
         try:
             self._server = await asyncio.start_server(
-                edge.handler, self._bind, self._wanted_port, limit=self._header_limit, backlog=512
+                edge.handler, self._bind, self._wanted_port, limit=self._header_limit, backlog=AT_ONCE
             )
+            let_wait(self._server, BACKLOG)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ConfigError(
                 f"[agi] cannot listen on {self._bind}:{self._wanted_port} ({reason}); change [agi] bind or port"
             ) from None
         self._edge = edge
-        self._lag.start()
+        self.lag.start()
         log.info("agi.listening", bind=self._bind, port=self.port)
 
     async def stop(self, patience_s: float = 3.0) -> None:
@@ -120,7 +127,7 @@ class AgiServer:
         edge, self._edge = self._edge, None
         if server is None or edge is None:
             return
-        await self._lag.stop()
+        await self.lag.stop()
         server.close()
         await edge.stop(patience_s)
         with contextlib.suppress(TimeoutError):
@@ -170,7 +177,7 @@ class AgiServer:
         return talk
 
     def _is_late(self) -> bool:
-        return len(self._expected) > self._crowd or self._lag.worst_s >= self._late_s
+        return len(self._expected) > self._crowd or self.lag.worst_s >= self._late_s
 
     async def _attempt(self, request: AgiRequest) -> None:
         """Match a session with the call that waits for it; whatever else comes is closed."""
@@ -188,6 +195,7 @@ class AgiServer:
             refuse("second", "the call has its session already", channel=talk.channel_id)
         else:
             talk.taken = True
+            request.proven()
             if await talk.admission():
                 await talk.run(request)
             else:

@@ -16,6 +16,7 @@ from binding_ivr.web.api.render import session
 from binding_ivr.web.api.request import Answer, Call
 from binding_ivr.web.auth.access import Access
 from binding_ivr.web.auth.credentials import LOOK_UPS
+from binding_ivr.web.rendering import Rendering
 
 ACCOUNT = "/v1/accounts/{account}"
 USER = ACCOUNT + "/users/{user_id}"
@@ -196,9 +197,9 @@ def add_routes(app: web.Application) -> None:
     """Add every call of the API and its description."""
     for operation in OPERATIONS:
         app.router.add_route(operation.method, operation.path, operation.handle)
-    description = document(OPERATIONS)
+    description = Rendering(document(OPERATIONS), "application/json")
 
-    async def describe(_: web.Request) -> web.Response:
-        return web.Response(body=description, content_type="application/json")
+    async def describe(request: web.Request) -> web.Response:
+        return description.tagged(request, "public, max-age=300")
 
     app.router.add_get("/openapi.json", describe)

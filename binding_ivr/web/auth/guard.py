@@ -12,21 +12,21 @@ from binding_ivr.config import Web
 from binding_ivr.errors import BindingError, StatementRefused, UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
+from binding_ivr.model.addresses import client_of
 from binding_ivr.model.secrets import same
 from binding_ivr.web.auth import origin
 from binding_ivr.web.auth.buckets import Buckets
 from binding_ivr.web.auth.identity import ADDRESS, AUTHENTICATE, IDENTITY, NOT_SIGNED_IN, Identity
 from binding_ivr.web.auth.peers import peers_of
+from binding_ivr.web.auth.rates import FILES_PER_PAGE, Rate, rate_of, route_of
 from binding_ivr.web.auth.witness import WITNESS
-from binding_ivr.web.operations import SPOKEN
 from binding_ivr.web.problems import Problem, problem_of
+from binding_ivr.web.settings import CONNECTIONS
 
 log = get_logger()
 
 LARGEST_BODY = 16 * 1024
 BODY_S = 10.0
-OPEN = ("/health/", "/metrics", "/static/", "/openapi.json")
-"""Paths without sign-in and without rates."""
 FRAMED = {"/", "/bind", "/revalidate", "/undo", "/cancel", "/remove", "/caller.vcf"}
 """What a portal may show in its frame: a user's own page. Never a page with power over others, or that signs in."""
 IN_FRAME = web.RequestKey("binding_ivr.in_frame", bool)
@@ -37,6 +37,9 @@ _MOST_FIELDS = 20
 CSRF_HEADER = "X-CSRF-Token"
 FAILURES_PER_SECOND = 1.0
 FAILURES_AT_ONCE = 30.0
+HOLD_S = 1.0
+"""So long a refusal of an address is kept back, for it costs as much as an answer: nobody asks thousands of times a
+second. Its connection keeps no place meanwhile."""
 
 ErrorPage = Callable[[web.Request, Problem], web.StreamResponse]
 ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("binding_ivr.error_page")
@@ -50,7 +53,11 @@ class Guard:
         """Rates are of this node alone; the limits of calls are counted in PostgreSQL."""
         self._peers = peers_of(config)
         self._metrics = metrics
-        self._addresses = Buckets(config.requests_per_second, time.monotonic)
+        self._addresses = {
+            Rate.SIGN_IN: Buckets(config.requests_per_second, time.monotonic),
+            Rate.OPEN: Buckets(config.requests_per_second, time.monotonic),
+            Rate.FILE: Buckets(config.requests_per_second * FILES_PER_PAGE, time.monotonic),
+        }
         self._callers = Buckets(config.requests_per_second, time.monotonic)
         self._failures = Buckets(FAILURES_PER_SECOND, time.monotonic, FAILURES_AT_ONCE)
 
@@ -59,10 +66,14 @@ class Guard:
         """For web.Application."""
         return [self._answered, self._admitted, self._signed_in]
 
+    @property
+    def open_middlewares(self) -> list[Middleware]:
+        """For an application all of whose routes are open."""
+        return [self._answered, self._admitted]
+
     @web.middleware
     async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every error becomes a problem document; every answer is counted."""
-        request.app[SPOKEN].add(request.protocol)
         begun = time.perf_counter()
         try:
             response = await handler(request)
@@ -90,24 +101,26 @@ class Guard:
     async def _admitted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Rates by address, and the body within its time and size."""
         request[ADDRESS] = self._peers.client(request)
-        if request.path.startswith(OPEN):
-            return await handler(request)
-        too_many(self._addresses.wait(request[ADDRESS]))
+        wait_s = self._addresses[rate_of(request)].wait(_client(request))
+        if wait_s > 0:
+            await asyncio.sleep(min(wait_s, HOLD_S))
+        too_many(wait_s)
         if request.can_read_body:
             await _read(request)
+        request.app[CONNECTIONS].at_work(request)
         return await handler(request)
 
     @web.middleware
     async def _signed_in(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Find out who asks, and that a browser does so of its user's own will."""
-        if request.path.startswith(OPEN):
+        if rate_of(request) is not Rate.SIGN_IN:
             return await handler(request)
         try:
             identity = await request.app[AUTHENTICATE](request)
         except Problem as problem:
             if problem.status == 401:
                 request.app[WITNESS].refused(request[ADDRESS], problem.code)
-                too_many(self._failures.wait(request[ADDRESS]))
+                too_many(self._failures.wait(_client(request)))
             raise
         if identity is not None:
             request[IDENTITY] = identity
@@ -218,10 +231,8 @@ def of_http(error: web.HTTPException) -> Problem:
     return Problem(error.status, _WORDS.get(error.status, "refused"), detail, headers=headers)
 
 
-def route_of(request: web.Request) -> str:
-    """The route's pattern: the same for all users, so that it may be a label."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "none"
+def _client(request: web.Request) -> str:
+    return client_of(request[ADDRESS]) or request[ADDRESS]
 
 
 def _method(request: web.Request) -> str:

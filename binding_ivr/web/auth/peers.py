@@ -8,11 +8,11 @@ from functools import cache
 from aiohttp import hdrs, web
 
 from binding_ivr.config import Web
+from binding_ivr.model.addresses import address_of
 from binding_ivr.web.settings import CONFIG
 
 PROOF = "X-Proxy-Secret"
 """The header in which a proxy shows that it is one."""
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Peers:
@@ -38,7 +38,7 @@ class Peers:
 
     def lists(self, text: str) -> bool:
         """Return whether *text* is the address of a proxy that is listed."""
-        address = _address(text)
+        address = address_of(text)
         return address is not None and any(
             address.version == network.version and address in network for network in self._networks
         )
@@ -49,7 +49,7 @@ class Peers:
         hops = [hop.strip() for line in request.headers.getall(hdrs.X_FORWARDED_FOR, ()) for hop in line.split(",")]
         trusted = self.trusts(request)
         while trusted and hops:
-            hop = _address(hops.pop())
+            hop = address_of(hops.pop())
             if hop is None:
                 break
             client = str(hop)
@@ -77,12 +77,3 @@ def peers_of(config: Web) -> Peers:
 def is_https(request: web.Request) -> bool:
     """Return whether the browser that sent *request* speaks https."""
     return peers_of(request.app[CONFIG].web).over_tls(request)
-
-
-def _address(text: str) -> Address | None:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address

@@ -16,7 +16,7 @@ from binding_ivr.web.auth.guard import ERROR_PAGE, check_form
 from binding_ivr.web.auth.identity import Identity, address_of, identity_of
 from binding_ivr.web.auth.signin import ADMITTED_PAGE, LINK_PAGE
 from binding_ivr.web.page import assets as page_assets
-from binding_ivr.web.page.qr import svg, vcard
+from binding_ivr.web.page.qr import picture, vcard
 from binding_ivr.web.page.render import (
     admitted_page,
     draw,
@@ -29,11 +29,14 @@ from binding_ivr.web.page.render import (
 from binding_ivr.web.page.texts import texts
 from binding_ivr.web.page.view import Hindrance, hindrance, move_lines, rules, shows
 from binding_ivr.web.problems import problem_of
+from binding_ivr.web.rendering import Rendering
 from binding_ivr.web.settings import CONFIG, INSTALLATION
 
 LONGEST_TYPED = 40
 MOST_MOVES = 10
 CARD_FILE = "phone-number-binding.vcf"
+A_WHILE = "private, max-age=600"
+"""So long a browser shows the picture of our numbers without asking again."""
 GONE = "not_found"
 """The word for a call or number that had gone when the reader pressed the button."""
 
@@ -85,7 +88,10 @@ async def caller_card(request: web.Request) -> web.Response:
 
 async def caller_code(request: web.Request) -> web.Response:
     """The same as a QR code."""
-    return web.Response(body=svg(await _card(request)), content_type="image/svg+xml")
+    drawn = Rendering(await picture(await _card(request)), "image/svg+xml")
+    response = drawn.tagged(request, A_WHILE)
+    response.headers[hdrs.VARY] = "Cookie, Authorization, Accept-Language"
+    return response
 
 
 async def _card(request: web.Request) -> str:
