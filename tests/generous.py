@@ -18,6 +18,8 @@ GENEROUS: dict[str, Any] = {
     "user_hour": 100_000,
     "user_day": 100_000,
     "user_new_numbers_day": 100_000,
+    "user_uncalled_hour": 100_000,
+    "user_uncalled_day": 100_000,
     "user_failed_tries": 0,
     "user_failed_stop": 0,
     "address_hour": 100_000,

@@ -10,8 +10,9 @@ from binding_ivr import config as settings
 from binding_ivr.config import Config
 from binding_ivr.dialing.orders import longest_s
 from binding_ivr.model.actors import Actor
+from binding_ivr.model.addresses import client_of
 from binding_ivr.policy.breaker import Rules
-from binding_ivr.policy.limits import BREAKERS, SYSTEM_WIDE, WINDOWS, Consequences, Limits, client_of
+from binding_ivr.policy.limits import BREAKERS, MAY_BE_OFF, SYSTEM_WIDE, WINDOWS, Consequences, Limits
 
 COUNTS = (*WINDOWS, "user_new_numbers_day", "system_minutes_day")
 
@@ -19,6 +20,7 @@ COUNTS = (*WINDOWS, "user_new_numbers_day", "system_minutes_day")
 def allowed(account: Config, installation: Config) -> Limits:
     """Return the limits of a call for an account; what all accounts share is never the account's own to set."""
     most = {name: int(getattr(_of(name, account, installation).limits, name)) for name in COUNTS}
+    most = {name: count for name, count in most.items() if count or name not in MAY_BE_OFF}
     most["user_failed_stop"] = account.limits.user_failed_stop
     rules = _breaker(account.limits), _system_breaker(installation.limits)
     return Limits(most, account.limits.number_wait_s, longest_s(account), dict(zip(BREAKERS, rules, strict=True)))

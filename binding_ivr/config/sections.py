@@ -176,6 +176,8 @@ class Limits(Struct, forbid_unknown_fields=True, frozen=True):
     user_hour: Count = 5
     user_day: Count = 10
     user_new_numbers_day: Count = 3
+    user_uncalled_hour: Count = 10
+    user_uncalled_day: Count = 30
     user_failed_tries: Count = 10
     user_failed_stop: Count = 100
     user_lock_s: Annotated[float, Meta(ge=1, le=31_536_000)] = 3600.0

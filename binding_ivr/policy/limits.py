@@ -6,7 +6,6 @@ calls reach the limit; else it looks like a suppressed number: `try_later`, with
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv6Network, ip_address
 from typing import NoReturn
 
 from binding_ivr.errors import Refusal
@@ -25,7 +24,8 @@ class Window:
     """At most N calls of one *scope* in *seconds*; *sentence* says that it is reached.
 
     Scopes: `number`, `prefix` (numbers that differ in the last four digits only, in the account) and `system_prefix`
-    (on the whole system) are the callee's; `user` and `address` the asker's; `account` and `system` the line's.
+    (on the whole system) are the callee's; `user` and `address` the asker's, and `uncalled`, which counts the user's
+    requests that came to no call; `account` and `system` the line's.
     """
 
     scope: str
@@ -40,6 +40,8 @@ WINDOWS: Mapping[str, Window] = {
     "system_prefix_hour": Window("system_prefix", HOUR, "numbers like it have reached their limit of calls per hour"),
     "user_hour": Window("user", HOUR, "you have reached your limit of calls per hour"),
     "user_day": Window("user", DAY, "you have reached your limit of calls per day"),
+    "user_uncalled_hour": Window("uncalled", HOUR, "you have reached your limit of requests without a call per hour"),
+    "user_uncalled_day": Window("uncalled", DAY, "you have reached your limit of requests without a call per day"),
     "address_hour": Window("address", HOUR, "your network has reached its limit of calls per hour"),
     "account_hour": Window("account", HOUR, "your organization has reached its limit of calls per hour"),
     "account_day": Window("account", DAY, "your organization has reached its limit of calls per day"),
@@ -68,6 +70,9 @@ SYSTEM_WIDE = frozenset({"system_hour", "system_day", "system_prefix_hour", "sys
 
 ALERTS = frozenset({"prefix_hour", "system_prefix_hour", "system_minutes_day", "user_failed_stop"})
 """Limits whose reaching an administrator should hear of: nobody reaches them by accident."""
+
+MAY_BE_OFF = frozenset({"user_uncalled_hour", "user_uncalled_day"})
+"""Limits of which 0 means that there is none: they are left out of `Limits.most` then."""
 
 _CALLEES = frozenset({"number", "prefix", "system_prefix"})
 
@@ -194,24 +199,13 @@ def failures(tries: int, *, answered: bool, ours: bool) -> int:
     return max(tries, int(answered and not ours))
 
 
-def client_of(address: str) -> str | None:
-    """Return what `address_hour` counts by: the address, of IPv6 its /64 (one customer); None for no address."""
-    try:
-        ip = ip_address(address.partition("%")[0])
-    except ValueError:
-        return None
-    if ip.version == 4:
-        return str(ip)
-    return str(ip.ipv4_mapped or IPv6Network((int(ip) >> 64 << 64, 64)))
-
-
 def _of_user(limits: Limits, facts: Facts) -> list[tuple[float, str]]:
     found = []
     if facts.stopped and limits.most.get("user_failed_stop"):
         found.append((NEVER, "user_failed_stop"))
     if facts.locked_until is not None and facts.locked_until > facts.now:
         found.append((facts.locked_until, "user_failed_tries"))
-    return found + _windows(limits, facts, "user", "address")
+    return found + _windows(limits, facts, "user", "uncalled", "address")
 
 
 def _new_numbers(limits: Limits, facts: Facts) -> list[tuple[float, str]]:

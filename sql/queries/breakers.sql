@@ -103,9 +103,9 @@ FROM (SELECT binding_ivr.clock() AS now OFFSET 0) t;
 -- name: reset_user_limits
 -- $1 account, $2 user_id: what the user asked for in the last day counts no more, nor do the failed tries
 WITH calls AS (
-  UPDATE binding_ivr.attempts SET counted = false, counted_again = false
+  UPDATE binding_ivr.attempts SET counted = false, counted_again = false, uncalled = false
   WHERE account = $1 AND user_id = $2 AND created_at > binding_ivr.clock() - interval '1 day'
-    AND (counted OR counted_again)
+    AND (counted OR counted_again OR uncalled)
   RETURNING attempt_id
 ), tries AS (
   DELETE FROM binding_ivr.lockouts WHERE account = $1 AND user_id = $2 RETURNING failed + locks AS failed

@@ -38,6 +38,10 @@ SELECT
         (SELECT a.created_at FROM binding_ivr.attempts a
           WHERE a.account = $1 AND a.user_id = $2 AND a.created_at > w.since AND a.counted
           ORDER BY a.created_at DESC OFFSET w.most - 1 LIMIT 1)
+      WHEN 'uncalled' THEN
+        (SELECT a.created_at FROM binding_ivr.attempts a
+          WHERE a.account = $1 AND a.user_id = $2 AND a.created_at > w.since AND a.uncalled
+          ORDER BY a.created_at DESC OFFSET w.most - 1 LIMIT 1)
       WHEN 'address' THEN
         (SELECT a.created_at FROM binding_ivr.attempts a
           WHERE a.client = $5 AND a.created_at > w.since AND a.counted

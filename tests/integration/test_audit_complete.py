@@ -65,7 +65,7 @@ DECISIONS: dict[str, dict[str, str]] = {
                 "tries", "cause", "tech_cause", "detail", "key_id", "counted", "cancel_requested", "actor_who",
                 "actor_source", "actor_address", "node", "lease_until", "not_before", "shown_until", "expires_at",
                 "created_at", "dialing_at", "ringing_at", "answered_at", "ended_at", "counted_number", "counted_line",
-                "counted_again", "client", "reserved_s", "billed_s",
+                "counted_again", "client", "reserved_s", "billed_s", "uncalled",
             ),
             AUDITED,
         ),

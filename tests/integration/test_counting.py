@@ -119,12 +119,72 @@ async def test_what_an_ended_call_counts_for(
 
 async def test_what_never_left_counts_for_nothing(store: Store, world: World) -> None:
     await world.users("1001")
-    every = Limits({**dict.fromkeys(WINDOWS, 1), "user_new_numbers_day": 1, "system_minutes_day": 3}, (60.0,), 180)
+    calls = [name for name in WINDOWS if name not in UNCALLED]
+    every = Limits({**dict.fromkeys(calls, 1), "user_new_numbers_day": 1, "system_minutes_day": 3}, (60.0,), 180)
     await world.accept("1001", A, limits=every, client="192.0.2.1")
     await store.attempts.cancel("default", "1001", world.actor)
     await world.accept("1001", B, limits=every, client="192.0.2.1")
     await store.clock.advance(301, REHEARSAL)  # longer than it may wait: it expires
     await world.accept("1001", C, limits=every, client="192.0.2.1")
+
+
+UNCALLED = ("user_uncalled_hour", "user_uncalled_day")
+
+
+@pytest.mark.parametrize("name", UNCALLED)
+async def test_what_came_to_no_call_has_a_limit_of_its_own(store: Store, world: World, name: str) -> None:
+    await world.users("1001", "1002")
+    limits = Limits({name: 4})
+    assert await told(world, "1001", A, limits) is None  # canceled before it left
+    await world.accept("1001", B, limits=limits)
+    await store.clock.advance(301, REHEARSAL)  # longer than it may wait: it expires
+    attempt_id = await world.dial("1001", C, limits=limits)
+    await finish(store.attempts, attempt_id, Outcome.FAILED, Fault.US)
+    attempt_id = await world.dial("1001", C, limits=limits)
+    await finish(store.attempts, attempt_id, Outcome.FAILED, Fault.US, rang=True)  # somebody was disturbed: a call
+    attempt_id = await world.dial("1001", C, limits=limits)
+    await finish(store.attempts, attempt_id, Outcome.CANCELED)  # it had left: a call
+    assert await told(world, "1001", A, limits) is None
+    refusal = await told(world, "1001", A, limits)
+    assert refusal is not None
+    assert (refusal.code, refusal.limit) == ("limit_reached", name)
+    assert await told(world, "1002", A, limits) is None
+    assert refusal.retry_in is not None
+    await store.clock.advance(refusal.retry_in - 1, REHEARSAL)
+    assert await told(world, "1001", A, limits) is not None
+    await store.clock.advance(1, REHEARSAL)
+    assert await told(world, "1001", A, limits) is None
+
+
+async def test_an_administrator_gives_such_requests_back(store: Store, world: World) -> None:
+    await world.users("1001")
+    limits = Limits({"user_uncalled_hour": 1})
+    assert await told(world, "1001", A, limits) is None
+    assert await told(world, "1001", A, limits) is not None
+    await store.limits.reset_user("default", "1001", world.actor)
+    assert await told(world, "1001", A, limits) is None
+
+
+async def test_a_request_that_its_user_takes_back_is_one_row_of_the_audit(store: Store, world: World) -> None:
+    await world.users("1001")
+
+    async def told_of(attempt_id: UUID) -> list[str]:
+        rows = await world.sql("SELECT action FROM binding_ivr.audit WHERE attempt_id = $1 ORDER BY at", attempt_id)
+        return [row["action"] for row in rows if row["action"].startswith("attempt.")]
+
+    mine = (await world.accept("1001", A)).attempt_id
+    await store.attempts.cancel("default", "1001", world.actor)
+    expired = (await world.accept("1001", A)).attempt_id
+    await store.clock.advance(301, REHEARSAL)
+    theirs = (await world.accept("1001", A)).attempt_id
+    await store.attempts.cancel("default", "1001", REHEARSAL)
+    called = await world.dial("1001", A)
+    await store.attempts.cancel("default", "1001", world.actor)
+    await finish(store.attempts, called, Outcome.CANCELED)
+    assert await told_of(mine) == await told_of(expired) == await told_of(theirs) == ["attempt.ended"]
+    assert await told_of(called) == ["attempt.dialing", "attempt.cancel", "attempt.ended"]
+    # those who wait for it are told as before
+    assert await world.events("1001") == 4 * ["attempt.ended"]
 
 
 async def test_an_answer_whose_report_was_lost_counts_as_one(store: Store, world: World) -> None:
@@ -372,7 +432,7 @@ async def test_postgresql_counts_as_the_plain_model_does(store: Store, world: Wo
             at, dice.choice(["default", "acme"]), dice.choice("12"), dice.choice([A, B, C, D]),
             dice.choice([None, "192.0.2.1", "192.0.2.2"]), ended_at=at + dice.uniform(1, 50), billed_s=0,
             verified=dice.random() < 0.2, counted=dice.random() < 0.8, counted_number=dice.random() < 0.8,
-            counted_line=dice.random() < 0.8, counted_again=dice.random() < 0.8,
+            counted_line=dice.random() < 0.8, counted_again=dice.random() < 0.8, uncalled=dice.random() < 0.2,
         )  # fmt: skip
         calls.append(call)
     await write(world, calls)
@@ -418,13 +478,13 @@ async def write(world: World, calls: list[Call]) -> None:
         await link.executemany(
             "INSERT INTO binding_ivr.attempts (attempt_id, account, user_id, number, number_hash, key_id, created_at,"
             " not_before, shown_until, expires_at, actor_who, actor_source, client, state, outcome, fault, ended_at,"
-            " billed_s, counted, counted_number, counted_line, counted_again)"
+            " billed_s, counted, counted_number, counted_line, counted_again, uncalled)"
             " SELECT gen_random_uuid(), $1, $2, $3, $4, '1', t, t, t, t, 'x', 'web', $6, 'ended', $7, 'callee',"
-            " to_timestamp($8::float8), 0, $9, $10, $11, $12 FROM to_timestamp($5::float8) AS t",
+            " to_timestamp($8::float8), 0, $9, $10, $11, $12, $13 FROM to_timestamp($5::float8) AS t",
             [
                 (c.account, c.user, c.number, hash_of(c.number), c.at, c.client,
                  "verified" if c.verified else "wrong_code", c.ended_at, c.counted, c.counted_number, c.counted_line,
-                 c.counted_again)
+                 c.counted_again, c.uncalled)
                 for c in calls
             ],
         )  # fmt: skip
@@ -432,7 +492,7 @@ async def write(world: World, calls: list[Call]) -> None:
 
 def test_every_limit_that_refuses_is_tried_here() -> None:
     tried = {name for names in GIVEN_BACK.values() for name in names}
-    tried |= {"user_failed_tries", "user_failed_stop", "system_minutes_day"}
+    tried |= {"user_failed_tries", "user_failed_stop", "system_minutes_day", *UNCALLED}
     assert tried == set(SENTENCES) - set(BREAKERS)  # those are in test_breakers.py
 
 

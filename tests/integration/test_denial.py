@@ -212,6 +212,35 @@ async def test_one_customer_is_one_client_with_all_addresses_of_a_network(dsn: s
         assert [await ask("::ffff:192.0.2.77") for _ in range(2)][-1] == 429
 
 
+async def test_a_user_fills_no_table_with_keys(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("binding_ivr.web.api.idempotency.USER_HOUR", 3)
+    async with running_web(config_for(dsn, tmp_path)) as web:
+        await web.users("1001")
+
+        async def ask(headers: dict[str, str], key: int) -> tuple[int, str | None]:
+            reply = await web.put(binding(), {"number": "1"}, {**headers, "Idempotency-Key": f"key-{key}"})
+            return reply.status, reply.json.get("limit")
+
+        user, portal = bearer(token()), await web.key("account:default")
+        assert [await ask(user, n) for n in range(4)] == 3 * [(422, None)] + [(429, "idempotency_keys")]
+        assert (await web.put(binding(), {"number": NUMBER}, user)).status == 202
+        assert [await ask(portal, n) for n in range(9)] == 9 * [(422, None)]
+
+
+async def test_to_remove_nothing_writes_nothing(dsn: str, tmp_path: Path) -> None:
+    """Whoever has no number may ask for its removal all day; found by `make bench`."""
+    async with running_web(config_for(dsn, tmp_path)) as web:
+        await web.users("1001")
+        user = bearer(token())
+        assert (await web.put(binding(), {"number": NUMBER}, user)).status == 202
+        assert (await web.ask("DELETE", binding(), user)).status == 204
+        async with web.installation.store.db.link() as link:
+            row = "SELECT xmin::text || '/' || xmax::text FROM binding_ivr.bindings WHERE user_id = '1001'"
+            before = await link.fetchval(row)
+            assert (await web.ask("DELETE", binding(), user)).status == 404
+            assert await link.fetchval(row) == before
+
+
 async def test_the_description_and_the_picture_are_not_sent_twice(dsn: str, tmp_path: Path) -> None:
     async with running_web(config_for(dsn, tmp_path)) as web:
         await web.users("1001")

@@ -61,6 +61,7 @@ class Crowd:
     limits: Limits
     queue_length: int = 1000
     one_by_one: bool = False
+    canceled: bool = False
     """Each accepted call ends at once, for the next one of the same user or to the same number to be possible."""
 
     def __post_init__(self) -> None:
@@ -79,7 +80,9 @@ class Crowd:
             return
         self.answers["accepted"] += 1
         self.passed.append((user, number))
-        if self.one_by_one:
+        if self.canceled:
+            await ledger.cancel(account, user, self.world.actor)
+        elif self.one_by_one:
             await end(ledger, attempt_id)
 
     async def all(self, requests: list[tuple[Any, ...]]) -> int:
@@ -102,6 +105,7 @@ class Case:
     most: int
     shares: str = ""
     calls: int = 0
+    canceled: bool = False
 
     def request(self, n: int) -> tuple[str, str, str]:
         """The *n*-th request: user, number, account."""
@@ -119,6 +123,8 @@ CASES = [
     Case("user_hour", 5, "user"),
     Case("user_day", 10, "user"),
     Case("user_new_numbers_day", 3, "user"),
+    Case("user_uncalled_hour", 5, "user", canceled=True),
+    Case("user_uncalled_day", 10, "user", canceled=True),
     Case("address_hour", 10),
     Case("account_hour", 20),
     Case("account_day", 100),
@@ -133,7 +139,8 @@ async def test_of_200_requests_exactly_as_many_pass_as_the_limit_allows(
     world: World, nodes: tuple[Store, Store], case: Case
 ) -> None:
     await people(world)
-    crowd = Crowd(world, nodes, Limits({case.limit: case.most}, reserve_s=180), one_by_one=bool(case.shares))
+    limits = Limits({case.limit: case.most}, reserve_s=180)
+    crowd = Crowd(world, nodes, limits, one_by_one=bool(case.shares), canceled=case.canceled)
     requests = [case.request(n) for n in range(REQUESTS)]
     await crowd.all(requests)
     # Who met a call in progress asks again, until only the limit refuses.
@@ -323,7 +330,8 @@ async def test_all_limits_together_are_never_exceeded(world: World, nodes: tuple
             await end(world.store.attempts, row["attempt_id"], dice.choice([Outcome.BUSY, Outcome.NO_ANSWER]))
         await world.store.clock.advance(dice.choice([60, 600, 1800, 7200]), REHEARSAL)
     calls = await world.sql(
-        'SELECT account, user_id, number, "left"(number, -4) AS prefix, client, extract(epoch FROM created_at) AS at'
+        'SELECT account, user_id, number, "left"(number, -4) AS prefix, client, uncalled,'
+        " extract(epoch FROM created_at) AS at"
         " FROM binding_ivr.attempts ORDER BY created_at"
     )
     assert len(calls) > 30
@@ -340,6 +348,7 @@ SCOPE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "prefix": lambda row: (row["account"], row["prefix"]),
     "system_prefix": lambda row: row["prefix"],
     "user": lambda row: (row["account"], row["user_id"]),
+    "uncalled": lambda row: (row["account"], row["user_id"]),
     "address": lambda row: row["client"],
     "account": lambda row: row["account"],
     "system": lambda row: None,
@@ -351,6 +360,8 @@ def most_in_window(calls: list[dict[str, Any]], name: str) -> int:
     window, most = WINDOWS[name], 0
     lately: dict[Any, list[float]] = {}
     for row in calls:
+        if window.scope == "uncalled" and not row["uncalled"]:
+            continue
         times = lately.setdefault(SCOPE[window.scope](row), [])
         times.append(float(row["at"]))
         while times[0] <= times[-1] - window.seconds:

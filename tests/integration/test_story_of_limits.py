@@ -35,6 +35,7 @@ LOOSE: dict[str, Any] = {
     **dict.fromkeys(
         ("number_hour", "number_day", "prefix_hour", "user_hour", "user_day", "user_new_numbers_day"), 1000
     ),
+    **dict.fromkeys(("user_uncalled_hour", "user_uncalled_day"), 1000),
     **dict.fromkeys(("address_hour", "account_hour", "account_day", "system_hour", "system_day"), 1000),
     "system_prefix_hour": 1000,
     "number_wait_s": [],
@@ -230,6 +231,19 @@ async def test_as_many_calls_as_a_user_may_have(tell: Tell, limit: str, most: in
             await user.pass_time(60)
         await user.lifts(limit, at=user.times[0] + seconds)
         await user.lifts(limit, at=user.times[1] + seconds)  # a window slides
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "seconds"), [("user_uncalled_hour", 10, HOUR), ("user_uncalled_day", 30, DAY)]
+)
+async def test_as_many_requests_as_a_user_may_take_back(tell: Tell, limit: str, most: int, seconds: float) -> None:
+    async with tell(**{**LOOSE, limit: most}) as user:
+        first = await user.now()
+        for _ in range(most):
+            assert (await user.ask(A)).status == 202
+            await user.cancel()
+        await user.lifts(limit, at=first + seconds)
+        await user.call(B)
 
 
 @pytest.mark.parametrize(("limit", "most", "seconds"), [("number_hour", 3, HOUR), ("number_day", 5, DAY)])

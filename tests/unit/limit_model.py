@@ -21,6 +21,7 @@ class Call:
     counted_number: bool = True
     counted_line: bool = True
     counted_again: bool = True
+    uncalled: bool = False
     reserved_s: int = 0
     billed_s: int | None = None
 
@@ -30,6 +31,8 @@ def in_scope(scope: str, call: Call, ask: Call) -> bool:
     match scope:
         case "user":
             return call.counted and (call.account, call.user) == (ask.account, ask.user)
+        case "uncalled":
+            return call.uncalled and (call.account, call.user) == (ask.account, ask.user)
         case "address":
             return call.counted and call.client is not None and call.client == ask.client
         case "account":

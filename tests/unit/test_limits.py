@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from binding_ivr import config as settings_of
+from binding_ivr.app.allowances import allowed
+from binding_ivr.config import Config
 from binding_ivr.errors import Refusal
+from binding_ivr.model.addresses import client_of
 from binding_ivr.policy.breaker import CLOSED, Breaker, Rules
 from binding_ivr.policy.limits import (
     ALERTS,
@@ -14,6 +18,7 @@ from binding_ivr.policy.limits import (
     BUCKET_S,
     DAY,
     HOUR,
+    MAY_BE_OFF,
     SENTENCES,
     SYSTEM_WIDE,
     WINDOWS,
@@ -22,7 +27,6 @@ from binding_ivr.policy.limits import (
     Limits,
     call_in_progress,
     check,
-    client_of,
     failures,
     in_words,
     probes,
@@ -37,7 +41,8 @@ CALLEES = ("number", "prefix", "system_prefix")
 SMALL = Limits(
     {
         "number_hour": 3, "number_day": 5, "prefix_hour": 4, "system_prefix_hour": 5, "user_hour": 5, "user_day": 8,
-        "user_new_numbers_day": 3, "address_hour": 6, "account_hour": 7, "account_day": 12, "system_hour": 9,
+        "user_new_numbers_day": 3, "user_uncalled_hour": 4, "user_uncalled_day": 6,
+        "address_hour": 6, "account_hour": 7, "account_day": 12, "system_hour": 9,
         "system_day": 14, "system_minutes_day": 30,
     },
     (60.0, 120.0, 300.0, 900.0),
@@ -160,6 +165,14 @@ def test_the_minute_budget_holds_what_calls_in_flight_may_cost() -> None:
     assert never.retry_at is None
 
 
+def test_what_need_not_be_bounded_has_no_bound_at_zero() -> None:
+    config = Config(limits=settings_of.Limits(user_uncalled_hour=0, user_hour=0))
+    most = allowed(config, config).most
+    assert "user_uncalled_hour" not in most
+    assert (most["user_uncalled_day"], most["user_hour"]) == (30, 0)
+    assert set(WINDOWS) > MAY_BE_OFF
+
+
 def test_an_address_counts_as_its_customer_has_it() -> None:
     assert client_of("192.0.2.7") == "192.0.2.7"
     assert client_of("::ffff:192.0.2.7") == "192.0.2.7"
@@ -189,6 +202,8 @@ TABLE = {
     "system_prefix_hour": ("system_prefix", HOUR),
     "user_hour": ("user", HOUR),
     "user_day": ("user", DAY),
+    "user_uncalled_hour": ("uncalled", HOUR),
+    "user_uncalled_day": ("uncalled", DAY),
     "address_hour": ("address", HOUR),
     "account_hour": ("account", HOUR),
     "account_day": ("account", DAY),
@@ -357,6 +372,7 @@ def end(call: Call, how: str) -> None:
     call.counted = how not in ("congestion", "us", "canceled_early")
     call.counted_number = how not in ("congestion", "us", "canceled_early")
     call.counted_line = call.counted_again = how not in ("us", "canceled_early")
+    call.uncalled = how in ("us", "canceled_early")
 
 
 @settings(max_examples=150)

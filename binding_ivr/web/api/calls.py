@@ -10,6 +10,7 @@ from binding_ivr.web.api import moves as api_moves
 from binding_ivr.web.api import numbers as api_numbers
 from binding_ivr.web.api import schema, schema_limits, schema_moves, schema_numbers
 from binding_ivr.web.api.events import stream
+from binding_ivr.web.api.idempotency import KEYS_OF_USERS, key_rates
 from binding_ivr.web.api.openapi import document
 from binding_ivr.web.api.operation import Operation
 from binding_ivr.web.api.render import session
@@ -195,6 +196,7 @@ OPERATIONS = (
 
 def add_routes(app: web.Application) -> None:
     """Add every call of the API and its description."""
+    app[KEYS_OF_USERS] = key_rates()
     for operation in OPERATIONS:
         app.router.add_route(operation.method, operation.path, operation.handle)
     description = Rendering(document(OPERATIONS), "application/json")

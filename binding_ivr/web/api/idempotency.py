@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 from dataclasses import replace
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from binding_ivr.errors import UnavailableError
 from binding_ivr.log import get_logger
 from binding_ivr.store import Reply
 from binding_ivr.web.api.request import Answer, Call, Run
+from binding_ivr.web.auth.buckets import Buckets
 from binding_ivr.web.problems import Problem
 
 log = get_logger()
@@ -18,6 +20,14 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 _FORM = re.compile(r"[!-~]{1,255}")
 PATTERN = "^[!-~]{1,255}$"
+USER_HOUR = 60
+"""So often a user may send a key in an hour: each is written down, also that of a request that is refused then."""
+KEYS_OF_USERS: web.AppKey[Buckets] = web.AppKey("binding_ivr.idempotency_keys", Buckets)
+
+
+def key_rates() -> Buckets:
+    """The rate of keys that one user sends. Portals and programs have API keys, which are trusted with more."""
+    return Buckets(USER_HOUR / 3600, time.monotonic, USER_HOUR)
 
 
 async def once(name: str, call: Call, raw: bytes, run: Run, replay: Run | None) -> Answer | web.StreamResponse:
@@ -26,11 +36,14 @@ async def once(name: str, call: Call, raw: bytes, run: Run, replay: Run | None) 
     A reply that may not be kept is made again by *replay* from the attempt's id, which was chosen and kept before the
     request was carried out: so also a request whose node died in between is not carried out twice. What is refused is
     not kept.
-    Raises Problem 400 (no fit key), 409 (the first is still running), 422 (used for another request).
+    Raises Problem 400 (no fit key), 409 (the first is still running), 422 (used for another request), 429 (of a user).
     """
     replies = call.store.web
     caller = call.identity.caller
     digest, request = _digests(call.request, raw)
+    if call.identity.is_user and (wait_s := call.request.app[KEYS_OF_USERS].wait(caller)) > 0:
+        told = f"at most {USER_HOUR} requests with {HEADER} in an hour; send it without"
+        raise Problem(429, "too_many_requests", told, limit="idempotency_keys", retry_at=time.time() + wait_s)
     kept = await replies.begin_reply(caller, digest, request, call.attempt_id)
     if kept.request != request:
         raise Problem(422, "key_reused", f"this {HEADER} was used for another request")

@@ -13,8 +13,8 @@ from binding_ivr.background import Loop, Trouble
 from binding_ivr.errors import BindingError
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.actors import Actor, ActorKind, Source
-from binding_ivr.model.audit import AuditEntry, AuditKind
 from binding_ivr.model.addresses import client_of
+from binding_ivr.model.audit import AuditEntry, AuditKind
 from binding_ivr.store.audit import PgAudit
 from binding_ivr.web.auth.identity import Identity
 
