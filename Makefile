@@ -4,6 +4,7 @@
 # make moves       move 1,000 calls with real phones, and compare history, phones and Asterisk's records. COUNT=, SEED=
 # make test        everything: checks, unit, integration and e2e tests
 # make check       the quick one: format, lint, types, import contracts, every query prepared, unit tests
+# make bench       look-ups beside crowds, and what one user can have written, as ratios. ONLY=doors or writes
 # make lock        bring requirements/*.txt, with the hashes of every file, up to the newest releases that pyproject.toml allows
 # make mutants     change the pure parts one by one and see whether the unit tests notice. ALL=1, ONLY=, COUNT=, SEED=
 
@@ -17,7 +18,7 @@ RUNS := $(VENV)/.runs
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo abuse moves test check lint format style types imports spelling queries unit integration e2e tests lint-beside mutants wheel lock clean
+.PHONY: help demo abuse moves bench test check lint format style types imports spelling queries unit integration e2e tests lint-beside mutants wheel lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
@@ -112,6 +113,9 @@ lint-beside: $(READY)
 
 tests: $(READY)
 	@$(BIN)/python -m tests
+
+bench: $(READY)
+	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 mutants: $(READY)
 	nice -n 19 $(BIN)/python -m tests.mutants $(if $(ALL),--all) $(if $(ONLY),--only $(ONLY)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
