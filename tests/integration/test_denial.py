@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from binding_ivr.asterisk.agi.server import AgiServer
+from binding_ivr.accepting import AT_ONCE
+from binding_ivr.asterisk.agi.server import BACKLOG, AgiServer
 from tests.integration.api_service import NUMBER, bearer, binding, config_for, running_web, token
 from tests.integration.fake_agi import FakeLookups, Peer, hang_up, looked_up, make, talking
 from tests.integration.fake_ari import until
@@ -156,6 +158,21 @@ async def test_who_does_not_take_an_answer_is_dropped(
             await until(lambda: not server.connections)
             await server_side._sweep()
             assert held() == 0
+
+
+async def test_a_crowd_that_connects_is_taken_in_slices() -> None:
+    """Few are accepted in one turn of the loop, and yet as many may wait as the kernel holds."""
+    agi = make(FakeLookups())
+    await agi.start()
+    try:
+        assert agi._server is not None
+        [listening] = agi._server.sockets
+        info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        waiting_at_most = int.from_bytes(info[28:32], sys.byteorder)  # tcpi_sacked, of a socket that listens
+        assert waiting_at_most == BACKLOG
+        assert BACKLOG > AT_ONCE
+    finally:
+        await agi.stop()
 
 
 # --- metrics, health and the description

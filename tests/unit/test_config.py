@@ -72,6 +72,13 @@ def test_the_sample_route_is_valid(tmp_path: Path) -> None:
             "[code]\nreveal = 'later'",
             "code.reveal: invalid enum value 'later'; see the sample file for what is allowed",
         ),
+        (
+            "[web]\nstreams = 2500",
+            "web.connections: must be more than web.streams; else live pages leave no room for requests",
+        ),
+        ("[agi]\nconnections = 9", "agi.connections: expected `int` >= 10"),
+        ("[metrics]\nport = 65536", "metrics.port: expected `int` <= 65535"),
+        ("[limits]\nuser_uncalled_day = -1", "limits.user_uncalled_day: expected `int` >= 0"),
         ("[call]\ngate = 'yes'", "call.gate: expected `bool`, got `str`"),
         ("[call]\ngate = 1", "call.gate: expected `bool`, got `int`"),
         (
