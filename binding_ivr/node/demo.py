@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,6 +24,7 @@ from binding_ivr.errors import BindingError, UnavailableError
 from binding_ivr.lab import Lab
 from binding_ivr.lab.behaviours import BY_NAME
 from binding_ivr.lab.command import to_toml
+from binding_ivr.lab.net import free_port
 from binding_ivr.log import masked, set_up
 from binding_ivr.model.actors import Actor, ActorKind, Source
 from binding_ivr.model.changes import Change
@@ -154,15 +154,11 @@ def write_config(
     path: Path, settings: Mapping[str, Any], folder: Path, more: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Config:
     """Write a configuration for a service beside a lab, with the sections *more*, and return it as read back."""
-    with socket.socket() as free, socket.socket() as another:
-        free.bind(("127.0.0.1", 0))
-        another.bind(("127.0.0.1", 0))
-        web_port, metrics_port = free.getsockname()[1], another.getsockname()[1]
     sections = {
         **settings,
         "service": {"node": "demo", "state_dir": str(folder / "state")},
-        "web": {"port": web_port},
-        "metrics": {"port": metrics_port},
+        "web": {"port": free_port("127.0.0.1")},
+        "metrics": {"port": free_port("127.0.0.1")},
         "call": {"delay_s": 1},
         **(more or {}),
     }

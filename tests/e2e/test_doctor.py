@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from binding_ivr.doctor import ari as doctor_ari
 from binding_ivr.doctor.checks import Status
 from binding_ivr.lab import Lab
 from binding_ivr.lab.command import to_toml
+from binding_ivr.lab.net import free_port
 from tests.e2e.installation import Installation, installed
 
 Line = dict[str, str]
@@ -159,12 +159,6 @@ async def test_a_mirror_that_differs(one: Installation) -> None:
     assert bad((await doctor(one))[1]) == []
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     ("check", "words", "environ"),
     [
@@ -186,7 +180,7 @@ async def test_one_fault_is_one_line(
 ) -> None:
     if one.process is None:
         await one.serve()
-    values = {"free": str(free_port()), "web": str(one.config.web.port)}
+    values = {"free": str(free_port("127.0.0.1")), "web": str(one.config.web.port)}
     filled = {}
     for name, value in environ.items():
         for placeholder, text in values.items():
@@ -216,7 +210,9 @@ def dsn(one: Installation) -> str:
 
 async def test_a_port_that_nobody_reaches(one: Installation) -> None:
     """Asterisk is told of an address at which nobody listens for it."""
-    await only(one, "agi", "cannot reach", "[agi]", BINDING_IVR__AGI__ADVERTISE=f"localhost.invalid:{free_port()}")
+    await only(
+        one, "agi", "cannot reach", "[agi]", BINDING_IVR__AGI__ADVERTISE=f"localhost.invalid:{free_port('127.0.0.1')}"
+    )
 
 
 async def test_a_stranger_on_the_port(one: Installation) -> None:
@@ -315,7 +311,10 @@ async def test_a_hot_switch_that_goes_by_a_local_route(one: Installation) -> Non
 async def test_a_machine_without_anything(lab: Lab, tmp_path: Path, one: Installation) -> None:
     """Everything at its default: what is missing is told, nothing is made."""
     path = tmp_path / "bare.toml"
-    settings: dict[str, Any] = {"service": {"state_dir": str(tmp_path / "state")}, "ami": {"port": free_port()}}
+    settings: dict[str, Any] = {
+        "service": {"state_dir": str(tmp_path / "state")},
+        "ami": {"port": free_port("127.0.0.1")},
+    }
     path.write_text(to_toml(settings))
     status, out, err = await one.command("doctor", "--json", environ={"BINDING_IVR_CONFIG": str(path)})
     lines: list[Line] = json.loads(out)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pytest
 
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.lab import Lab, Phone
+from binding_ivr.lab.net import free_port
 from binding_ivr.lab.phones.handset import PhoneCall, until
 from binding_ivr.model.outcome import AttemptState, Outcome
 from binding_ivr.model.rows import AttemptRow, BindingStatus, User
@@ -64,9 +64,7 @@ class Node:
 
 @asynccontextmanager
 async def serving(lab: Lab, folder: Path, sections: Mapping[str, Mapping[str, Any]]) -> AsyncIterator[Node]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port("127.0.0.1")
     async with behind_a_proxy(lab, folder, "desk", {"call": CALL, "agi": {"port": port}, **sections}) as (one, proxy):
         await one.opened.store.directory.import_users(USERS)
         await lab.pbx.rx(f"dialplan set global BINDING_AGI 127.0.0.1:{port}")

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import re
-import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from yarl import URL
 
 from binding_ivr.app.lookups import StoreLookups
 from binding_ivr.lab import Lab
+from binding_ivr.lab.net import free_port
 from binding_ivr.metrics import Metrics
 from binding_ivr.model.rows import User
 from tests.e2e.doors import Asker, Question, Reply, open_http_door, open_sql_door
@@ -130,12 +130,6 @@ async def lab() -> AsyncIterator[Lab]:
         yield running
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def write(one: Installation, made: World) -> None:
     """Write what *made* says, as if all the calls and changes had been made."""
     directory = one.opened.store.directory
@@ -225,7 +219,7 @@ async def test_every_door_gives_the_same_answer_to_each_of_1000_questions(lab: L
     made = world()
     asked = questions(made)
     assert len(asked) == 1000
-    sections = {"web": {"port": free_port(), "requests_per_second": 100_000}}
+    sections = {"web": {"port": free_port("127.0.0.1"), "requests_per_second": 100_000}}
     async with installed(lab, tmp_path, node="doors", app="doors", answers_lookups=True, sections=sections) as one:
         await one.serve()
         await write(one, made)

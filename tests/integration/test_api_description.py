@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ import aiohttp
 import pytest
 
 from binding_ivr.lab.command import to_toml
+from binding_ivr.lab.net import free_port
 from binding_ivr.model.daytimes import ALWAYS
 from tests.generous import GENEROUS
 from tests.integration.api_service import ROUTES, SECRET
@@ -35,9 +35,7 @@ ONE_USER = """
 @asynccontextmanager
 async def service_process(dsn: str, folder: Path) -> AsyncIterator[tuple[str, Path]]:
     """A `binding-ivr serve` process without Asterisk; yields its address and its configuration."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port("127.0.0.1")
     path = folder / "binding-ivr.toml"
     sections: dict[str, Any] = {
         "service": {"node": "described", "state_dir": str(folder / "state")},

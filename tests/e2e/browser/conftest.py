@@ -1,6 +1,5 @@
 """One installation with the page, and one Chromium, for all browser tests."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from binding_ivr.app.signin import make_link
 from binding_ivr.lab import Lab
+from binding_ivr.lab.net import free_port
 from binding_ivr.model.rows import User
 from tests.e2e.browser.chromium import PATIENCE_MS, Person, person, running_browser
 from tests.e2e.installation import Installation, installed
@@ -88,7 +88,7 @@ async def enter(page: Page, number: str) -> None:
 @pytest.fixture(scope="session")
 async def office(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
     folder: Path = tmp_path_factory.mktemp("page")
-    web_port, portal_port = free_port(), free_port()
+    web_port, portal_port = free_port("127.0.0.1"), free_port("127.0.0.1")
     sections: dict[str, dict[str, Any]] = {
         "call": PATIENT_CALL,
         "prompts": {"site_name": SITE},
@@ -108,9 +108,3 @@ async def office(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
         await made.serve()
         browser = await stack.enter_async_context(running_browser())
         yield Office(made, browser, portal_port)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -11,9 +11,10 @@ from pathlib import Path
 from playwright.async_api import expect
 
 from binding_ivr.app.signin import add_key
+from binding_ivr.lab.net import free_port
 from binding_ivr.model.rows import User
 from tests.e2e.browser.chromium import SHOTS, person
-from tests.e2e.browser.conftest import SECRET, Office, free_port
+from tests.e2e.browser.conftest import SECRET, Office
 from tests.patience import SLOW
 
 DOC = Path(__file__).resolve().parents[3] / "docs" / "embedding.md"
@@ -71,7 +72,7 @@ async def test_a_listed_portal_frames_the_page_and_a_number_is_proven_in_it(offi
 
 
 async def test_an_origin_that_is_not_listed_gets_no_frame(office: Office) -> None:
-    port = free_port()
+    port = free_port("127.0.0.1")
     environ = {"BINDING_PAGE": office.origin, "BINDING_SECRET": SECRET, "PORTAL_PORT": str(port)}
     async with running(example("portal.py"), **environ), person(office.browser, office.origin) as me:
         await listening(port)

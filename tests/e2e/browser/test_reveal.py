@@ -10,8 +10,9 @@ from playwright.async_api import expect
 from binding_ivr.app.live import grouped
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.lab import Lab
+from binding_ivr.lab.net import free_port
 from binding_ivr.model.outcome import AttemptState
-from tests.e2e.browser.conftest import PATIENT_CALL, Office, enter, free_port
+from tests.e2e.browser.conftest import PATIENT_CALL, Office, enter
 from tests.e2e.installation import installed
 from tests.e2e.overheard import hears
 from tests.e2e.rig import phones_of
@@ -23,7 +24,7 @@ async def hardened(lab: Lab, office: Office, tmp_path: Path) -> AsyncIterator[Of
     sections: dict[str, dict[str, Any]] = {
         "call": {**PATIENT_CALL, "ring_s": 60},
         "code": {"reveal": "on_answer"},
-        "web": {"port": free_port()},
+        "web": {"port": free_port("127.0.0.1")},
     }
     async with installed(lab, tmp_path, node="reveal", app="reveal", sections=sections) as made:
         await made.serve()
