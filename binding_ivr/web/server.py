@@ -7,6 +7,8 @@ from aiohttp import web
 from binding_ivr.app.credentials import StoredCredentials
 from binding_ivr.app.installation import Installation
 from binding_ivr.config import Config
+from binding_ivr.errors import ConfigError
+from binding_ivr.log import get_logger
 from binding_ivr.metrics import Metrics
 from binding_ivr.web.api import calls as api
 from binding_ivr.web.api import events
@@ -21,6 +23,8 @@ from binding_ivr.web.operations import Operations, say_where_metrics_are
 from binding_ivr.web.page import admin
 from binding_ivr.web.page import binding as page
 from binding_ivr.web.settings import CONFIG, CONNECTIONS, INSTALLATION, METRICS, READINESS, Readiness
+
+log = get_logger()
 
 METRICS_CONNECTIONS = 50
 """So many at once at the listener of `[metrics]`."""
@@ -65,10 +69,16 @@ class WebServer:
         return self._metrics.port if self._metrics is not None else 0
 
     async def start(self) -> None:
-        """Begin to listen. Raises ConfigError when an address cannot be had."""
+        """Begin to listen. Raises ConfigError when the address of `[web]` cannot be had.
+
+        Nobody's call waits for metrics: without their address they are not served, and the log says so.
+        """
         await self._public.start()
         if self._metrics is not None:
-            await self._metrics.start()
+            try:
+                await self._metrics.start()
+            except ConfigError as error:
+                log.error("metrics.not_served", detail=str(error))
 
     async def stop(self) -> None:
         """End all connections; event streams are told first."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from structlog.testing import capture_logs
@@ -191,6 +192,25 @@ async def test_metrics_have_a_listener_of_their_own(dsn: str, tmp_path: Path) ->
             assert reply.status == 200
         async with web.http.get(web.metrics_url + binding()) as reply:
             assert reply.status == 404
+
+
+async def test_a_second_service_of_the_machine_starts_without_metrics(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Mock()
+    monkeypatch.setattr("binding_ivr.web.server.log", log)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        async with running_web(config_for(dsn, tmp_path, metrics={"port": port})) as web:
+            assert (await web.get("/health/live")).status == 200
+            assert web.parts.web.metrics_port == 0
+    log.error.assert_called_once()
+    assert log.error.call_args.args == ("metrics.not_served",)
+    told = log.error.call_args.kwargs["detail"]
+    assert f"cannot listen on 127.0.0.1:{port}" in told
+    assert "[metrics]" in told
 
 
 async def test_metrics_are_where_they_were_if_that_is_wanted(dsn: str, tmp_path: Path) -> None:
