@@ -19,9 +19,10 @@ from binding_ivr.model.rows import AttemptRow, BindingRow, BindingStatus, Suspen
 from binding_ivr.policy.hours import CallingHours, calling_hours
 from binding_ivr.policy.lifecycle import undo
 from binding_ivr.policy.limits import call_in_progress
-from binding_ivr.policy.numbers import NumberRules, PhoneNumber, Typed, candidates, is_denied_alone, judge, read
+from binding_ivr.policy.numbers import NumberRules, PhoneNumber, is_denied_alone, judge
 from binding_ivr.policy.own import own_numbers
 from binding_ivr.policy.ranges import Excepted
+from binding_ivr.policy.reading import Typed, candidates, read
 from binding_ivr.policy.routes import serving, stored
 from binding_ivr.policy.zones import zones_of
 from binding_ivr.ports import NewAttempt
@@ -62,18 +63,16 @@ class Bindings:
         actor: Actor,
         *,
         now: bool = False,
-        keyed_in: bool = False,
         attempt_id: UUID | None = None,
     ) -> Begun:
         """Accept *number* (national or international writing) for the user and start an attempt.
 
         *now*: call even outside calling hours, for the user said so; else that is Refusal `outside_hours`.
-        *keyed_in*: at a phone, as one would dial it there.
         Raises Refusal (see policy.numbers, policy.limits and the store's `accept`) and NotFoundError.
         """
 
         async def begin(new_id: UUID) -> Begun:
-            typed, facts, config = await self._read(account, user_id, number, keyed_in=keyed_in)
+            typed, facts, config = await self._read(account, user_id, number)
             with self._refusals_counted():
                 return await self._begin(config, facts, typed, facts.own, actor, new_id, now=now)
 
@@ -146,20 +145,18 @@ class Bindings:
         row = shown.attempt
         return Begun(row, shown.code, await self.view(row.account, row.user_id, actor))
 
-    async def _read(
-        self, account: str, user_id: str, text: str, *, keyed_in: bool
-    ) -> tuple[Typed, BindingFacts, Config]:
+    async def _read(self, account: str, user_id: str, text: str) -> tuple[Typed, BindingFacts, Config]:
         """Read a number, and all that it is judged by.
 
         What national writing means is known only by the account's settings: the installation's region is tried, and
         where the account's is another that reads it differently, it is all read once more.
         """
-        typed = read(text, self._config.number.default_region, keyed_in=keyed_in)
+        typed = read(text, self._config.number.default_region)
         texts = candidates(typed)
         facts = await self._store.bindings.facts(account, user_id, texts)
         config = self._config.for_account(facts.known_settings)
         if config.number.default_region != typed.region:
-            typed = read(text, config.number.default_region, keyed_in=keyed_in)
+            typed = read(text, config.number.default_region)
             if not candidates(typed) <= texts:
                 facts = await self._store.bindings.facts(account, user_id, candidates(typed))
         return typed, facts, config

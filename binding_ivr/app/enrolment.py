@@ -213,7 +213,7 @@ class Dialogue:
 
     async def _bind(self, user: User, keyed: str, actor: Actor) -> Shown:
         # At any hour: who stands at the desk phone has just confirmed it, and expects the call now.
-        return await self._installation.bindings.bind(user.account, user.user_id, keyed, actor, now=True, keyed_in=True)
+        return await self._installation.bindings.bind(user.account, user.user_id, keyed, actor, now=True)
 
     async def _revalidate(self, user: User, actor: Actor) -> Shown:
         return await self._installation.bindings.revalidate(user.account, user.user_id, actor, now=True)

@@ -8,7 +8,7 @@ from binding_ivr.errors import Refusal
 from binding_ivr.model import forms
 from binding_ivr.model.actors import Actor
 from binding_ivr.policy.limit_state import Reset
-from binding_ivr.policy.numbers import exceptable, parse
+from binding_ivr.policy.numbers import all_of, exceptable
 from binding_ivr.policy.ranges import Excepted
 from binding_ivr.store import Store
 
@@ -28,24 +28,31 @@ class Numbers:
     async def suppress(self, number: str, actor: Actor) -> bool:
         """Have a number never called again, nor trusted; False when it was already suppressed.
 
-        Raises Refusal for no number. It does not tell whether anybody has it: the audit does.
+        Raises Refusal for no number. It does not tell whether anybody has it: the audit does. Of a writing that may
+        stand for two numbers, both.
         """
-        e164 = self._e164(number)
-        return await self._store.suppressions.add(e164, self._codes.of_number(e164), "admin", actor.who, actor)
+        found = [
+            await self._store.suppressions.add(e164, self._codes.of_number(e164), "admin", actor.who, actor)
+            for e164 in self._meant(number)
+        ]
+        return any(found)
 
     async def unsuppress(self, number: str, actor: Actor) -> None:
         """Allow a number again, or what the list shows in its place: the hash. Raises NotFoundError and Refusal."""
         is_hash = forms.fits(forms.NUMBER_HASH, number)
-        number_hash = bytes.fromhex(number) if is_hash else self._hash(number)
-        await self._store.suppressions.remove(number_hash, actor)
+        hashes = [bytes.fromhex(number)] if is_hash else self._hashes(number)
+        there = [one for one in hashes if await self._store.suppressions.has(one)]
+        for number_hash in there or hashes[:1]:
+            await self._store.suppressions.remove(number_hash, actor)
 
     async def suppressed(self, number: str) -> bool:
         """Return whether a number is suppressed. Raises Refusal for no number."""
-        return await self._store.suppressions.has(self._hash(number))
+        return any([await self._store.suppressions.has(number_hash) for number_hash in self._hashes(number)])
 
     async def reset(self, number: str, actor: Actor) -> Reset:
         """Let the calls to a number count no more for it, and lift its lock. Raises Refusal for no number."""
-        return await self._store.limits.reset_number(self._hash(number), actor)
+        done = [await self._store.limits.reset_number(number_hash, actor) for number_hash in self._hashes(number)]
+        return Reset(sum(one.calls for one in done), sum(one.locks for one in done))
 
     async def add_exception(
         self, account: str, text: str, reason: str, until: datetime | timedelta, actor: Actor, *, prefix: bool = False
@@ -75,8 +82,9 @@ class Numbers:
         settings = (await self._store.directory.account(account)).settings if account else {}
         return self._config.for_account_or_default(settings).number.default_region
 
-    def _hash(self, number: str) -> bytes:
-        return self._codes.of_number(self._e164(number))
+    def _hashes(self, number: str) -> list[bytes]:
+        return [self._codes.of_number(e164) for e164 in self._meant(number)]
 
-    def _e164(self, number: str) -> str:
-        return parse(number, self._config.number.default_region).e164
+    def _meant(self, text: str) -> list[str]:
+        """E.164 of all that a writing may stand for (in Argentina a landline and a cell phone): each is treated so."""
+        return [number.e164 for number in all_of(text, self._config.number.default_region)]

@@ -21,6 +21,8 @@ RESULT_PROMPT = {
 
 WRONG_NUMBER = {
     "not_a_number": Prompt.ENROL_NOT_A_NUMBER,
+    "has_extension": Prompt.ENROL_NOT_A_NUMBER,
+    "ambiguous_number": Prompt.ENROL_NOT_A_NUMBER,
     "not_valid": Prompt.ENROL_NOT_A_NUMBER,
     "own_number": Prompt.ENROL_OWN_NUMBER,
     "emergency_number": Prompt.ENROL_NOT_ALLOWED,

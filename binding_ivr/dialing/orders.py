@@ -40,7 +40,7 @@ def longest_s(config: Config) -> int:
 def orders(attempt: ClaimedAttempt, config: Config, agi_address: str) -> list[RoutedOrder]:
     """Return the orders in the routes' sequence; empty when no route serves the number's region.
 
-    *config* is the account's. Raises Refusal when the stored number is no longer valid.
+    *config* is the account's. Raises Refusal when the stored number is none.
     """
     number = stored(attempt.number)
     return [

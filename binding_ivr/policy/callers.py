@@ -1,18 +1,29 @@
-"""How caller IDs are written where a PBX stands: the region's country code and prefixes. It reads no caller ID."""
+"""How caller IDs are written where a PBX stands, and which numbers one may mean.
 
+The rule runs where the questions are asked: in the SQL function `caller_writings` (sql/migrations) and in the context
+`binding-ivr-door-astdb` of dialplan/binding_ivr.conf. `meanings` is the same rule, by which both are tested.
+"""
+
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from phonenumbers import PhoneMetadata
+
+from binding_ivr.model import forms
+from binding_ivr.policy.renumbered import current
+
+HABITS = ("00", "011")
+"""What trunks put in front of a number abroad, whatever is dialled where the PBX stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallerPlan:
     """What may stand before a number: digits each, `national` and `international` empty when there is no such prefix.
 
-    The rule itself must run where the questions are asked: `caller_writings` in sql/migrations/0012_lookups.sql and
-    the extension `writing` of dialplan/binding_ivr.conf. A caller ID with `+` is that number. Without it, it may be
-    E.164 without the plus, or: behind the international prefix, E.164; behind the national prefix, or without any, a
-    national number. If two users could be meant, it is nobody's.
+    A caller ID with `+` is that number. Without it, it may be E.164 without the plus, or: behind an international
+    prefix (that of the plan, 00, 011), E.164; behind the national prefix, or without any, a national number. Each of
+    them may be an old writing (policy.renumbered). If two users could be meant, it is nobody's.
     """
 
     country: str
@@ -25,7 +36,7 @@ class CallerPlan:
 
 
 E164_ONLY = CallerPlan("")
-"""Nothing is known of the region: only E.164, with or without `+`."""
+"""Nothing is known of the region: only E.164, with or without `+`, and behind 00 or 011."""
 
 
 def caller_plan(region: str) -> CallerPlan:
@@ -43,3 +54,24 @@ def caller_plan(region: str) -> CallerPlan:
         national if national.isdigit() else "",
         international if international.isdigit() else "",
     )
+
+
+def meanings(caller: str, plan: CallerPlan) -> set[str]:
+    """Return what a caller ID may mean, as E.164; nothing for what is no caller ID."""
+    if not forms.fits(forms.CALLER, caller):
+        return set()
+    digits = re.sub(r"[^0-9]", "", caller)
+    found = {digits, *(() if "+" in caller else _without_plus(digits, plan))}
+    return {f"+{number}" for number in (*found, *filter(None, map(current, found)))}
+
+
+def _without_plus(digits: str, plan: CallerPlan) -> Iterator[str]:
+    for prefix in HABITS:
+        if digits.startswith(prefix):
+            yield digits.removeprefix(prefix)
+    if not plan.country:
+        return
+    if plan.international and digits.startswith(plan.international):
+        yield digits.removeprefix(plan.international)
+    else:
+        yield plan.country + digits.removeprefix(plan.national)

@@ -81,5 +81,5 @@ def may_be_dialled_as(e164: str) -> tuple[str, ...]:
 def _national(e164: str) -> str:
     try:
         return stored(e164).national
-    except Refusal:  # no numbering plan holds it any more
+    except Refusal:  # it is of no country any more
         return e164[1:]

@@ -13,7 +13,7 @@ from binding_ivr.policy import ranges
 from binding_ivr.policy.digitset import LONGEST, DigitSet, DigitSets
 from binding_ivr.policy.numbers import KINDS, NEVER_KINDS, NumberRules
 from binding_ivr.policy.own import OwnNumbers, check_pattern
-from binding_ivr.policy.plan import Plan
+from binding_ivr.policy.plan import Plan, holds, holds_any
 
 SHORTEST = 7
 EXCEPTABLE = frozenset(KINDS.values()) - NEVER_KINDS
@@ -145,6 +145,8 @@ class _Writer:
     def _excepted(self, excepted: ranges.Excepted) -> DigitSet:
         digits = excepted.prefix[1:]
         covered = self._sets.after(digits, self._sets.only) if excepted.whole else self._sets.beginning(digits)
+        if not (holds(excepted.prefix) if excepted.whole else holds_any(excepted.prefix)):
+            return self._sets.minus(covered, self._sets.tail(SHORTEST - 1))  # younger than the plan
         if not self._every:
             self._every = self._union(self._plan.numbers(region, EXCEPTABLE) for region in sorted(GROUPS["*"]))
         return self._sets.meet(self._every, covered)

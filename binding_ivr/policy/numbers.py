@@ -1,10 +1,8 @@
-"""Which numbers may be called: parsing, validity, region, type and the account's own numbers. It asks nobody.
+"""Which numbers may be called: validity, region, type and the account's own numbers. It asks nobody.
 
 What is accepted is E.164 of an allowed region and type; nothing else is ever dialled. docs/policy.md tells the rules.
 """
 
-import re
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -17,9 +15,9 @@ from binding_ivr.model import forms
 from binding_ivr.policy import ranges
 from binding_ivr.policy.limits import try_later
 from binding_ivr.policy.own import OwnNumbers, is_own
-
-LONGEST_INPUT = 40
-_WRITING = re.compile(r"\(?\s*\+?[0-9()./\s\-‐-―]+")
+from binding_ivr.policy.plan import holds_any
+from binding_ivr.policy.ranges import Excepted
+from binding_ivr.policy.reading import Parsed, Typed, e164_of, plain, read
 
 KINDS = {
     PhoneNumberType.MOBILE: "MOBILE",
@@ -36,7 +34,10 @@ KINDS = {
 }
 """libphonenumber's types by the names that the configuration uses."""
 NEVER_KINDS = frozenset(("PREMIUM_RATE", "SHARED_COST", "UNKNOWN"))
-"""Types that no setting and no exception allows."""
+"""Types that no setting allows."""
+_COSTLY = NEVER_KINDS - {"UNKNOWN"}
+_PREMIUM_TYPES = frozenset((PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST))
+_NO_COUNTRY = ("ZZ", "001")
 _KIND_WORDS = {
     "MOBILE": "a cell phone",
     "FIXED_LINE_OR_MOBILE": "a number that could be a landline",
@@ -55,7 +56,7 @@ class NumberRules:
     """What an account allows: *region* for national writing, *regions* (ISO 3166-1) and libphonenumber *types*.
 
     *deny* and *allow* are prefixes (see policy.ranges): the longest that covers a number decides. *exceptions* lift
-    regions, types and *deny*, and nothing else.
+    regions, types and *deny*, and that no plan holds a number; nothing else.
     """
 
     region: str
@@ -63,12 +64,12 @@ class NumberRules:
     types: Collection[str]
     deny: Collection[str] = ()
     allow: Collection[str] = ()
-    exceptions: Collection[ranges.Excepted] = ()
+    exceptions: Collection[Excepted] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PhoneNumber:
-    """A valid number: E.164 with `+`, its ISO region and its libphonenumber type's name.
+    """A number: E.164 with `+`, its ISO region and its libphonenumber type's name (`UNKNOWN` in no plan).
 
     `denied`: the operator denied this one number. It must be refused, but only after all that is told by name.
     """
@@ -85,113 +86,39 @@ class PhoneNumber:
         return self.e164[1:]
 
 
-def plain(text: str) -> str:
-    """Return *text* in plain characters: digits of any script become 0-9, full-width ones plain, outer space goes."""
-    return "".join(
-        str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in unicodedata.normalize("NFKC", text)
-    ).strip()
+def parse(text: str, region: str) -> PhoneNumber:
+    """Return the number of a writing (see policy.reading), for who administers numbers.
+
+    Raises Refusal `not_a_number` or `has_extension` for what cannot be read, `ambiguous_number`, and `not_valid` for
+    what no numbering plan holds, unless it is E.164 of a length that the plan has: it may be younger than the plan.
+    """
+    return all_of(text, region)[0]
 
 
-def typed_digits(text: str) -> str:
-    """Return the digits of what was typed, in 0-9."""
-    return re.sub(r"[^0-9]", "", plain(text))
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """What a user typed, read once as it is meant in a region. `parsed` is why it is no number, when it is none."""
-
-    region: str
-    written: str = field(repr=False)
-    parsed: phonenumbers.PhoneNumber | Refusal = field(repr=False)
-
-    @property
-    def digits(self) -> str:
-        """The digits that were typed, in 0-9."""
-        return re.sub(r"[^0-9]", "", self.written)
-
-    @property
-    def number(self) -> phonenumbers.PhoneNumber:
-        """The number, which may be none that exists. Raises Refusal `not_a_number`."""
-        if isinstance(self.parsed, Refusal):
-            raise self.parsed
-        return self.parsed
-
-
-def read(text: str, region: str, *, keyed_in: bool = False) -> Typed:
-    """Read what a user typed: national (of *region*) or international writing; *keyed_in* at a phone (see `keyed`)."""
-    if keyed_in:
-        text = keyed(text, region)
-    try:
-        written = _written(text)
-        return Typed(region, written, _read(written, region))
-    except Refusal as refusal:
-        return Typed(region, plain(text), refusal)
-
-
-def candidates(typed: Typed) -> set[str]:
-    """Return the writings of a number by which an own number may equal it: what must be known before it is judged."""
-    found = {typed.digits}
-    if not isinstance(typed.parsed, Refusal):
-        e164 = phonenumbers.format_number(typed.parsed, PhoneNumberFormat.E164)
-        found |= {e164, e164.removeprefix("+"), phonenumbers.national_significant_number(typed.parsed)}
+def all_of(text: str, region: str) -> list[PhoneNumber]:
+    """Return the number of a writing, and whatever else the same writing may stand for. Raises like `parse`."""
+    typed = read(text, region)
+    found = [described(number) for number in (typed.number, *typed.others)]
+    if found[0].kind == "UNKNOWN" and not (typed.exact and phonenumbers.is_possible_number(typed.number)):
+        raise _not_valid()
+    if typed.doubtful:
+        raise _ambiguous()
     return found
 
 
-def parse(text: str, region: str) -> PhoneNumber:
-    """Parse national (of *region*) or international writing; any digits of the world's scripts.
+def described(number: Parsed) -> PhoneNumber:
+    """Return what is known of a number, which may be none of its plan.
 
-    Raises Refusal `not_a_number` for what cannot be read and `not_valid` for what no numbering plan holds.
+    Raises Refusal `not_valid` for one that has no country.
     """
-    return _valid(read(text, region).number)
-
-
-def keyed(digits: str, region: str) -> str:
-    """Return *digits*, keyed in at a phone in *region*, as `parse` reads them.
-
-    A phone has no `+`. Beside the international prefix of *region*, 00 stands for it, if the digits mean nothing
-    there: it is what people dial in most countries.
-    """
-    if not digits.startswith("00"):
-        return digits
-    try:
-        parse(digits, region)
-    except Refusal:
-        return f"+{digits[2:]}"
-    return digits
-
-
-def _written(text: str) -> str:
-    """Return *text* in plain characters. Raises Refusal for characters that no phone number has."""
-    written = plain(text)
-    if not _is_writing(written):
-        raise Refusal("not_a_number", "this is not a phone number; use digits, for example +1 202 555 0123")
-    return written
-
-
-def _is_writing(written: str) -> bool:
-    return len(written) <= LONGEST_INPUT and _WRITING.fullmatch(written) is not None
-
-
-def _read(written: str, region: str) -> phonenumbers.PhoneNumber:
-    try:
-        return phonenumbers.parse(written, region)
-    except NumberParseException:
-        raise Refusal(
-            "not_a_number", "this is not a phone number; write it with its country code, for example +1 202 555 0123"
-        ) from None
-
-
-def _valid(number: phonenumbers.PhoneNumber) -> PhoneNumber:
-    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
-    if not phonenumbers.is_valid_number(number) or not forms.fits(forms.CALLABLE, e164):
-        raise Refusal("not_valid", "there is no such phone number; check the digits and the country code")
-    return PhoneNumber(
-        e164,
-        phonenumbers.region_code_for_number(number) or "",
-        KINDS.get(phonenumbers.number_type(number), "UNKNOWN"),
-        phonenumbers.national_significant_number(number),
-    )
+    e164 = e164_of(number)
+    region = phonenumbers.region_code_for_number(number)
+    region = region or phonenumbers.region_code_for_country_code(number.country_code or 0)
+    nowhere = region in _NO_COUNTRY and not phonenumbers.is_valid_number(number)
+    if nowhere or not forms.fits(forms.CALLABLE, e164):
+        raise _not_valid()
+    kind = KINDS.get(phonenumbers.number_type(number), "UNKNOWN")
+    return PhoneNumber(e164, region, kind, phonenumbers.national_significant_number(number))
 
 
 def accept(text: str, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
@@ -210,47 +137,100 @@ def judge(typed: Typed, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
 
     It is marked when it may not be called because it alone is denied.
 
-    Raises Refusal with one stable code. Whatever the settings: `not_a_number`, `own_number`, `emergency_number`,
-    `short_number`, `satellite_number`, `service_number`, `not_valid`, `premium_number`. By the settings:
-    `region_not_allowed`, `prefix_denied`, `type_not_allowed`.
+    Raises Refusal with one stable code. Whatever the settings: `not_a_number`, `has_extension`, `own_number`,
+    `emergency_number`, `short_number`, `satellite_number`, `service_number`, `not_valid`, `ambiguous_number`,
+    `premium_number`. By the settings: `region_not_allowed`, `prefix_denied`, `type_not_allowed`.
     """
-    if _is_writing(typed.written):
+    if typed.is_writing:
         if typed.digits in own.extensions:
             raise _own_number()
         _refuse_short(typed.written, typed.digits, rules.region)
-    _refuse_services(typed.number.country_code or 0)
-    number = _valid(typed.number)
-    if is_own(number.e164, number.national, own):
-        raise _own_number()
-    if number.kind in NEVER_KINDS or ranges.is_premium(number.e164):
+    number = meant(typed, rules, own)
+    if number.kind in _COSTLY or ranges.is_premium(number.e164):
         raise _premium_number()
-    if not any(excepted.covers(number.e164) for excepted in rules.exceptions):
+    if not is_excepted(number.e164, rules):
         _refuse_by_rules(number, rules)
     return replace(number, denied=is_denied_alone(number.e164, rules))
 
 
+def meant(typed: Typed, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
+    """Return which number is meant, of those that the writing may stand for; never a guess between two.
+
+    Raises Refusal `not_a_number`, `has_extension`, `satellite_number`, `service_number`, `premium_number`, `not_valid`,
+    `own_number` (one of them is the PBX's own) and `ambiguous_number`.
+    """
+    _refuse_services(typed.number.country_code or 0)
+    number = _known(typed.number, rules)
+    every = [number, *map(described, typed.others)]
+    if any(is_own(one.e164, one.national, own) for one in every):
+        raise _own_number()
+    if len(every) == 1 or Excepted(number.e164, whole=True) in rules.exceptions:
+        return number
+    allowed = [one for one in every if one.kind in rules.types or is_excepted(one.e164, rules)]
+    if typed.exact and number in allowed and all(one.kind != number.kind for one in every[1:]):
+        return number  # word for word the number of a landline, where landlines may be called
+    if typed.doubtful or len(allowed) > 1:
+        raise _ambiguous()
+    return allowed[0] if allowed else number
+
+
+def _known(number: Parsed, rules: NumberRules) -> PhoneNumber:
+    """Return a number that its plan holds, or that is younger than the plan and excepted. Raises Refusal."""
+    if phonenumbers.is_valid_number(number):
+        return described(number)
+    e164 = e164_of(number)
+    if not any(_allows_unknown(excepted, e164) for excepted in rules.exceptions) or _overruns_premium(e164):
+        raise _not_valid()
+    return described(number)
+
+
+def _allows_unknown(excepted: Excepted, e164: str) -> bool:
+    """True when an exception is of this very number, or of a range of which the plan knows nothing at all."""
+    return excepted.covers(e164) and (excepted.whole or not holds_any(excepted.prefix))
+
+
+def _overruns_premium(e164: str) -> bool:
+    """True when a network that takes the first digits only would reach a premium number."""
+    return any(
+        phonenumbers.number_type(phonenumbers.parse(e164[:length])) in _PREMIUM_TYPES
+        for length in range(len("+1234567"), len(e164))
+    )
+
+
+def is_excepted(e164: str, rules: NumberRules) -> bool:
+    """Return whether an exception lifts regions, types and denied prefixes for the number."""
+    return any(excepted.covers(e164) for excepted in rules.exceptions)
+
+
 def is_denied_alone(e164: str, rules: NumberRules) -> bool:
     """Return whether this very number is denied, because of what happened to it: that must look as if it were busy."""
-    if any(excepted.covers(e164) for excepted in rules.exceptions):
+    if is_excepted(e164, rules):
         return False
     return e164 in rules.deny and ranges.is_denied(e164, rules.deny, rules.allow)
 
 
-def exceptable(text: str, region: str, *, whole: bool) -> ranges.Excepted:
+def exceptable(text: str, region: str, *, whole: bool) -> Excepted:
     """Return the exception for a *whole* number (any writing) or for a prefix (E.164 with `+`).
 
-    Raises Refusal for what no exception lifts: a number that `accept` would refuse all the same.
+    A whole number may be younger than its numbering plan. Raises Refusal for what no exception lifts: a number that
+    `accept` would refuse all the same.
     """
     if whole:
-        number = accept(text, NumberRules(region, (), (), exceptions=[ranges.Excepted("+", False)]), OwnNumbers())
-        return ranges.Excepted(number.e164, whole=True)
+        typed = read(text, region)
+        if typed.others and not typed.exact:
+            raise _ambiguous()
+        excepted = Excepted(e164_of(typed.number), whole=True)
+        number = judge(typed, NumberRules(region, (), (), exceptions=[excepted]), OwnNumbers())
+        if number.kind == "UNKNOWN" and not typed.written.startswith("+"):
+            raise _not_valid()  # what no plan holds must be written in full
+        return excepted
     prefix = plain(text)
     forms.check(forms.PREFIX, prefix)
     for code in range(1, len(prefix)):
         _refuse_services(int(prefix[1 : code + 1]))
     if ranges.is_premium(prefix):
         raise _premium_number()
-    return ranges.Excepted(prefix, whole=False)
+    return Excepted(prefix, whole=False)
 
 
 def _refuse_short(written: str, digits: str, region: str) -> None:
@@ -259,11 +239,11 @@ def _refuse_short(written: str, digits: str, region: str) -> None:
     places = [(number, region) for number in (digits, digits.lstrip("0"), digits.removeprefix(prefix))]
     for international in (written, f"+{digits[2:]}") if digits.startswith("00") else (written,):
         try:
-            read = phonenumbers.parse(international, region)
+            number = phonenumbers.parse(international, region)
         except NumberParseException:
             continue
-        national = phonenumbers.national_significant_number(read)
-        places += [(national, place) for place in ranges.regions_of_code(read.country_code or 0)]
+        national = phonenumbers.national_significant_number(number)
+        places += [(national, place) for place in ranges.regions_of_code(number.country_code or 0)]
     places = [(number, place) for number, place in places if number]
     if any(ranges.is_emergency(number, place) for number, place in places):
         raise Refusal("emergency_number", "emergency numbers cannot be used; enter a cell phone number")
@@ -291,6 +271,18 @@ def _refuse_by_rules(number: PhoneNumber, rules: NumberRules) -> None:
         raise Refusal("prefix_denied", "numbers in this range are not allowed here; ask your administrator")
     if number.kind not in rules.types:
         raise Refusal("type_not_allowed", f"this is {_KIND_WORDS[number.kind]}; enter a cell phone number")
+
+
+def _not_valid() -> Refusal:
+    return Refusal("not_valid", "there is no such phone number; check the digits and the country code")
+
+
+def _ambiguous() -> Refusal:
+    return Refusal(
+        "ambiguous_number",
+        "this could be two different numbers; write the cell phone's number in full, as it is dialed from abroad today:"
+        " + and the country code, then every digit, such as the additional one of cell phones in Argentina and Brazil",
+    )
 
 
 def _own_number() -> Refusal:

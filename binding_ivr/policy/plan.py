@@ -1,6 +1,7 @@
 """The world's numbering plans as exact sets of E.164 digits, by region and type, as libphonenumber decides them."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberDesc
 
@@ -18,6 +19,8 @@ _FIRST_WINS = {
     "VOICEMAIL": "voicemail",
 }
 """Types in the order in which libphonenumber asks for them (`number_type`); the first that matches is the type."""
+
+KINDS = (*_FIRST_WINS, "FIXED_LINE_OR_MOBILE", "FIXED_LINE", "MOBILE")
 
 
 class Plan:
@@ -76,6 +79,39 @@ class Plan:
         numbers = self._sets.matching(desc.national_number_pattern)
         lengths = [length for length in desc.possible_length if length > 0]
         return self._sets.meet(numbers, self._sets.of_lengths(lengths)) if lengths else numbers
+
+
+@lru_cache(maxsize=256)
+def holds_any(prefix: str) -> bool:
+    """True when some numbering plan has a number that begins with *prefix* (E.164 with `+`); so for nobody's code."""
+    digits = prefix.removeprefix("+")
+    found = _plan_of(digits)
+    return found is None or found[0].meet(found[1], found[0].beginning(digits)) != 0
+
+
+def holds(e164: str) -> bool:
+    """True when some numbering plan has the number *e164*, of whatever type; so for a country code that is nobody's."""
+    digits = e164.removeprefix("+")
+    found = _plan_of(digits)
+    return found is None or found[0].contains(found[1], digits)
+
+
+def _plan_of(digits: str) -> tuple[DigitSets, DigitSet] | None:
+    """The numbers of the country code with which *digits* begin; None when no country has it."""
+    for length in range(1, 4):
+        regions = COUNTRY_CODE_TO_REGION_CODE.get(int(digits[:length] or 0), ())
+        if regions and "001" not in regions:
+            return _numbers_of(regions)
+    return None
+
+
+@lru_cache(maxsize=8)
+def _numbers_of(regions: tuple[str, ...]) -> tuple[DigitSets, DigitSet]:
+    sets = DigitSets()
+    plan, found = Plan(sets), 0
+    for region in regions:
+        found = sets.union(found, plan.numbers(region, KINDS))
+    return sets, found
 
 
 def _metadata(region: str) -> PhoneMetadata:

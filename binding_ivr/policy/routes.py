@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+import phonenumbers
+from phonenumbers import NumberParseException
+
+from binding_ivr.errors import Refusal
 from binding_ivr.model import forms
-from binding_ivr.policy.numbers import PhoneNumber, parse
+from binding_ivr.policy.numbers import PhoneNumber, described
 
 ANY_REGION = "*"
 
@@ -40,5 +44,16 @@ def dial_string(template: str, number: PhoneNumber) -> str:
 
 
 def stored(e164: str) -> PhoneNumber:
-    """Return a number that was accepted before. Raises Refusal when it is no longer valid."""
-    return parse(e164, "ZZ")
+    """Return a number that was accepted before, exactly as it is.
+
+    Its plan may not hold it, or not any more. Raises Refusal for what is no E.164 number of a country.
+    """
+    if not forms.fits(forms.CALLABLE, e164):
+        raise Refusal("not_a_number", "this is not a phone number in E.164")
+    try:
+        number = described(phonenumbers.parse(e164))
+    except NumberParseException:
+        number = None
+    if number is None or number.e164 != e164:
+        raise Refusal("not_valid", "there is no such phone number")
+    return number

@@ -85,7 +85,7 @@ class PgBindings(OnDatabase):
     async def facts(self, account: str, user_id: str, texts: Collection[str] | None = None) -> BindingFacts:
         """Return all that a number of the user is judged by, in one round trip.
 
-        *texts* are the writings by which own numbers may forbid it (R1): see policy.numbers.candidates.
+        *texts* are the writings by which own numbers may forbid it (R1): see policy.reading.candidates.
         """
         row = await self._db.row("binding_facts", account, user_id, None if texts is None else sorted({*texts} - {""}))
         assert row is not None

@@ -41,6 +41,8 @@ TESTS: dict[str, tuple[str, ...]] = {
     "binding_ivr/policy/lock.py": ("lock",),
     "binding_ivr/policy/masking.py": ("masking",),
     "binding_ivr/policy/numbers.py": ("policy", "exceptions", "number_decisions"),
+    "binding_ivr/policy/reading.py": ("policy", "exceptions", "number_decisions", "number_writings"),
+    "binding_ivr/policy/renumbered.py": ("number_writings", "callers"),
     "binding_ivr/policy/own.py": ("policy", "lifecycle", "number_decisions"),
     "binding_ivr/policy/plan.py": ("lock",),
     "binding_ivr/policy/ranges.py": ("policy", "exceptions", "number_decisions"),

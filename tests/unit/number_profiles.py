@@ -24,12 +24,19 @@ PROFILES: dict[str, dict[str, Any]] = {
         "allow": ["+960", "+79541", "+4474001234"],
     },
     "excepted": {},
+    "unknown": {},
 }
 EXCEPTIONS = {
     "excepted": [
         *(Excepted(number, whole=True) for number in ("+442079460958", "+18005550199", "+442079460000")),
         *(Excepted(prefix, whole=False) for prefix in ("+960", "+1900", "+1212976", "+870", "+911", "+44909")),
-    ]
+    ],
+    "unknown": [
+        Excepted("+15551230001", whole=True),
+        Excepted("+1711", whole=False),
+        Excepted("+1202", whole=False),
+        Excepted("+1900", whole=False),
+    ],
 }
 
 

@@ -18,7 +18,7 @@ from binding_ivr.call.desk_words import LATER, REFUSED, RESULT_PROMPT, WRONG_NUM
 from binding_ivr.call.enrol import ANY_KEY, CLOSING_S, DeskRules, EnrolMachine
 from binding_ivr.call.prompts import Prompt
 from binding_ivr.model.outcome import AttemptState, Outcome
-from binding_ivr.policy import limits, numbers
+from binding_ivr.policy import limits, numbers, reading
 from binding_ivr.prompts.catalogue import LANGUAGES
 from binding_ivr.resources import data_dir
 from binding_ivr.store import attempts as store_attempts
@@ -188,7 +188,7 @@ def test_other_refusals_end_the_dialogue(code: str, prompt: Prompt) -> None:
     phone.says(prompt, code, phone.do(desk.Refused(code)))
 
 
-ON_THE_WAY = (numbers, limits, database, store_attempts, store_limits, bindings)
+ON_THE_WAY = (reading, numbers, limits, database, store_attempts, store_limits, bindings)
 """The modules through which a request from a desk phone passes."""
 NOT_AT_DESKS = {"invalid", "outside_hours", "no_undo"}
 """Of values that cannot be keyed in; of hours, at any of which they may call; of the way back, which they lack."""

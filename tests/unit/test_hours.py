@@ -12,6 +12,7 @@ from phonenumbers.timezone import time_zones_for_number
 from binding_ivr.config import Config
 from binding_ivr.errors import ConfigError
 from binding_ivr.policy.hours import CallingHours, calling_hours
+from binding_ivr.policy.routes import stored
 from binding_ivr.policy.zones import zones_of
 from tests.unit.test_number_decisions import decisions
 
@@ -250,7 +251,7 @@ def test_every_number_of_the_world_can_be_called_at_some_hour_of_every_day() -> 
     assert len(numbers) > 200
     noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
     for number in numbers:
-        region = phonenumbers.region_code_for_number(phonenumbers.parse(number)) or ""
+        region = stored(number).region
         zones = zones_of(number, region)
         assert zones != ("Etc/UTC",)
         opens = DAY.next_open(zones, region, noon)

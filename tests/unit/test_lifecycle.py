@@ -173,8 +173,12 @@ def test_a_number_becomes_own_in_each_writing_in_which_it_may_be_dialled(e164: s
     assert not has_become_own(e164, OwnNumbers())
 
 
-def test_a_number_that_no_plan_holds_any_more_is_compared_as_it_stands() -> None:
-    gone = "+15551230001"
+def test_a_number_that_its_plan_does_not_hold_is_compared_as_others_are() -> None:
+    assert may_be_dialled_as("+15551230001") == ("+15551230001", "15551230001", "5551230001")
+
+
+def test_a_number_of_no_country_is_compared_as_it_stands() -> None:
+    gone = "+9991234567"
     assert may_be_dialled_as(gone) == (gone, gone[1:], gone[1:])
     assert has_become_own(gone, OwnNumbers(extensions={gone[1:]}))
     assert not has_become_own(gone, OwnNumbers(extensions={gone[2:]}))

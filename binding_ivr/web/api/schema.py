@@ -11,7 +11,9 @@ from binding_ivr.model.lookups import LookupStatus
 from binding_ivr.model.outcome import AttemptState, Fault, Outcome
 from binding_ivr.model.rows import BindingStatus, SuspendReason
 
-Number = Annotated[str, Meta(min_length=1, max_length=40, description="In national or international form.")]
+Number = Annotated[
+    str, Meta(min_length=1, max_length=200, description="In national or international form, or as a `tel:` URI.")
+]
 Reason = Annotated[
     str, Meta(max_length=forms.LONGEST_REASON, pattern=forms.whole(forms.REASON), description="The audit keeps it.")
 ]

@@ -32,7 +32,7 @@ from binding_ivr.web.problems import problem_of
 from binding_ivr.web.rendering import Rendering
 from binding_ivr.web.settings import CONFIG, INSTALLATION
 
-LONGEST_TYPED = 40
+LONGEST_TYPED = 200
 MOST_MOVES = 10
 CARD_FILE = "phone-number-binding.vcf"
 A_WHILE = "private, max-age=600"
