@@ -12,6 +12,7 @@ import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumberFormat
 
 from binding_ivr.errors import Refusal
+from binding_ivr.policy.callers import caller_plan
 from binding_ivr.policy.numbers import NumberRules, accept
 from binding_ivr.policy.own import OwnNumbers
 from binding_ivr.policy.renumbered import RULES, Rule, regular, rule_for
@@ -211,3 +212,47 @@ def table(every: Iterable[Tried]) -> str:
         told = f"{results.total():>8}{results['understood']:>12}{results['differs']:>11}"
         lines.append(f"{writing:<28}{told}  {refused}".rstrip())
     return "\n".join(lines)
+
+
+# --- callers
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A caller ID as a trunk of a PBX in *region* may send it for the proven number *e164*."""
+
+    region: str
+    writing: str
+    text: str
+    e164: str
+
+
+def callers(count: int, rng: random.Random) -> Iterator[Caller]:
+    """Yield callers of up to *count* numbers of each region, at home and abroad, and old writings by each rule."""
+    for region in REGIONS:
+        for number in cells(region, count, rng):
+            e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+            nsn = phonenumbers.national_significant_number(number)
+            digits, code, prefix = e164[1:], str(number.country_code), caller_plan(region).national
+            texts = {
+                "with +": e164,
+                "without +": digits,
+                "marks": f"+{code}-{nsn[:2]}.{nsn[2:]}",
+                "brackets": f"(+{code}) {nsn[:3]} {nsn[3:]}",
+                "00": f"00{digits}",
+                "011": f"011{digits}",
+                "national": nsn,
+                "trunk prefix": f"{prefix}{nsn}",
+            }
+            for writing, text in texts.items():
+                yield Caller(region, writing, text, e164)
+            yield Caller("US" if region != "US" else "DE", "00 abroad", f"00{digits}", e164)
+    for rule in RULES:
+        if rule.somebody:
+            continue
+        for old, today in before(rule, 2 * count, rng).items():
+            region = phonenumbers.region_code_for_number(phonenumbers.parse(f"+{today}")) or ""
+            code = str(phonenumbers.parse(f"+{today}").country_code)
+            yield Caller("US", "old, with +", f"+{old}", f"+{today}")
+            yield Caller(region, "old, without +", old, f"+{today}")
+            yield Caller(region, "old, national", old.removeprefix(code), f"+{today}")

@@ -62,7 +62,7 @@ def meanings(caller: str, plan: CallerPlan) -> set[str]:
         return set()
     digits = re.sub(r"[^0-9]", "", caller)
     found = {digits, *(() if "+" in caller else _without_plus(digits, plan))}
-    return {f"+{number}" for number in (*found, *filter(None, map(current, found)))}
+    return {f"+{number}" for number in (*found, *map(current, found)) if number}
 
 
 def _without_plus(digits: str, plan: CallerPlan) -> Iterator[str]:

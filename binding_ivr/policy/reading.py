@@ -86,11 +86,11 @@ def plain(text: str) -> str:
 def _plain(sign: str) -> str:
     if sign.isascii():
         return sign
+    if sign.isdecimal():
+        return str(unicodedata.decimal(sign))
     match unicodedata.category(sign):
         case "Cf":
             return ""
-        case "Nd":
-            return str(unicodedata.decimal(sign))
         case "Pd":
             return "-"
         case "Zs" | "Zl" | "Zp":

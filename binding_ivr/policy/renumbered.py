@@ -1,7 +1,7 @@
 """Cell phone numbers as they were written before their country changed them, or as only that country writes them.
 
 The table holds what phonenumbers does not know. It is the one source of three twins: `current` here, the SQL function
-`binding_ivr.current_numbers`, and the context `binding-ivr-renumbered` of dialplan/binding_ivr.conf. `as_sql` and
+`binding_ivr.current_number`, and the context `binding-ivr-renumbered` of dialplan/binding_ivr.conf. `as_sql` and
 `as_dialplan` write the latter two, and tests compare them.
 """
 
@@ -20,12 +20,14 @@ class Rule:
 
     *pattern* is an Asterisk pattern of E.164 digits without `+`; *today* is digits and parts of what matched: `{4}` is
     all from the fifth digit on, `{2:2}` two digits from the third on. *stands*: the numbering plan has the writing too,
-    as another number (a landline, or a number of an older kind): then it is only what else may be meant.
+    as another number (a landline, or a number of an older kind): then it is only what else may be meant. *somebody*:
+    that other number may be somebody else's, so that a caller who shows it is not taken for this one.
     """
 
     pattern: str
     today: str
     stands: bool = False
+    somebody: bool = False
 
     def apply(self, digits: str) -> str:
         """Return the number of today for *digits* that match."""
@@ -50,7 +52,7 @@ RULES = (
     # Brazil: a ninth digit, 9, since 2012 to 2016. With a 7 it may also be a number of a trunking network, which has
     # none. Carrier codes (0 21 11 9...) reach phonenumbers with their 0, callers without it.
     Rule("55ZZ[689]XXXXXXX", "55{2:2}9{4}"),
-    Rule("55ZZ7XXXXXXX", "55{2:2}9{4}", stands=True),
+    Rule("55ZZ7XXXXXXX", "55{2:2}9{4}", stands=True, somebody=True),
     Rule("55ZXZZ9XXXXXXXX", "55{4}"),
     Rule("55ZXZZ[6-9]XXXXXXX", "55{4:2}9{6}"),
     # Trunk prefixes that are kept: Belarus 8 0, Ukraine 8 0 (until 2009), Lithuania 8 (2024), Colombia 03 (2021).
@@ -61,7 +63,8 @@ RULES = (
     # Benin, November 2024: 01 before every number.
     Rule("229NXXXXXXX", "22901{3}"),
     # Ivory Coast, January 2021: 01, 05 or 07, as the second digit told the network.
-    Rule("225[04-9][0-3]XXXXXX", "22501{3}"),
+    Rule("2250[1-3]XXXXXX", "22501{3}"),
+    Rule("225[4-9][0-3]XXXXXX", "22501{3}"),
     Rule("225[04-9][4-6]XXXXXX", "22505{3}"),
     Rule("225[04-9][7-9]XXXXXX", "22507{3}"),
     # Gabon, November 2019: 6 or 7 in place of the 0, as the network is; of 03 it is not known.
@@ -119,21 +122,25 @@ def rule_for(digits: str) -> Rule | None:
 
 
 def current(digits: str) -> str | None:
-    """Return what E.164 *digits* (without `+`) are today by a rule, None when there is none."""
+    """Return whose E.164 *digits* (without `+`) a caller who shows these may have today; None when no rule says."""
     rule = rule_for(digits)
-    return None if rule is None else rule.apply(digits)
+    return None if rule is None or rule.somebody else rule.apply(digits)
+
+
+def _of_callers() -> Iterator[Rule]:
+    return (rule for rule in RULES if not rule.somebody)
 
 
 def as_dialplan() -> Iterator[str]:
     """Yield the lines of the context in dialplan/binding_ivr.conf."""
-    for rule in RULES:
+    for rule in _of_callers():
         today = _PART.sub(lambda part: f"${{EXTEN:{part[0][1:-1]}}}", rule.today)
         yield f"exten => _{rule.pattern},1,Return({today})"
 
 
 def as_sql() -> Iterator[str]:
     """Yield the branches of the SQL function, of its argument `digits`."""
-    for rule in RULES:
+    for rule in _of_callers():
         parts = re.findall(r"\{[^}]*\}|[0-9]+", rule.today)
         yield f"    WHEN digits ~ '^{regular(rule.pattern)}$' THEN {' || '.join(map(_sql_part, parts))}"
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
 
 from binding_ivr.model.rows import SuspendReason, User
-from binding_ivr.policy.callers import E164_ONLY, CallerPlan, caller_plan
+from binding_ivr.policy.callers import E164_ONLY, CallerPlan, caller_plan, meanings
 from binding_ivr.store.migrate import load_migrations
+from tests.writings import callers
 
 if TYPE_CHECKING:
     from tests.integration.conftest import World
@@ -94,7 +96,7 @@ async def test_names_that_no_door_takes_are_not_taken_here(world: World) -> None
         (caller_plan("IT"), "0612345678", ["+0612345678", "+390612345678"]),  # the zero belongs to the number
         (caller_plan("RU"), "89161234567", ["+89161234567", "+79161234567"]),
         (caller_plan("RU"), "8104930123456", ["+8104930123456", "+4930123456"]),
-        (caller_plan("BR"), "00154930123456", ["+00154930123456", "+550154930123456"]),
+        (caller_plan("BR"), "00154930123456", ["+00154930123456", "+550154930123456", "+154930123456"]),
         (E164_ONLY, "2025550101", ["+2025550101"]),
         (US, "12", []),
         (US, "1" * 21, []),
@@ -110,7 +112,25 @@ async def test_what_a_caller_id_may_mean(world: World, plan: CallerPlan, asked: 
         plan.national,
         plan.international,
     )
-    assert row["meant"] == meant
+    assert set(row["meant"]) == set(meant) == meanings(asked, plan)
+
+
+async def test_every_caller_of_the_systematic_run_means_the_same_here(world: World) -> None:
+    tried = list(callers(1, random.Random(9)))
+    plans = [caller_plan(one.region) for one in tried]
+    rows = await world.sql(
+        "SELECT binding_ivr.caller_writings(a, b, c, d) AS meant"
+        " FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS asked (a, b, c, d, n)"
+        " ORDER BY n",
+        [one.text for one in tried],
+        [plan.country for plan in plans],
+        [plan.national for plan in plans],
+        [plan.international for plan in plans],
+    )
+    assert len(rows) == len(tried) > 2000
+    for one, plan, row in zip(tried, plans, rows, strict=True):
+        assert one.e164 in row["meant"], one
+        assert set(row["meant"]) == meanings(one.text, plan), one
 
 
 async def test_what_could_be_two_users_is_nobodys(world: World) -> None:
@@ -129,6 +149,18 @@ async def test_what_could_be_two_users_is_nobodys(world: World) -> None:
     await world.prove("bodyless", singapore)  # a user without an extension is nobody to call
     assert (await caller(world, "6591234567"))["extension"] == "1"
     assert await caller(world, singapore) == NOTHING
+
+
+async def test_a_number_is_found_in_its_old_writings_and_two_of_them_are_nobodys(world: World) -> None:
+    cell, landline = "+5491123456789", "+541123456789"
+    await world.store.bindings.set_caller_plan(US)
+    await world.users("1", "2")
+    await world.prove("1", cell)
+    for writing in (cell, landline, landline[1:], "+54-11-2345-6789", "011541123456789", "54 11 15 2345 6789"):
+        assert (await caller(world, writing))["number"] == cell, writing
+    await world.prove("2", landline)
+    assert await caller(world, landline) == NOTHING
+    assert (await caller(world, cell))["extension"] == "1"
 
 
 async def as_lookup(server: Server, dsn: str, name: str) -> asyncpg.Connection:
