@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from binding_ivr.app.allowances import allowed, client
 from binding_ivr.app.codes import Codes
+from binding_ivr.app.number_check import Findings, NumberCheck, explained
 from binding_ivr.app.view import Begun, Shown, View, view_of
 from binding_ivr.config import Config
 from binding_ivr.errors import NotFoundError, Refusal, StatementRefused
@@ -173,10 +174,9 @@ class Bindings:
         now: bool,
     ) -> Begun:
         """Judge a number by what was read, and start an attempt. *own* may loop back, and our own caller IDs do."""
-        callers = [("did", route.caller_id) for route in config.routes if route.caller_id]
-        number = judge(typed, number_rules(config, facts.excepted), own_numbers([*own, *callers]))
-        if not serving(config.routes, number.region):
-            raise Refusal("no_route", "numbers in this country cannot be called from here; ask your administrator")
+        number = _judged(config, facts, typed, own)
+        if refusal := _no_route(config, number):
+            raise refusal
         if not now and (refusal := outside_hours(config, number, facts.read_at)):
             raise refusal
         new = self._new(config, facts.account, facts.user_id, number.e164, actor, attempt_id, denied=number.denied)
@@ -219,6 +219,32 @@ class Bindings:
         if again is None:
             again = _no_number() if number is None else _hours_now(number, config, facts.read_at)
         return bind, again
+
+    async def check(
+        self, account: str, text: str, actor: Actor, user_id: str = "", *, now: bool = False
+    ) -> NumberCheck:
+        """Tell step by step what `bind` would say to a number; nothing is written, and nobody is called.
+
+        Without *user_id* only what holds for everybody is asked. Raises NotFoundError.
+        """
+        typed, facts, config = await self._read(account, user_id, text)
+        whose = f"of user {facts.known.user_id}" if user_id else ""
+        rules = number_rules(config, facts.excepted)
+        try:
+            number = _judged(config, facts, typed, facts.own)
+        except Refusal as refusal:
+            return explained(typed, rules, config, refusal, whose=whose)
+        number_hash = self._codes.of_number(number.e164)
+        new = self._new(config, account, user_id, number.e164, actor, self._new_id(), denied=number.denied)
+        _, limit = await self._store.attempts.foresee(new, number_hash)
+        found = Findings(
+            number,
+            _no_route(config, number),
+            None if now else outside_hours(config, number, facts.read_at),
+            await self._store.suppressions.has(number_hash),
+            limit,
+        )
+        return explained(typed, rules, config, found, whose=whose)
 
     async def cancel(self, account: str, user_id: str, actor: Actor) -> None:
         """End the call in flight. Raises NotFoundError when there is none."""
@@ -273,6 +299,18 @@ class Bindings:
             client=client(actor),
             denied=denied,
         )
+
+
+def _judged(config: Config, facts: BindingFacts, typed: Typed, own: Sequence[tuple[str, str]]) -> PhoneNumber:
+    """Return the number that the policy of *config* (the account's) accepts. Raises Refusal."""
+    callers = [("did", route.caller_id) for route in config.routes if route.caller_id]
+    return judge(typed, number_rules(config, facts.excepted), own_numbers([*own, *callers]))
+
+
+def _no_route(config: Config, number: PhoneNumber) -> Refusal | None:
+    if serving(config.routes, number.region):
+        return None
+    return Refusal("no_route", "numbers in this country cannot be called from here; ask your administrator")
 
 
 def hours_of(config: Config) -> CallingHours:

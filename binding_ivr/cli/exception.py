@@ -4,6 +4,7 @@ import argparse
 
 from binding_ivr.cli import show
 from binding_ivr.cli.commands import actor, installation_of, time_of
+from binding_ivr.policy.routes import stored
 
 COLUMNS = ("state", "allows", "account", "expires_at", "reason", "who")
 ADVICE = "--until: write an ISO 8601 time such as 2026-12-31T18:00, or a duration such as 12h or 30d"
@@ -18,6 +19,8 @@ async def exception_add(options: argparse.Namespace) -> int:
         )
     facts = {"allows": _allows(excepted.prefix, excepted.whole), "expires_at": end, "result": "added"}
     show.facts(facts, as_json=options.json)
+    if excepted.whole and stored(excepted.prefix).kind == "UNKNOWN":
+        show.note("no numbering plan holds this number: make sure that it is right")
     show.note("the lock in the dialplan does not know about it yet; make it again: binding-ivr dialplan policy")
     return 0
 

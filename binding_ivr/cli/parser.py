@@ -208,6 +208,14 @@ def _reason(parser: argparse.ArgumentParser) -> None:
 
 
 def _policy(add: _Adder) -> None:
+    number = add.group("number", "look at single numbers")
+    check = number.command(
+        "check", "number.number_check", "tell step by step what would happen to a number; nobody is called"
+    )
+    check.add_argument("number", metavar="NUMBER", help="as a user would enter it")
+    check.add_argument("--account", default="default", metavar="NAME", help="account (default: default)")
+    check.add_argument("--user", default="", metavar="USER", help="ask for this user's limits too")
+    check.add_argument("--now", action="store_true", help="as if it were entered for a call at any hour")
     exception = add.group("exception", "numbers that are allowed for a time, although the policy refuses them")
     for name, run, text in (
         ("add", "exception.exception_add", "allow a number, or all numbers with a prefix"),

@@ -56,10 +56,14 @@ async def alert(db: Database, new: NewAttempt, refusal: Refusal) -> bool:
 
 
 async def foresee(db: Database, new: NewAttempt, number_hash: bytes | None) -> tuple[Refusal | None, Refusal | None]:
-    """Return what `refuse` would raise for a call to any number, and to this one."""
+    """Return what `refuse` would raise for a call to any number, and to this one.
+
+    An empty user is nobody in particular: only what holds for everybody is asked.
+    """
     row = await _count(db, new, number_hash)
     try:
-        _begin(new, row)
+        if new.user_id:
+            _begin(new, row)
     except Refusal as refusal:
         return refusal, refusal
     facts = _facts(new, row)

@@ -30,6 +30,7 @@ NEEDED: dict[str, set[str]] = {
     "limit": STORE,
     "manage": STORE,
     "migrate": STORE,
+    "number": STORE,
     "notice": STORE | AMI | NOTICES,
     "outbox": STORE,
     "personal": STORE,

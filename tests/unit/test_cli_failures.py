@@ -74,6 +74,7 @@ WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("own-number", "import"): ("own.csv",),
     ("exception", "add"): (NUMBER, *WHY),
     ("exception", "remove"): (NUMBER,),
+    ("number", "check"): (NUMBER,),
     ("exception", "list"): (),
     ("dialplan", "policy"): (),
     ("limits", "show"): (),
