@@ -12,7 +12,7 @@ import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumberFormat
 
 from binding_ivr.errors import Refusal
-from binding_ivr.policy.callers import caller_plan
+from binding_ivr.policy.callers import HABITS, caller_plan
 from binding_ivr.policy.numbers import NumberRules, accept
 from binding_ivr.policy.own import OwnNumbers
 from binding_ivr.policy.renumbered import RULES, Rule, regular, rule_for
@@ -25,7 +25,7 @@ REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 CELLS = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
 TYPES = ("MOBILE", "FIXED_LINE_OR_MOBILE")
 _EVERYWHERE = frozenset(REGIONS)
-ABROAD = {"US": ("011", "1"), "DE": ("00", "49"), "AU": ("0011", "61"), "BR": ("0021", "55")}
+ABROAD = {"US": "011", "DE": "00", "AU": "0011", "BR": "0021"}
 """Regions from which the others are called, with what is dialled there to call abroad."""
 
 
@@ -183,7 +183,9 @@ def tried(count: int, rng: random.Random) -> Iterator[Tried]:
             texts = {**at_home(number, region), **anywhere(number, region), "E.164 without +": e164[1:]}
             for writing, text in texts.items():
                 yield _tried(region, writing, text, e164)
-            for place, (dialled, _) in ABROAD.items():
+            if (dialled := caller_plan(region).international) and dialled not in HABITS:
+                yield _tried(region, "as dialed at home for abroad", f"{dialled}{e164[1:]}", e164)
+            for place, dialled in ABROAD.items():
                 if place != region:
                     yield _tried(place, f"international from {place}", texts["international"], e164)
                     for first, text in from_abroad(number, dialled).items():

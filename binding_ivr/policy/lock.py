@@ -14,6 +14,7 @@ from binding_ivr.policy.digitset import LONGEST, DigitSet, DigitSets
 from binding_ivr.policy.numbers import KINDS, NEVER_KINDS, NumberRules
 from binding_ivr.policy.own import OwnNumbers, check_pattern
 from binding_ivr.policy.plan import Plan, holds, holds_any
+from binding_ivr.policy.renumbered import RULES, regular
 
 SHORTEST = 7
 EXCEPTABLE = frozenset(KINDS.values()) - NEVER_KINDS
@@ -86,6 +87,10 @@ class _Writer:
         self._parts = parts
         self._sets = DigitSets()
         self._plan = Plan(self._sets)
+        # Read as what they are today, and in Brazil not without a ninth digit: nobody calls these.
+        self._old = self._union(
+            self._sets.matching(regular(rule.pattern)) for rule in RULES if rule.somebody or not rule.stands
+        )
         self._regions = sorted({region for account in rules.accounts for region in account.regions})
         self._allowed = {region: self._of_region(region) for region in self._regions}
         self._every: DigitSet = 0
@@ -115,7 +120,8 @@ class _Writer:
 
     def _of_region(self, region: str) -> DigitSet:
         """What any account may call in *region*, denied prefixes aside."""
-        return self._union(self._in_plan(account, region) for account in self._rules.accounts)
+        every = self._union(self._in_plan(account, region) for account in self._rules.accounts)
+        return self._sets.minus(every, self._old)
 
     def _in_plan(self, account: NumberRules, region: str) -> DigitSet:
         return self._plan.numbers(region, set(account.types) - NEVER_KINDS) if region in account.regions else 0
@@ -149,7 +155,8 @@ class _Writer:
             return self._sets.minus(covered, self._sets.tail(SHORTEST - 1))  # younger than the plan
         if not self._every:
             self._every = self._union(self._plan.numbers(region, EXCEPTABLE) for region in sorted(GROUPS["*"]))
-        return self._sets.meet(self._every, covered)
+        known = self._sets.meet(self._every, covered)
+        return known if excepted.whole else self._sets.minus(known, self._old)
 
     def _never(self) -> Iterator[str]:
         for code in sorted(ranges.SATELLITE | ranges.PREMIUM | ranges.SERVICE):

@@ -6,6 +6,9 @@ from collections import Counter
 import phonenumbers
 import pytest
 
+from binding_ivr.errors import Refusal
+from binding_ivr.policy.numbers import NumberRules, accept
+from binding_ivr.policy.own import OwnNumbers
 from binding_ivr.policy.reading import LONGEST_PASTED, read
 from binding_ivr.policy.renumbered import RULES, Rule, current, regular, rule_for
 from tests import writings
@@ -43,6 +46,22 @@ def test_what_is_refused_could_be_two_numbers(tried: list[Tried]) -> None:
     assert set(refused) <= {"ambiguous_number", "emergency_number", "not_valid"}
     assert refused["ambiguous_number"] < 0.08 * len(tried)
     assert refused["not_valid"] + refused["emergency_number"] <= 6, "a trunk prefix behind +57, and 00 in Brazil"
+
+
+def test_no_writing_leads_past_a_denied_number(tried: list[Tried]) -> None:
+    """Whatever is understood is judged as the E.164 number that it is: denied, of a region, one of the PBX's own."""
+    for one in tried[::5]:
+        if one.result == "understood":
+            types = ("MOBILE", "FIXED_LINE_OR_MOBILE")
+            for rules, own, code in (
+                (NumberRules(one.region, writings.REGIONS, types, deny=[one.e164]), OwnNumbers(), "try_later"),
+                (NumberRules(one.region, writings.REGIONS, types, deny=[one.e164[:5]]), OwnNumbers(), "prefix_denied"),
+                (NumberRules(one.region, writings.REGIONS, types), OwnNumbers(dids={one.e164}), "own_number"),
+                (NumberRules(one.region, (), types), OwnNumbers(), "region_not_allowed"),
+            ):
+                with pytest.raises(Refusal) as refused:
+                    accept(one.text, rules, own)
+                assert refused.value.code == code, one
 
 
 # --- the table of what phonenumbers does not know
