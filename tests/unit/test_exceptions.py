@@ -11,6 +11,7 @@ from binding_ivr.errors import Refusal
 from binding_ivr.policy.numbers import (
     NumberRules,
     accept,
+    all_of,
     as_people_write_it,
     example_of,
     exceptable,
@@ -142,6 +143,32 @@ def test_any_prefix_is_excepted_as_it_stands_or_refused(prefix: str) -> None:
         assert found == Excepted(prefix, whole=False)
         assert found.covers(prefix)
         assert not found.covers(prefix[:-1])
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("+15551230001", ""),  # younger than the plan, as a DID may be
+        ("+1 555 123 0001", ""),
+        ("555 123 0001", "not_valid"),
+        ("001 555 123 0001", "not_valid"),
+        ("+1555123000", "not_valid"),
+        ("+541123456789", ""),
+        ("00436799528820", "ambiguous_number"),
+    ],
+)
+def test_what_who_administers_numbers_may_write(typed: str, code: str) -> None:
+    found = ""
+    try:
+        parse(typed, "BR" if typed.startswith("0043") else "US")
+    except Refusal as refusal:
+        found = refusal.code
+    assert found == code
+
+
+def test_all_that_a_writing_may_stand_for() -> None:
+    assert [number.e164 for number in all_of("11 2345 6789", "AR")] == ["+541123456789", "+5491123456789"]
+    assert [number.e164 for number in all_of("+54 9 11 2345 6789", "US")] == ["+5491123456789"]
 
 
 # --- what an exception lifts
