@@ -172,8 +172,6 @@ def _check_signs(shown: str, region: str) -> None:
 
 
 def _says_extension(shown: str, region: str) -> bool:
-    if len(shown) > 2 * LONGEST_INPUT:
-        return False
     try:
         return bool(phonenumbers.parse(shown, region).extension)
     except NumberParseException:
@@ -194,7 +192,7 @@ def _typed(shown: str, region: str) -> Typed:
     number, standing = _current(first)
     as_it_is = number is not None and number is first and written == e164_of(number)
     exact = as_it_is and not _TRUNK_IN_BRACKETS.search(shown)
-    equal = [*_by_habit(written, region, in_full=_is_valid(number)), *_without_brackets(shown, region)]
+    equal = [*_by_habit(written, in_full=_is_valid(number)), *_without_brackets(shown, region)]
     equal = [other for other in equal if other != number and other not in standing]
     if not _is_valid(number):
         known = _distinct([*equal, *_without_trunk_prefix(written, region), *_without_plus(written, region)])
@@ -214,7 +212,7 @@ def _digits(shown: str) -> str:
     return plus + re.sub(r"[^0-9]", "", shown)
 
 
-def _parse(written: str, region: str) -> Parsed | None:
+def _parse(written: str, region: str = "ZZ") -> Parsed | None:
     try:
         return phonenumbers.parse(written, region)
     except NumberParseException:
@@ -231,22 +229,22 @@ def _current(number: Parsed | None) -> tuple[Parsed | None, list[Parsed]]:
         return None, []
     digits = e164_of(number).removeprefix("+")
     rule = rule_for(digits)
-    today = None if rule is None else _parse(f"+{rule.apply(digits)}", "ZZ")
+    today = None if rule is None else _parse(f"+{rule.apply(digits)}")
     if rule is None or not _is_valid(today):
         return number, []
     assert today is not None
     return (number, [today]) if rule.stands and _is_valid(number) else (today, [])
 
 
-def _by_habit(written: str, region: str, *, in_full: bool) -> Iterator[Parsed]:
+def _by_habit(written: str, *, in_full: bool) -> Iterator[Parsed]:
     """Yield the number abroad that those mean who dial 00 or 011 by habit; *in_full*: only as it is dialed abroad."""
     for prefix in _HABITS:
         if not written.startswith(prefix):
             continue
         digits = written.removeprefix(prefix)
-        number = _parse(f"+{digits}", region)
+        number = _parse(f"+{digits}")
         if number is not None and (not in_full or e164_of(number) == f"+{digits}" or rule_for(digits)):
-            yield from _known(f"+{digits}", region)
+            yield from _known(f"+{digits}")
 
 
 def _without_brackets(shown: str, region: str) -> Iterator[Parsed]:
@@ -259,16 +257,16 @@ def _without_brackets(shown: str, region: str) -> Iterator[Parsed]:
 def _without_trunk_prefix(written: str, region: str) -> Iterator[Parsed]:
     prefix = phonenumbers.ndd_prefix_for_region(region, True)
     if prefix and written.startswith(prefix):
-        yield from _known(f"+{phonenumbers.country_code_for_region(region)}{written.removeprefix(prefix)}", region)
+        yield from _known(f"+{phonenumbers.country_code_for_region(region)}{written.removeprefix(prefix)}")
 
 
 def _without_plus(written: str, region: str) -> Iterator[Parsed]:
     """Yield the number of E.164 digits that have lost their +, as in spreadsheets; only with the region's own code."""
     if written.startswith(str(phonenumbers.country_code_for_region(region) or "+")):
-        yield from _known(f"+{written}", region)
+        yield from _known(f"+{written}")
 
 
-def _known(written: str, region: str) -> Iterator[Parsed]:
+def _known(written: str, region: str = "ZZ") -> Iterator[Parsed]:
     number, others = _current(_parse(written, region))
     for found in (number, *others):
         if found is not None and _is_valid(found):

@@ -1,6 +1,7 @@
 """Every region's cell phone numbers in every writing: one E.164 number each, or a refusal; and a table of how many."""
 
 import random
+import re
 from collections import Counter
 
 import phonenumbers
@@ -108,6 +109,22 @@ def test_a_rule_that_would_lead_to_no_number_is_not_followed() -> None:
 )
 def test_odd_texts_are_no_numbers(text: str) -> None:
     assert read(text, "US").meanings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("+12025550é123", ": latin small letter e with acute is none of its signs; use digits"),
+        ("+1202555Q0123", ": latin capital letter q is none of its signs; use digits"),
+        ("+1 202+555", "not a phone number; use digits"),
+        ("sip:alice@example.com", "does not say that it is a phone number"),
+        ("+12025550123 ext 5", "a number with an extension cannot be called"),
+        ("5", "write it with its country code"),
+    ],
+)
+def test_what_cannot_be_read_is_told(text: str, said: str) -> None:
+    with pytest.raises(Refusal, match=re.escape(said)):
+        assert read(text, "US").number
 
 
 def test_long_texts_are_cut() -> None:
