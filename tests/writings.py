@@ -12,9 +12,10 @@ import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumberFormat
 
 from binding_ivr.errors import Refusal
-from binding_ivr.policy.callers import HABITS, caller_plan
+from binding_ivr.policy.callers import caller_plan
 from binding_ivr.policy.numbers import NumberRules, accept
 from binding_ivr.policy.own import OwnNumbers
+from binding_ivr.policy.reading import HABITS
 from binding_ivr.policy.renumbered import RULES, Rule, regular, rule_for
 
 # Python's own parser of regular expressions: the numbering plans are such expressions, and a number is drawn from one.

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from phonenumbers import PhoneMetadata
 
 from binding_ivr.model import forms
+from binding_ivr.policy.reading import HABITS
 from binding_ivr.policy.renumbered import current
-
-HABITS = ("00", "011")
-"""What trunks put in front of a number abroad, whatever is dialled where the PBX stands."""
 
 
 @dataclass(frozen=True, slots=True)

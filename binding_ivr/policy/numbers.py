@@ -17,7 +17,7 @@ from binding_ivr.policy.limits import try_later
 from binding_ivr.policy.own import OwnNumbers, is_own
 from binding_ivr.policy.plan import holds_any
 from binding_ivr.policy.ranges import Excepted
-from binding_ivr.policy.reading import Parsed, Typed, e164_of, plain, read
+from binding_ivr.policy.reading import HABITS, Parsed, Typed, e164_of, plain, read
 
 KINDS = {
     PhoneNumberType.MOBILE: "MOBILE",
@@ -237,7 +237,8 @@ def _refuse_short(written: str, digits: str, region: str) -> None:
     """Refuse emergency and short numbers: as typed in the account's region, and after a country code in its own."""
     prefix = phonenumbers.ndd_prefix_for_region(region, True) or "0"
     places = [(number, region) for number in (digits, digits.lstrip("0"), digits.removeprefix(prefix))]
-    for international in (written, f"+{digits[2:]}") if digits.startswith("00") else (written,):
+    abroad = [f"+{digits.removeprefix(habit)}" for habit in HABITS if digits.startswith(habit)]
+    for international in (written, *abroad):
         try:
             number = phonenumbers.parse(international, region)
         except NumberParseException:

@@ -31,7 +31,7 @@ _URI = re.compile(r"<?\s*(tel|callto|sips?):\s*(?://)?([^<>]*)>?", re.IGNORECASE
 _EXTENSIONS = ("ext", "isub", "postd")
 """Parameters of a tel URI by which a number goes on behind the call (RFC 3966, RFC 2806)."""
 _CONTEXT = re.compile(r"\+[0-9.()-]+")
-_HABITS = ("00", "011")
+HABITS = ("00", "011")
 """What most of the world, and North America, dial to call abroad."""
 
 _HOW = "for example +1 202 555 0123"
@@ -238,7 +238,7 @@ def _current(number: Parsed | None) -> tuple[Parsed | None, list[Parsed]]:
 
 def _by_habit(written: str, *, in_full: bool) -> Iterator[Parsed]:
     """Yield the number abroad that those mean who dial 00 or 011 by habit; *in_full*: only as it is dialed abroad."""
-    for prefix in _HABITS:
+    for prefix in HABITS:
         if not written.startswith(prefix):
             continue
         digits = written.removeprefix(prefix)

@@ -166,6 +166,15 @@ def test_what_who_administers_numbers_may_write(typed: str, code: str) -> None:
     assert found == code
 
 
+def test_what_could_be_two_numbers_is_told_with_what_to_write() -> None:
+    world = replace(US, regions=("BR", "AR"), types=(*US.types, "FIXED_LINE"))
+    assert refusal_of("+55 11 7823 4567", world) == "ambiguous_number"
+    assert refusal_of("11 2345 6789", replace(world, region="AR")) == "ambiguous_number"
+    with pytest.raises(Refusal, match="as it is dialed from abroad today"):
+        accept("+55 11 7823 4567", world, NOTHING_OWN)
+    assert accept("+55 11 7823 4567", excepting(world, "+551178234567"), NOTHING_OWN).e164 == "+551178234567"
+
+
 def test_all_that_a_writing_may_stand_for() -> None:
     assert [number.e164 for number in all_of("11 2345 6789", "AR")] == ["+541123456789", "+5491123456789"]
     assert [number.e164 for number in all_of("+54 9 11 2345 6789", "US")] == ["+5491123456789"]
@@ -341,6 +350,8 @@ def test_what_a_number_says_of_itself() -> None:
         ("0911", "US", "emergency_number"),
         ("00112", "GB", "emergency_number"),
         ("0044 999", "DE", "emergency_number"),
+        ("0044 999", "US", "emergency_number"),  # 00 and 011 by habit
+        ("01144 999", "DE", "emergency_number"),
         ("+44 999", "US", "emergency_number"),
         ("999", "GB", "emergency_number"),
         ("110", "DE", "emergency_number"),
