@@ -144,7 +144,7 @@ def judge(typed: Typed, rules: NumberRules, own: OwnNumbers) -> PhoneNumber:
     if typed.is_writing:
         if typed.digits in own.extensions:
             raise _own_number()
-        _refuse_short(typed.written, typed.digits, rules.region)
+        _refuse_short(typed, rules.region)
     number = meant(typed, rules, own)
     if number.kind in _COSTLY or ranges.is_premium(number.e164):
         raise _premium_number()
@@ -233,11 +233,14 @@ def exceptable(text: str, region: str, *, whole: bool) -> Excepted:
     return Excepted(prefix, whole=False)
 
 
-def _refuse_short(written: str, digits: str, region: str) -> None:
+def _refuse_short(typed: Typed, region: str) -> None:
     """Refuse emergency and short numbers: as typed in the account's region, and after a country code in its own."""
+    written, digits = typed.written, typed.digits
     prefix = phonenumbers.ndd_prefix_for_region(region, True) or "0"
     places = [(number, region) for number in (digits, digits.lstrip("0"), digits.removeprefix(prefix))]
-    abroad = [f"+{digits.removeprefix(habit)}" for habit in HABITS if digits.startswith(habit)]
+    # Behind 00 or 011, where these digits are no number as they stand (in Malawi 0111 begins cell phones).
+    habits = () if any(map(phonenumbers.is_valid_number, typed.meanings)) else HABITS
+    abroad = [f"+{digits.removeprefix(habit)}" for habit in habits if digits.startswith(habit)]
     for international in (written, *abroad):
         try:
             number = phonenumbers.parse(international, region)
