@@ -420,8 +420,6 @@ async def test_look_ups_bring_what_the_server_says(lab: Lab, agi: Agi) -> None:
         "1001&foo",
         "",
         '" | 1=1 | "',
-        "1001)",
-        "(1001",
         "1001 ",
         "${EXTEN}",
         "1001\\",
@@ -452,6 +450,15 @@ async def test_hostile_input_never_reaches_the_server(lab: Lab, agi: Agi, value:
     if value:
         assert await lab.trusted_number(value, "1001") == NONE
     assert agi.requests == []
+
+
+@pytest.mark.parametrize("value", ["1001)", "(1001", "(10)01", "10.0 -1", "1 0(01"])
+async def test_of_a_caller_written_with_marks_only_the_digits_reach_the_server(lab: Lab, agi: Agi, value: str) -> None:
+    agi.requests.clear()
+    assert await lab.trusted_number("default", value) == NONE
+    assert agi.requests == []
+    assert (await lab.trusted_caller(value))["BINDING_STATUS"] == "ERROR"  # the server knows no answer
+    assert agi.requests == ["trusted-caller?number=1001"]
 
 
 async def test_a_silent_server_does_not_hold_a_caller(lab: Lab, agi: Agi) -> None:
